@@ -1,0 +1,230 @@
+"""Why something was not done: one code, the facts, and the sentence that tells the trader what to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from string import Formatter
+
+
+class Verdict(StrEnum):
+    """How an alert or an order that met the denial is labelled. IGNORED and PAUSED are not errors."""
+
+    IGNORED = "ignored"
+    REJECTED = "rejected"
+    TOO_OLD = "too_old"
+    PAUSED = "paused"
+
+
+class DenialCode(StrEnum):
+    NOTHING_TO_CLOSE = "NOTHING_TO_CLOSE"
+    ALREADY_AT_TARGET = "ALREADY_AT_TARGET"
+    SPOT_NO_SHORT = "SPOT_NO_SHORT"
+    DUST_LEFT = "DUST_LEFT"
+    POSITION_MISMATCH = "POSITION_MISMATCH"
+    HEDGE_MODE_MISMATCH = "HEDGE_MODE_MISMATCH"
+    SPOT_REVERSAL_SIZE_UNKNOWN = "SPOT_REVERSAL_SIZE_UNKNOWN"
+    QUANTITY_BELOW_MINIMUM = "QUANTITY_BELOW_MINIMUM"
+    QUANTITY_ABOVE_MAXIMUM = "QUANTITY_ABOVE_MAXIMUM"
+    NOTIONAL_BELOW_MINIMUM = "NOTIONAL_BELOW_MINIMUM"
+    INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
+    LEVERAGE_TOO_HIGH = "LEVERAGE_TOO_HIGH"
+    PRICE_MISSING = "PRICE_MISSING"
+    SITE_HALTED = "SITE_HALTED"
+    WORKSPACE_HALTED = "WORKSPACE_HALTED"
+    CONNECTOR_HALTED = "CONNECTOR_HALTED"
+    SITE_REDUCE_ONLY = "SITE_REDUCE_ONLY"
+    WORKSPACE_REDUCE_ONLY = "WORKSPACE_REDUCE_ONLY"
+    CONNECTOR_REDUCE_ONLY = "CONNECTOR_REDUCE_ONLY"
+    PAUSED = "PAUSED"
+    TRIAL_ENDED = "TRIAL_ENDED"
+    ENTRY_EXPIRED = "ENTRY_EXPIRED"
+    ALERT_TOO_OLD = "ALERT_TOO_OLD"
+    EXIT_TOO_OLD = "EXIT_TOO_OLD"
+    SYMBOL_NOT_TRADING = "SYMBOL_NOT_TRADING"
+    SYMBOL_DELISTING = "SYMBOL_DELISTING"
+    PRICE_DEVIATION = "PRICE_DEVIATION"
+    MAX_ORDER_NOTIONAL = "MAX_ORDER_NOTIONAL"
+    MAX_OPEN_NOTIONAL = "MAX_OPEN_NOTIONAL"
+    ORDER_RATE = "ORDER_RATE"
+    RATE_BUDGET = "RATE_BUDGET"
+    CLOCK_UNTRUSTED = "CLOCK_UNTRUSTED"
+    SETUP_FAILED = "SETUP_FAILED"
+    CLOSE_LEG_FAILED = "CLOSE_LEG_FAILED"
+    CLOSE_LEG_TIMEOUT = "CLOSE_LEG_TIMEOUT"
+    ORDER_IN_DOUBT = "ORDER_IN_DOUBT"
+
+
+_C = DenialCode
+
+_SENTENCES: dict[DenialCode, str] = {
+    _C.NOTHING_TO_CLOSE: (
+        "Nothing to close: the alert closes a {claimed} position on {symbol}, the account holds {actual}. "
+        "No order was sent. Nothing to do unless you expected a position there."
+    ),
+    _C.ALREADY_AT_TARGET: (
+        "Nothing to do: the alert wants {target} on {symbol} and the account holds {actual}. No order was sent."
+    ),
+    _C.SPOT_NO_SHORT: (
+        "Ignored: {symbol} is a spot market and cannot be sold short. No order was sent. "
+        "To trade the short side, use a pointer of a futures connector."
+    ),
+    _C.DUST_LEFT: (
+        "Nothing to close: the {held} {unit} left on {symbol} are below the smallest order ({minimum}) and "
+        "cannot be sold. "
+        "No order was sent."
+    ),
+    _C.POSITION_MISMATCH: (
+        "Not traded: the alert says the strategy was {claimed} on {symbol}, the account holds {actual}. "
+        "Bring the two in step, or change 'On mismatch' on the pointer from reject."
+    ),
+    _C.HEDGE_MODE_MISMATCH: (
+        'Not traded: the message asks for hedge mode and the account is {found}. Remove "hedgemode" from the message, '
+        "or use a futures account that is set to hedge mode (it can be switched while no position is open)."
+    ),
+    _C.SPOT_REVERSAL_SIZE_UNKNOWN: (
+        "Not traded: this buy of {asked} {unit} also closes a short that spot cannot hold, and the message "
+        "does not say "
+        'how much of it is the new long. Add "market_position_size": "{{{{strategy.market_position_size}}}}" '
+        "to the message."
+    ),
+    _C.QUANTITY_BELOW_MINIMUM: (
+        "Too small: {asked} {unit} rounds down to {rounded}. Smallest order on {symbol} is {minimum}, "
+        "so send at least {smallest} {unit}. Change the quantity in the message."
+    ),
+    _C.QUANTITY_ABOVE_MAXIMUM: (
+        "Too large: {asked} {unit} in one order, {symbol} accepts at most {maximum}. Send a smaller quantity."
+    ),
+    _C.NOTIONAL_BELOW_MINIMUM: (
+        "Too small: {asked} {unit} rounds down to {rounded}, worth {notional} {quote}. Smallest order on {symbol} is "
+        "{minimum} {quote}, about {smallest} {unit} at {price}. Change the quantity in the message."
+    ),
+    _C.INSUFFICIENT_BALANCE: (
+        "Balance too low: this order needs {needed} {quote}, {available} {quote} can be used. Nothing was sent. "
+        "Add funds or send a smaller quantity."
+    ),
+    _C.LEVERAGE_TOO_HIGH: (
+        "Leverage too high: {found}x asked, {symbol} allows at most {maximum}x. Lower the leverage on the connector."
+    ),
+    _C.PRICE_MISSING: (
+        "No price: the exchange gave no {wanted} for {symbol}, so the order could not be sized. Nothing was sent. "
+        "Send it again when the market quotes."
+    ),
+    _C.SITE_HALTED: "Halted: all trading is stopped by the operators. Nothing was sent. See the status page.",
+    _C.WORKSPACE_HALTED: (
+        "Halted: you stopped everything in this workspace. Nothing was sent. Lift the stop to trade again."
+    ),
+    _C.CONNECTOR_HALTED: (
+        "Halted: connector '{connector}' is stopped, exits included. Nothing was sent. Start it on its page."
+    ),
+    _C.SITE_REDUCE_ONLY: "New positions are off for everyone at the moment; exits still work. See the status page.",
+    _C.WORKSPACE_REDUCE_ONLY: (
+        "New positions are off in this workspace; exits still work. Turn entries on in its settings."
+    ),
+    _C.CONNECTOR_REDUCE_ONLY: (
+        "New positions are off on connector '{connector}'; exits still work. Look at its page for the reason."
+    ),
+    _C.PAUSED: "Paused: '{paused}' takes no new positions; exits still work. Press Resume to trade again.",
+    _C.TRIAL_ENDED: (
+        "Your trial ended on {ended}. New positions are off; exits and stops still work. Choose a plan to go on."
+    ),
+    _C.ENTRY_EXPIRED: (
+        "Too old: this entry waited {age} s after it reached us, the limit is {limit} s. Nothing was sent. "
+        "Check the connector's state, then send a new alert."
+    ),
+    _C.ALERT_TOO_OLD: (
+        "Ignored: this alert is {age} s old, your limit is {limit} s. Raise 'Max lag' or check TradingView's delay."
+    ),
+    _C.EXIT_TOO_OLD: (
+        "Too old: this exit is {age} s old (limit {limit} s) and no position that it could close is open. "
+        "Nothing was sent."
+    ),
+    _C.SYMBOL_NOT_TRADING: "Not traded: {symbol} is not trading at the exchange now. Choose another symbol or wait.",
+    _C.SYMBOL_DELISTING: (
+        "Not traded: {symbol} leaves the exchange at {delist_at}. "
+        "New positions are off; close what is open before then."
+    ),
+    _C.PRICE_DEVIATION: (
+        "Not traded: the price is {price}, {deviation} % from the {signal_price} in the alert; your limit is "
+        "{limit} %. "
+        "Raise 'Price deviation' or check for a late alert or a wrong symbol."
+    ),
+    _C.MAX_ORDER_NOTIONAL: (
+        "Over your limit: this order is worth {notional} {quote}, the most for one order is {limit} {quote}. "
+        "Send a smaller quantity or raise the limit on the connector."
+    ),
+    _C.MAX_OPEN_NOTIONAL: (
+        "Over your limit: with this order {total} {quote} would be open ({open} {quote} now), the most is "
+        "{limit} {quote}. "
+        "Close something or raise the limit on the connector."
+    ),
+    _C.ORDER_RATE: (
+        "Over your limit: {count} orders in the last minute, the most is {limit}. Nothing was sent. "
+        "If the strategy means it, raise 'Orders per minute'; if not, look for an alert that fires too often."
+    ),
+    _C.RATE_BUDGET: (
+        "Not sent: the exchange's request limit was used up for {waited} s. Nothing was sent. Send it again."
+    ),
+    _C.CLOCK_UNTRUSTED: (
+        "Not sent: our clock could not be compared with the exchange's ({found}). New positions wait until it can."
+    ),
+    _C.SETUP_FAILED: "Not sent: {what} could not be set on {symbol}: {why}. Nothing was sent.",
+    _C.CLOSE_LEG_FAILED: (
+        "Not opened: the closing order of this reversal ended {state}, so the opening order was not sent. "
+        "Check the position on {symbol} before the next alert."
+    ),
+    _C.CLOSE_LEG_TIMEOUT: (
+        "Not opened: the closing order of this reversal was not filled within {limit} s. "
+        "The opening order was not sent. "
+        "Check the position on {symbol}."
+    ),
+    _C.ORDER_IN_DOUBT: (
+        "Not sent: an earlier order on {symbol} has no proven outcome yet ({order}). New orders wait until it has."
+    ),
+}
+
+_VERDICTS: dict[DenialCode, Verdict] = {
+    _C.NOTHING_TO_CLOSE: Verdict.IGNORED,
+    _C.ALREADY_AT_TARGET: Verdict.IGNORED,
+    _C.SPOT_NO_SHORT: Verdict.IGNORED,
+    _C.DUST_LEFT: Verdict.IGNORED,
+    _C.PAUSED: Verdict.PAUSED,
+    _C.ENTRY_EXPIRED: Verdict.TOO_OLD,
+    _C.ALERT_TOO_OLD: Verdict.TOO_OLD,
+    _C.EXIT_TOO_OLD: Verdict.TOO_OLD,
+}
+
+
+class _Facts(dict[str, str]):
+    # A row written by an older release may lack a fact; its sentence must still render.
+    def __missing__(self, key: str) -> str:
+        return "—"
+
+
+def verdict_of(code: DenialCode) -> Verdict:
+    return _VERDICTS.get(code, Verdict.REJECTED)
+
+
+def facts_of(code: DenialCode) -> frozenset[str]:
+    """Return the names of the facts that the code's sentence shows."""
+    return frozenset(name for _, name, _, _ in Formatter().parse(_SENTENCES[code]) if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Nothing was sent, and why. `facts` are plain texts, ready to be stored and shown."""
+
+    code: DenialCode
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self.code].format_map(_Facts(self.facts))
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict_of(self.code)
+
+    @property
+    def is_error(self) -> bool:
+        """False when the trader need not be alarmed: ignored and paused."""
+        return self.verdict in {Verdict.REJECTED, Verdict.TOO_OLD}
