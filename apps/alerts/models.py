@@ -1,0 +1,104 @@
+"""Hear: every delivery that carried a pointer of ours, and what became of it."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.accounts.tenancy import WorkspaceOwned
+from apps.connectors.models import Connector, Pointer
+from apps.trading.models import Order
+
+
+class AlertStatus(models.TextChoices):
+    RECEIVED = "received", "received"
+    QUEUED = "queued", "queued"
+    EXECUTING = "executing", "sending"
+    EXECUTED = "executed", "executed"
+    HELD = "held", "held"
+    SPLIT = "split", "split"
+    IGNORED = "ignored", "ignored"
+    REJECTED = "rejected", "rejected"
+    DUPLICATE = "duplicate", "duplicate"
+    EXPIRED = "expired", "too old"
+    TESTED = "tested", "test"
+    FAILED = "failed", "failed"
+
+
+WAITING = frozenset({AlertStatus.RECEIVED, AlertStatus.QUEUED, AlertStatus.EXECUTING})
+
+
+class Alert(WorkspaceOwned):
+    """One delivery (or one message of a delivery that held several: `parent` set, `part` 1, 2, …).
+
+    `body` is the delivery's bytes with every pointer cut to its last four characters. The webhook writes the first
+    block of fields and judges nothing; the worker writes the rest.
+    """
+
+    same_workspace = ("connector", "pointer")
+
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="alerts", db_index=False)
+    pointer = models.ForeignKey(Pointer, on_delete=models.PROTECT, related_name="alerts", db_index=False)
+    received_at = models.DateTimeField(default=timezone.now)
+    body = models.BinaryField()
+    content_type = models.CharField(max_length=100, blank=True)
+    source_ip = models.GenericIPAddressField(null=True, blank=True)
+    sender = models.CharField(max_length=100, blank=True, help_text="User-Agent or X-requester as sent")
+
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="parts", db_index=False
+    )
+    part = models.PositiveSmallIntegerField(default=0)
+    status = models.CharField(max_length=16, choices=AlertStatus, default=AlertStatus.RECEIVED)
+    reason_code = models.CharField(max_length=60, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    facts = models.JSONField(default=dict, blank=True)
+    understood = models.JSONField(default=dict, blank=True)
+    repairs = models.JSONField(default=list, blank=True)
+    notes = models.JSONField(default=list, blank=True)
+    symbol = models.CharField(max_length=40, blank=True)
+    is_exit = models.BooleanField(default=False)
+    fingerprint = models.BinaryField(max_length=32, null=True, blank=True)
+    external_id = models.CharField(max_length=64, blank=True)
+    duplicate_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="duplicates", db_index=False
+    )
+    order = models.ForeignKey(Order, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    released_at = models.DateTimeField(null=True, blank=True, help_text="when a person ran a held alert")
+
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_at = models.DateTimeField(null=True, blank=True, default=timezone.now, help_text="due; null = nothing to do")
+    read_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    planned_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connector", "external_id"],
+                condition=~Q(external_id="") & Q(duplicate_of__isnull=True),
+                name="one_alert_per_external_id",
+            ),
+            models.UniqueConstraint(
+                fields=["parent", "part"], condition=Q(parent__isnull=False), name="one_alert_per_part"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-received_at", "-id"], name="alert_newest"),
+            models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="alert_due"),
+            models.Index(
+                fields=["connector", "fingerprint", "-received_at"],
+                condition=Q(fingerprint__isnull=False),
+                name="alert_fingerprint",
+            ),
+            models.Index(fields=["pointer", "-received_at"], name="alert_of_pointer"),
+            models.Index(fields=["order"], condition=Q(order__isnull=False), name="alert_of_order"),
+            models.Index(fields=["duplicate_of"], condition=Q(duplicate_of__isnull=False), name="alert_duplicates"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.received_at:%Y-%m-%d %H:%M:%S} {self.status}"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.status in WAITING

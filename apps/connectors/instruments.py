@@ -1,0 +1,90 @@
+"""The exchange's listing and prices, kept once for all tenants of an environment."""
+
+from collections.abc import Collection, Mapping
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.connectors import exchange as words
+from apps.connectors.models import Environment, Instrument, MarketPrice
+from apps.connectors.opening import open_public
+
+_COLUMNS = (
+    "base", "quote", "contract_size", "quantity_step", "price_tick", "min_quantity", "max_quantity", "min_notional",
+    "max_leverage", "is_trading", "delist_at", "synced_at",
+)  # fmt: skip
+
+
+def sync(environment: str, market: str) -> int:
+    """Read the listing and return how many symbols it holds; a symbol no longer listed stays, marked not trading."""
+    now = timezone.now()
+    listed = open_public(environment, market).instruments()
+    rows = [
+        Instrument(
+            environment=environment, market=market, symbol=item.symbol, base=item.base, quote=item.quote,
+            contract_size=item.contract_size, quantity_step=item.quantity_step, price_tick=item.price_tick,
+            min_quantity=item.min_quantity, max_quantity=item.max_quantity, min_notional=item.min_notional,
+            max_leverage=item.max_leverage, is_trading=item.is_trading, delist_at=item.delist_at, synced_at=now,
+        )
+        for item in listed
+    ]  # fmt: skip
+    with transaction.atomic():
+        Instrument.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["environment", "market", "symbol"], update_fields=_COLUMNS,
+            batch_size=500,
+        )  # fmt: skip
+        if rows:
+            gone = Instrument.objects.filter(environment=environment, market=market, synced_at__lt=now)
+            gone.update(is_trading=False)
+    return len(rows)
+
+
+def listing(environment: str, market: str) -> Collection[str]:
+    """Return every symbol of the market, for resolving a ticker; read from the exchange when none is stored yet."""
+    stored = Instrument.objects.filter(environment=environment, market=market)
+    symbols = list(stored.values_list("symbol", flat=True))
+    if not symbols:
+        sync(environment, market)
+        symbols = list(stored.values_list("symbol", flat=True))
+    return symbols
+
+
+def get(environment: str, market: str, symbol: str) -> Instrument:
+    return Instrument.objects.get(environment=environment, market=market, symbol=symbol)
+
+
+def in_words(row: Instrument) -> words.Instrument:
+    return words.Instrument(
+        market=words.Market(row.market), symbol=row.symbol, base=row.base, quote=row.quote,
+        contract_size=row.contract_size, quantity_step=row.quantity_step, price_tick=row.price_tick,
+        min_quantity=row.min_quantity, max_quantity=row.max_quantity, min_notional=row.min_notional,
+        max_leverage=row.max_leverage, is_trading=row.is_trading, delist_at=row.delist_at,
+    )  # fmt: skip
+
+
+def refresh_prices(wanted: Mapping[tuple[str, str], Collection[str]]) -> int:
+    """Fetch the prices of `(environment, market) -> symbols` and return how many rows were written.
+
+    ExchangeError when a venue does not answer; the markets before it are written.
+    """
+    written = 0
+    for (environment, market), symbols in wanted.items():
+        tickers = open_public(environment, market).tickers(sorted(symbols))
+        known = {row.symbol: row.pk for row in Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)}
+        rows = [
+            MarketPrice(
+                instrument_id=known[ticker.symbol], last=ticker.last, bid=ticker.bid, ask=ticker.ask,
+                mark=ticker.mark if ticker.mark is not None else ticker.last, at=ticker.at,
+            )
+            for ticker in tickers
+            if ticker.symbol in known
+        ]  # fmt: skip
+        MarketPrice.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["instrument"], update_fields=["last", "bid", "ask", "mark", "at"]
+        )
+        written += len(rows)
+    return written
+
+
+def environments() -> list[tuple[str, str]]:
+    return [(environment, market.value) for environment in Environment.values for market in words.Market]

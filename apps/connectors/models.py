@@ -1,0 +1,175 @@
+"""Speak: an exchange account (connector), the capability to trade on it (pointer), and what it lists (instrument)."""
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.accounts.models import TradingState
+from apps.accounts.tenancy import WorkspaceOwned
+from apps.connectors.exchange import MarginMode, Market
+from apps.lib.fields import MoneyField
+
+
+MARKETS = [(Market.SPOT.value, "BitMart Spot"), (Market.FUTURES.value, "BitMart Futures")]
+MARGIN_MODES = [(mode.value, mode.value) for mode in MarginMode]
+
+
+class Environment(models.TextChoices):
+    PAPER = "paper", "Paper"
+    LIVE = "live", "Live"
+
+
+class CheckStatus(models.TextChoices):
+    NEVER = "never", "not checked yet"
+    RUNNING = "running", "checking"
+    OK = "ok", "connected"
+    FAILED = "failed", "needs attention"
+
+
+class ExitExcess(models.TextChoices):
+    REVERSE = "reverse", "close, then open the rest the other way"
+    CLOSE_ONLY = "close_only", "close only"
+
+
+class Mismatch(models.TextChoices):
+    CLOSE_ONLY = "close_only", "exits never open"
+    REJECT = "reject", "place nothing"
+    FOLLOW = "follow", "send the order as written"
+
+
+class SuspectedDuplicate(models.TextChoices):
+    HOLD = "hold", "hold for my decision"
+    RUN = "run", "run"
+    DROP = "drop", "drop"
+
+
+class Connector(WorkspaceOwned):
+    """One account at one market of the exchange. Limits are in quote currency; None = the plan's limit."""
+
+    label = models.CharField(max_length=80)
+    market = models.CharField(max_length=16, choices=MARKETS)
+    environment = models.CharField(max_length=16, choices=Environment)
+    trading_state = models.CharField(max_length=16, choices=TradingState, default=TradingState.ACTIVE)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    # Sealed to the trading workers' public key (sealing.py); the web process cannot open them.
+    sealed_access_key = models.TextField()
+    sealed_secret_key = models.TextField()
+    sealed_memo = models.TextField()
+    access_key_hint = models.CharField(max_length=16, help_text="first and last four characters")
+    key_fingerprint = models.CharField(max_length=64, help_text="HMAC of the access key: finds two connectors of one key")
+    credentials_set_at = models.DateTimeField(default=timezone.now)
+
+    exit_excess = models.CharField(max_length=16, choices=ExitExcess, default=ExitExcess.REVERSE)
+    mismatch = models.CharField(max_length=16, choices=Mismatch, default=Mismatch.CLOSE_ONLY)
+    suspected_duplicate = models.CharField(
+        max_length=16, choices=SuspectedDuplicate, default=SuspectedDuplicate.HOLD
+    )
+    strict_json = models.BooleanField(default=False, help_text="refuse messages that need a repair")
+    usd_means_usdt = models.BooleanField(default=False, help_text="read a USD ticker as USDT")
+    max_lag_s = models.PositiveIntegerField(default=300, help_text="oldest own time of an entry alert, seconds")
+    max_order_notional = MoneyField(null=True, blank=True)
+    max_open_notional = MoneyField(null=True, blank=True)
+    max_orders_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    leverage = models.DecimalField(max_digits=6, decimal_places=2, default=Decimal(1))
+    margin_mode = models.CharField(max_length=16, choices=MARGIN_MODES, default=MarginMode.ISOLATED.value)
+
+    check_status = models.CharField(max_length=16, choices=CheckStatus, default=CheckStatus.NEVER)
+    check_lines = models.JSONField(default=list, help_text="one finding a line: ok, what, sentence")
+    check_requested_at = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    position_mode = models.CharField(max_length=16, blank=True, help_text="as read from the exchange")
+    clock_offset_ms = models.IntegerField(null=True, blank=True)
+    clock_measured_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        indexes = [models.Index(fields=["workspace", "created_at"], name="connector_of_workspace")]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def is_paper(self) -> bool:
+        return self.environment == Environment.PAPER
+
+
+class Pointer(WorkspaceOwned):
+    """The capability to send alerts to one connector. Looked up by HMAC; the copy for display is sealed apart."""
+
+    class Source(models.TextChoices):
+        TRADINGVIEW = "tradingview", "TradingView"
+        TRENDSPIDER = "trendspider", "TrendSpider"
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="pointers")
+    lookup = models.BinaryField(max_length=32, unique=True, help_text="HMAC-SHA256 of the pointer")
+    sealed_display = models.TextField()
+    last4 = models.CharField(max_length=4)
+    source = models.CharField(max_length=16, choices=Source, default=Source.TRADINGVIEW)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="end of the overlap after a rotation")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    limited_count = models.PositiveIntegerField(default=0, help_text="deliveries refused by the rate limit")
+    limited_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        indexes = [models.Index(fields=["connector", "-created_at"], name="pointer_of_connector")]
+
+    def __str__(self) -> str:
+        return f"…{self.last4}"
+
+    @property
+    def is_live(self) -> bool:
+        if self.revoked_at is not None:
+            return False
+        return self.expires_at is None or self.expires_at > timezone.now()
+
+
+class Instrument(models.Model):
+    """A symbol as the exchange lists it, one row for all tenants of an environment. Units: `exchange.Instrument`."""
+
+    environment = models.CharField(max_length=16, choices=Environment)
+    market = models.CharField(max_length=16, choices=MARKETS)
+    symbol = models.CharField(max_length=40)
+    base = models.CharField(max_length=20)
+    quote = models.CharField(max_length=20)
+    contract_size = MoneyField()
+    quantity_step = MoneyField()
+    price_tick = MoneyField()
+    min_quantity = MoneyField()
+    max_quantity = MoneyField(null=True, blank=True)
+    min_notional = MoneyField(default=0)
+    max_leverage = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)
+    is_trading = models.BooleanField(default=True)
+    delist_at = models.DateTimeField(null=True, blank=True)
+    synced_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["environment", "market", "symbol"], name="one_row_per_instrument"),
+            models.CheckConstraint(
+                condition=Q(contract_size__gt=0, quantity_step__gt=0, price_tick__gt=0), name="instrument_steps_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} ({self.market}, {self.environment})"
+
+
+class MarketPrice(models.Model):
+    """The newest prices of an instrument, fetched once for all tenants. `mark` falls back to `last` on spot."""
+
+    instrument = models.OneToOneField(Instrument, on_delete=models.CASCADE, primary_key=True, related_name="price")
+    last = MoneyField()
+    bid = MoneyField(null=True)
+    ask = MoneyField(null=True)
+    mark = MoneyField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id}: {self.mark}"

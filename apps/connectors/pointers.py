@@ -1,0 +1,71 @@
+"""Pointers: 160 random bits a sender puts into an alert message. Stored as a keyed digest and a copy sealed for display."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.connectors.models import Connector, Pointer
+
+PREFIX = "sf_"
+OVERLAPS = {0: timedelta(0), 1: timedelta(hours=1), 24: timedelta(hours=24)}
+
+
+def issue(connector: Connector, *, source: str) -> Pointer:
+    """Create a pointer. Its text is read back with `reveal`."""
+    text = PREFIX + base64.b32encode(secrets.token_bytes(20)).decode().lower()
+    pointer = Pointer(
+        workspace_id=connector.workspace_id, connector=connector, source=source, lookup=lookup_of(text), last4=text[-4:]
+    )
+    pointer.sealed_display = _seal(text, pointer.pk)
+    pointer.save(force_insert=True)
+    return pointer
+
+
+def lookup_of(text: str) -> bytes:
+    """Return the 32-byte index key of a pointer; letter case does not matter."""
+    return hmac.new(_pointer_key(), text.lower().encode(), hashlib.sha256).digest()
+
+
+def reveal(pointer: Pointer) -> str:
+    raw = base64.urlsafe_b64decode(pointer.sealed_display)
+    return AESGCM(base64.b64decode(settings.DISPLAY_KEY)).decrypt(raw[:12], raw[12:], pointer.pk.bytes).decode()
+
+
+def current(connector: Connector) -> Pointer | None:
+    """Return the newest pointer that is neither revoked nor on its way out."""
+    return connector.pointers.filter(revoked_at=None, expires_at=None).order_by("-created_at").first()
+
+
+def rotate(connector: Connector, *, overlap_hours: int) -> Pointer:
+    """Issue a new pointer; the old ones work for `overlap_hours` (0, 1 or 24) more. KeyError for another number."""
+    ends_at = timezone.now() + OVERLAPS[overlap_hours]
+    with transaction.atomic():
+        Connector.unscoped.select_for_update().get(pk=connector.pk)
+        old = current(connector)
+        live = connector.pointers.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=ends_at))
+        live.update(expires_at=ends_at)
+        return issue(connector, source=old.source if old else Pointer.Source.TRADINGVIEW)
+
+
+def revoke_all(connector: Connector) -> None:
+    connector.pointers.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+
+def _seal(text: str, row_id: UUID) -> str:
+    nonce = os.urandom(12)
+    ciphertext = AESGCM(base64.b64decode(settings.DISPLAY_KEY)).encrypt(nonce, text.encode(), row_id.bytes)
+    return base64.urlsafe_b64encode(nonce + ciphertext).decode()
+
+
+def _pointer_key() -> bytes:
+    return base64.b64decode(settings.POINTER_KEY)

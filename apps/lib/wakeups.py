@@ -1,0 +1,79 @@
+"""Tell the workers that there is work. A wake-up is a hint: it may be lost, doubled or late, and nothing depends on it.
+
+Every publish happens on one background thread with its own connection and quarter-second limits, so that a hung broker
+never holds up a request; wake-ups for the same task that are not out yet count as one.
+"""
+
+import logging
+import os
+import threading
+import time
+
+from celery import current_app
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 0.25
+_COALESCE_S = 0.003
+_BREAKER_S = 10.0
+
+
+class Waker:
+    def __init__(self) -> None:
+        self._pending: set[str] = set()
+        self._lock = threading.Lock()
+        self._work = threading.Event()
+        self._pid = 0
+        self._connection: Connection | None = None
+
+    def publish(self, task_name: str) -> None:
+        with self._lock:
+            if task_name in self._pending and self._pid == os.getpid():
+                return
+            self._pending.add(task_name)
+            if self._pid != os.getpid():
+                # A thread does not survive a fork, nor may its connection be shared.
+                self._pid = os.getpid()
+                self._work = threading.Event()
+                self._connection = None
+                threading.Thread(target=self._run, name="wakeups", daemon=True).start()
+        self._work.set()
+
+    def _run(self) -> None:
+        while True:
+            self._work.wait()
+            self._work.clear()
+            with self._lock:
+                names = sorted(self._pending)
+                self._pending.clear()
+            if not self._send(names):
+                time.sleep(_BREAKER_S)
+            time.sleep(_COALESCE_S)
+
+    def _send(self, names: list[str]) -> bool:
+        try:
+            if self._connection is None:
+                self._connection = _connect()
+            for name in names:
+                current_app.send_task(name, connection=self._connection, retry=False, ignore_result=True)
+        except (OperationalError, OSError, ConnectionError) as error:
+            logger.warning("wake-up not published, the sweeper will find the work: %s", type(error).__name__)
+            self._connection = None
+            return False
+        return True
+
+
+def _connect() -> Connection:
+    limits = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S, "max_retries": 0, "retry_on_timeout": False}
+    url = current_app.conf.broker_url
+    return Connection(url, transport_options={**current_app.conf.broker_transport_options, **limits}, connect_timeout=_TIMEOUT_S)
+
+
+_waker = Waker()
+
+
+def publish(task_name: str) -> None:
+    """Ask for one run of a task without arguments; never blocks, never raises."""
+    _waker.publish(task_name)

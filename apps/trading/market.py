@@ -1,0 +1,104 @@
+"""What a decision is made from: the account and the market as the exchange tells them now."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+from apps.connectors.exchange import Book, Exchange, FeeRates, Instrument, MarginMode, Market, PositionMode, Ticker
+from apps.connectors.models import Connector
+from apps.trading.legs import Holding
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """`available_quote` is the free quote balance (spot) or the available margin (futures).
+
+    `leverage` and `margin_mode` are those of the open position, None when flat or on spot.
+    """
+
+    holding: Holding
+    available_quote: Decimal
+    position_mode: PositionMode
+    leverage: Decimal | None
+    margin_mode: MarginMode | None
+
+    def as_facts(self) -> dict[str, str]:
+        return {
+            "held_long": f"{self.holding.long:f}",
+            "held_short": f"{self.holding.short:f}",
+            "available_quote": f"{self.available_quote:f}",
+            "position_mode": self.position_mode.value,
+        }
+
+
+class _Kept:
+    """Answers that change rarely and cost scarce requests, kept for a while in this process."""
+
+    MOST = 10_000
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._values: dict[tuple[Any, ...], tuple[float, Any]] = {}
+
+    def get(self, key: tuple[Any, ...], read: Callable[[], T]) -> T:
+        now = time.monotonic()
+        with self._lock:
+            kept = self._values.get(key)
+        if kept is not None and now - kept[0] < self._seconds:
+            return kept[1]  # type: ignore[no-any-return]
+        value = read()
+        with self._lock:
+            if len(self._values) >= self.MOST:
+                self._values.clear()
+            self._values[key] = (now, value)
+        return value
+
+    def forget(self, key: tuple[Any, ...]) -> None:
+        with self._lock:
+            self._values.pop(key, None)
+
+
+_modes = _Kept(30)
+_fees = _Kept(3600)
+
+
+def read_account(connector: Connector, exchange: Exchange, instrument: Instrument) -> Account:
+    """Ask the exchange what the account holds. ExchangeError means no news, not an empty account."""
+    if instrument.market is Market.SPOT:
+        free = {balance.currency: balance.available for balance in exchange.balances()}
+        zero = Decimal(0)
+        holding = Holding(long=free.get(instrument.base, zero))
+        return Account(holding, free.get(instrument.quote, zero), PositionMode.ONE_WAY, None, None)
+    mode = _modes.get((connector.pk, connector.credentials_set_at), exchange.position_mode)
+    positions = [position for position in exchange.positions(instrument.symbol) if position.signed_quantity]
+    long = sum((p.signed_quantity for p in positions if p.signed_quantity > 0), Decimal(0))
+    short = sum((-p.signed_quantity for p in positions if p.signed_quantity < 0), Decimal(0))
+    if any(p.book is not Book.NET for p in positions) is not (mode is PositionMode.HEDGE) and positions:
+        # The account was switched since the mode was read.
+        _modes.forget((connector.pk, connector.credentials_set_at))
+        mode = _modes.get((connector.pk, connector.credentials_set_at), exchange.position_mode)
+    available = sum((b.available for b in exchange.balances() if b.currency == instrument.quote), Decimal(0))
+    open_position = positions[0] if positions else None
+    return Account(
+        Holding(long=long, short=short),
+        available,
+        mode,
+        open_position.leverage if open_position else None,
+        open_position.margin_mode if open_position else None,
+    )
+
+
+def read_ticker(exchange: Exchange, symbol: str) -> Ticker | None:
+    return next(iter(exchange.tickers([symbol])), None)
+
+
+def fee_rates(connector_id: UUID, exchange: Exchange, symbol: str) -> FeeRates:
+    """Return the account's rates, read at most once an hour."""
+    return _fees.get((connector_id, symbol), lambda: exchange.fee_rates(symbol))

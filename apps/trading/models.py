@@ -1,0 +1,357 @@
+"""Act: orders and what became of them. An order knows nothing of the alert that caused it (`origin_id` is opaque)."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.accounts.tenancy import WorkspaceOwned
+from apps.connectors.exchange import Book, MarginMode, OrderType, Side, TimeInForce
+from apps.connectors.models import Connector, Instrument
+from apps.lib.fields import MoneyField
+
+ZERO = Decimal(0)
+
+
+def choices_of(enum: Any) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in enum]
+
+
+class OrderState(models.TextChoices):
+    PLANNED = "planned", "queued"
+    SUBMITTING = "submitting", "sending"
+    UNKNOWN = "unknown", "unknown: checking"
+    ACCEPTED = "accepted", "sent"
+    PARTIAL = "partial", "partly filled"
+    CANCELLING = "cancelling", "cancelling"
+    NOT_PLACED = "not_placed", "not placed"
+    FILLED = "filled", "filled"
+    CANCELED = "canceled", "cancelled"
+    REJECTED = "rejected", "rejected"
+    DENIED = "denied", "denied"
+    EXPIRED = "expired", "too old"
+
+
+S = OrderState
+FINAL_STATES = frozenset({S.FILLED, S.CANCELED, S.REJECTED, S.DENIED, S.EXPIRED, S.NOT_PLACED})
+LIVE_STATES = frozenset({S.ACCEPTED, S.PARTIAL, S.CANCELLING})
+DOUBTFUL_STATES = frozenset({S.SUBMITTING, S.UNKNOWN})
+
+MOVES: dict[OrderState, frozenset[OrderState]] = {
+    S.PLANNED: frozenset({S.SUBMITTING, S.DENIED, S.EXPIRED}),
+    # PLANNED again only on proof that the venue refused to look at it (rate limit, timestamp) or that nothing was sent.
+    S.SUBMITTING: frozenset({S.PLANNED, S.ACCEPTED, S.PARTIAL, S.FILLED, S.CANCELED, S.REJECTED, S.UNKNOWN}),
+    S.UNKNOWN: frozenset({S.ACCEPTED, S.PARTIAL, S.FILLED, S.CANCELED, S.REJECTED, S.NOT_PLACED}),
+    S.ACCEPTED: frozenset({S.PARTIAL, S.FILLED, S.CANCELED, S.REJECTED, S.CANCELLING}),
+    S.PARTIAL: frozenset({S.PARTIAL, S.FILLED, S.CANCELED, S.CANCELLING}),
+    S.CANCELLING: frozenset({S.ACCEPTED, S.PARTIAL, S.FILLED, S.CANCELED}),
+    # An exit may be planned anew from the real position; a late proof of life raises an alarm.
+    S.NOT_PLACED: frozenset({S.PLANNED, S.ACCEPTED, S.PARTIAL, S.FILLED}),
+    # The venue may tell of the last fill after it told of the cancellation.
+    S.CANCELED: frozenset({S.FILLED}),
+    S.REJECTED: frozenset({S.ACCEPTED, S.PARTIAL, S.FILLED}),
+    S.FILLED: frozenset(),
+    S.DENIED: frozenset(),
+    S.EXPIRED: frozenset(),
+}
+
+
+class Intent(models.TextChoices):
+    ENTRY = "entry", "entry"
+    EXIT = "exit", "exit"
+
+
+class Order(WorkspaceOwned):
+    """One leg. Committed before a byte leaves; `client_order_id` is its one name at the exchange for life.
+
+    `quantity` is base units on spot, contracts on futures; `notional` (quote) is what a spot market buy sends instead.
+    `filled_quantity`, `avg_fill_price` and `fees` repeat what the Fill rows say.
+    """
+
+    same_workspace = ("connector", "parent")
+
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="orders")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    origin_id = models.UUIDField(db_index=True, help_text="what asked for it")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="legs")
+    leg = models.CharField(max_length=1)
+    intent = models.CharField(max_length=8, choices=Intent)
+
+    symbol = models.CharField(max_length=40)
+    side = models.CharField(max_length=8, choices=choices_of(Side))
+    order_type = models.CharField(max_length=8, choices=choices_of(OrderType), default=OrderType.MARKET.value)
+    time_in_force = models.CharField(max_length=12, choices=choices_of(TimeInForce), default=TimeInForce.GTC.value)
+    book = models.CharField(max_length=8, choices=choices_of(Book), default=Book.NET.value)
+    quantity = MoneyField()
+    notional = MoneyField(null=True, blank=True)
+    price = MoneyField(null=True, blank=True)
+    reduce_only = models.BooleanField(default=False)
+    leverage = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True)
+    margin_mode = models.CharField(max_length=16, choices=choices_of(MarginMode), blank=True)
+
+    client_order_id = models.CharField(max_length=32)
+    exchange_order_id = models.CharField(max_length=40, blank=True)
+
+    state = models.CharField(max_length=16, choices=OrderState, default=OrderState.PLANNED)
+    version = models.PositiveIntegerField(default=0)
+    reason_code = models.CharField(max_length=60, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    facts = models.JSONField(default=dict, blank=True, help_text="snapshot the plan was made from, estimates, denial facts")
+
+    filled_quantity = MoneyField(default=ZERO)
+    avg_fill_price = MoneyField(null=True, blank=True)
+    fees = models.JSONField(default=dict, blank=True, help_text="currency: amount as text")
+
+    attempt = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=120, blank=True)
+    not_found_count = models.PositiveSmallIntegerField(default=0)
+    query_count = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField(null=True, blank=True, help_text="when somebody has to look at it next")
+
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="an entry not sent by then is not sent")
+    signed_at = models.DateTimeField(null=True, blank=True)
+    fence_at = models.DateTimeField(null=True, blank=True, help_text="before it 'not found' proves nothing")
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    first_fill_at = models.DateTimeField(null=True, blank=True)
+    last_fill_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["connector", "client_order_id"], name="one_order_per_client_order_id"),
+            models.UniqueConstraint(fields=["origin_id", "connector", "leg"], name="one_order_per_leg"),
+            models.CheckConstraint(condition=Q(quantity__gte=0, filled_quantity__gte=0), name="order_quantity_unsigned"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["submitting", "unknown"]) | Q(signed_at__isnull=False, fence_at__isnull=False),
+                name="sent_order_has_fence",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-created_at", "-id"], name="order_newest"),
+            models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="order_due"),
+            models.Index(
+                fields=["connector", "symbol"],
+                condition=Q(state__in=["planned", "submitting", "unknown", "accepted", "partial", "cancelling"]),
+                name="order_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity.normalize():f} {self.symbol}: {self.state}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+
+class OrderEvent(WorkspaceOwned):
+    """One step of an order's life, append-only."""
+
+    same_workspace = ("order",)
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    from_state = models.CharField(max_length=16, choices=OrderState, blank=True)
+    to_state = models.CharField(max_length=16, choices=OrderState)
+    version = models.PositiveIntegerField()
+    cause = models.CharField(max_length=60)
+    evidence = models.JSONField(default=dict)
+    worker = models.CharField(max_length=120, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta(WorkspaceOwned.Meta):
+        ordering = ["order", "version"]
+        constraints = [models.UniqueConstraint(fields=["order", "version"], name="one_event_per_version")]
+
+    def __str__(self) -> str:
+        return f"{self.from_state} → {self.to_state}: {self.cause}"
+
+
+class Position(WorkspaceOwned):
+    """What our fills add up to, per connector, symbol and book, at average cost.
+
+    `signed_quantity` in base units (spot) or contracts (futures), negative for short. `realized_pnl` is gross, in
+    quote currency; `fees` are the fees paid in quote currency (positive = cost), `funding` is received (negative = paid).
+    """
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="positions")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    symbol = models.CharField(max_length=40)
+    book = models.CharField(max_length=8, choices=choices_of(Book), default=Book.NET.value)
+    signed_quantity = MoneyField(default=ZERO)
+    cost = MoneyField(default=ZERO, help_text="what the open quantity cost, in quote currency")
+    avg_entry_price = MoneyField(default=ZERO)
+    realized_pnl = MoneyField(default=ZERO)
+    fees = MoneyField(default=ZERO)
+    funding = MoneyField(default=ZERO)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    last_fill_at = models.DateTimeField(null=True, blank=True)
+    last_trade_id = models.CharField(max_length=60, blank=True)
+    # What the exchange said at the last reconciliation, and when; None = never read.
+    exchange_quantity = MoneyField(null=True, blank=True)
+    reconciled_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["connector", "symbol", "book"], name="one_position_per_book"),
+            models.CheckConstraint(
+                condition=Q(book="net")
+                | (Q(book="long") & Q(signed_quantity__gte=0))
+                | (Q(book="short") & Q(signed_quantity__lte=0)),
+                name="position_sign_fits_book",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace"], condition=~Q(signed_quantity=0), name="position_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.signed_quantity.normalize():f}"
+
+    @property
+    def side(self) -> str:
+        if self.signed_quantity > 0:
+            return "long"
+        return "short" if self.signed_quantity < 0 else "flat"
+
+
+class Fill(WorkspaceOwned):
+    """One match at the exchange, recorded once per `trade_id`. `fee` positive = cost; `realized_pnl` gross, in quote."""
+
+    same_workspace = ("connector", "order")
+
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="fills")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
+    trade_id = models.CharField(max_length=60)
+    symbol = models.CharField(max_length=40)
+    book = models.CharField(max_length=8, choices=choices_of(Book), default=Book.NET.value)
+    side = models.CharField(max_length=8, choices=choices_of(Side))
+    price = MoneyField()
+    quantity = MoneyField()
+    fee = MoneyField()
+    fee_currency = models.CharField(max_length=20)
+    role = models.CharField(max_length=8)
+    realized_pnl = MoneyField(default=ZERO)
+    filled_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(default=timezone.now)
+
+    class Meta(WorkspaceOwned.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["connector", "trade_id"], name="one_fill_per_trade_id"),
+            models.CheckConstraint(condition=Q(quantity__gt=0, price__gt=0), name="fill_signs"),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-filled_at", "-id"], name="fill_newest"),
+            models.Index(fields=["connector", "symbol", "book", "filled_at", "trade_id"], name="fill_of_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity.normalize():f} {self.symbol} @ {self.price.normalize():f}"
+
+
+class LedgerEntry(WorkspaceOwned):
+    """Money that moved, append-only (the database refuses UPDATE and DELETE). `amount` signed: positive = received."""
+
+    class Kind(models.TextChoices):
+        REALIZED_PNL = "realized_pnl", "realized PnL"
+        FEE = "fee", "fee"
+        FUNDING = "funding", "funding"
+        EXTERNAL = "external", "external"
+        CORRECTION = "correction", "correction"
+
+    same_workspace = ("connector", "fill")
+
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="ledger")
+    fill = models.ForeignKey(Fill, null=True, blank=True, on_delete=models.PROTECT, related_name="ledger")
+    symbol = models.CharField(max_length=40, blank=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    amount = MoneyField()
+    currency = models.CharField(max_length=20)
+    at = models.DateTimeField()
+    recorded_at = models.DateTimeField(default=timezone.now)
+
+    class Meta(WorkspaceOwned.Meta):
+        verbose_name_plural = "ledger entries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["fill", "kind", "currency"],
+                condition=Q(fill__isnull=False) & ~Q(kind="correction"),
+                name="one_entry_per_fill_and_kind",
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "-at"], name="ledger_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount.normalize():f} {self.currency}"
+
+
+class EquityPoint(WorkspaceOwned):
+    """A connector's equity as the exchange told it, valued in `currency`, open PnL included."""
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="equity_points")
+    at = models.DateTimeField()
+    equity = MoneyField()
+    available = MoneyField(default=ZERO)
+    currency = models.CharField(max_length=20, default="USDT")
+    unvalued = models.JSONField(default=list, blank=True, help_text="currencies without a price, left out of equity")
+
+    class Meta(WorkspaceOwned.Meta):
+        constraints = [models.UniqueConstraint(fields=["connector", "at"], name="one_equity_point_per_moment")]
+        indexes = [models.Index(fields=["workspace", "-at"], name="equity_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.equity.normalize():f} {self.currency} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Lease(models.Model):
+    """Who works on a (connector, symbol) now. Gives order, never safety: a taken-over lease never re-sends."""
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="+")
+    symbol = models.CharField(max_length=40)
+    owner = models.CharField(max_length=120, blank=True)
+    until = models.DateTimeField()
+    token = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connector", "symbol"], name="one_lease_per_symbol")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol}: {self.owner}"
+
+
+class ShadowPosition(WorkspaceOwned):
+    """What the sender's strategy believes it holds on spot, where its shorts cannot be followed (signed, base units)."""
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="+")
+    symbol = models.CharField(max_length=40)
+    signed_quantity = MoneyField(default=ZERO)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        constraints = [models.UniqueConstraint(fields=["connector", "symbol"], name="one_shadow_per_symbol")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.signed_quantity.normalize():f}"
+
+
+class WorkerHeartbeat(models.Model):
+    """Last sign of life of a background process."""
+
+    name = models.CharField(max_length=120, primary_key=True)
+    kind = models.CharField(max_length=20)
+    at = models.DateTimeField()
+    facts = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
