@@ -57,6 +57,7 @@ POSTGRES_TEST_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page
 
 # What this process holds, with its id: a forked child inherits the entry and must not let go for its parent.
 _held: dict[Path, tuple[int, IO[bytes]]] = {}
+_keepers: dict[Path, subprocess.Popen[bytes]] = {}  # those this process started
 
 
 class EmbeddedServiceError(Exception):
@@ -135,6 +136,8 @@ def release(state_dir: Path, *, within: float = 20.0) -> None:
     deadline = time.monotonic() + within
     while keeper_is_alive(state_dir) and time.monotonic() < deadline:
         time.sleep(0.05)
+    if (keeper := _keepers.pop(state_dir, None)) is not None:
+        keeper.wait(within)
 
 
 def keeper_is_alive(state_dir: Path) -> bool:
@@ -181,7 +184,7 @@ def _start_keeper(state_dir: Path, wanted: list[str], *, for_tests: bool) -> Non
     if "REDIS_URL" in wanted:
         servers.append(_redis(state_dir, for_tests=for_tests))
     with (state_dir / "keeper.log").open("ab") as log:
-        subprocess.Popen(  # noqa: S603
+        _keepers[state_dir] = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", str(ROOT / "config" / "keeper.py"), str(state_dir), json.dumps(servers)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -268,7 +271,8 @@ def _wait_until_ready(state_dir: Path, wanted: list[str]) -> None:
                 break
             except (psycopg.OperationalError, redis.RedisError) as error:
                 waited = time.monotonic() - started
-                if waited > READY_WITHIN:
+                keeper = _keepers.get(state_dir)
+                if waited > READY_WITHIN or (keeper is not None and keeper.poll() is not None):
                     raise EmbeddedServiceError(_why_not(state_dir, name, error)) from error
                 if waited > 1 and not told:
                     told = True
@@ -298,6 +302,6 @@ def _why_not(state_dir: Path, name: str, error: Exception) -> str:
     log = state_dir / ("postgres.log" if name == "DATABASE_URL" else "redis.log")
     last = "\n".join(log.read_text(errors="replace").splitlines()[-10:]) if log.exists() else "(no log)"
     return (
-        f"The embedded server for {name} did not answer within {READY_WITHIN:.0f} s ({error}). Last lines of {log}:\n"
+        f"The embedded server for {name} does not answer ({error}). Last lines of {log}:\n"
         f"{last}\nIf another command with another environment uses {state_dir}, stop it; or set {name}."
     )

@@ -96,14 +96,14 @@ class Supervisor:
         read_end, write_end = os.pipe()
 
         def answer() -> None:
-            with open(write_end, "w", encoding="utf-8") as out:
+            with os.fdopen(write_end, "w", encoding="utf-8") as out:
                 out.write(work())
 
         child = Child(name, answer, None)
         self._fork(child)
         self.children.append(child)
         os.close(write_end)
-        with open(read_end, encoding="utf-8") as answers:
+        with os.fdopen(read_end, encoding="utf-8") as answers:
             text = answers.read()
         code = self._ended(child, 0)
         self.children.remove(child)
