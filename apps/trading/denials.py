@@ -58,8 +58,8 @@ _C = DenialCode
 
 _SENTENCES: dict[DenialCode, str] = {
     _C.NOTHING_TO_CLOSE: (
-        "Nothing to close: the alert closes a {claimed} position on {symbol}, the account holds {actual}. "
-        "No order was sent. Nothing to do unless you expected a position there."
+        "Nothing to close on {symbol}: the account holds {actual}. No order was sent. "
+        "Nothing to do unless you expected a position there."
     ),
     _C.ALREADY_AT_TARGET: (
         "Nothing to do: the alert wants {target} on {symbol} and the account holds {actual}. No order was sent."

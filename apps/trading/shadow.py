@@ -119,7 +119,7 @@ class _SpotPlanner:
         return ShadowPosition(max(self.shadow.short - self.quantity, Decimal(0))) if self.shadow else None
 
     def _nothing_bought(self, shadow: ShadowPosition | None) -> Plan:
-        return self._outcome(DenialCode.NOTHING_TO_CLOSE, self._sides(), shadow=shadow)
+        return self._outcome(DenialCode.SPOT_NO_SHORT, {"symbol": self.instrument.symbol}, shadow=shadow)
 
     # sells
 
@@ -149,7 +149,7 @@ class _SpotPlanner:
         return self._one_leg(self._selling(min(self.quantity, self.sellable)), shadow=shadow)
 
     def _short_after_sell(self, excess: Decimal | None) -> ShadowPosition | None:
-        """What the strategy is short after this sell; `excess` is what exceeds the balance, None when nothing is held."""
+        """What the strategy is short after this sell; `excess` is what tops the balance, None when nothing is held."""
         if self.target is not None and self.target.side is not _SHORT:
             return _NO_SHORT
         if self.target is not None and self.target.size is not None:
