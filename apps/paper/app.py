@@ -1,0 +1,122 @@
+"""The ASGI application: reads the request whole, sends it to the wire or the control desk, and applies faults."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route as HttpRoute
+from starlette.types import Receive, Scope, Send
+
+from apps.paper.connections import Connections
+from apps.paper.control import PREFIX, ControlDesk
+from apps.paper.exchange import Exchange
+from apps.paper.faults import HTML_PAGE, Fault, FaultRoom
+from apps.paper.prices import STEP_MS
+from apps.paper.rest import LONGEST_BODY, Request, Wire
+
+logger = logging.getLogger("apps.paper")
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    exchange: Exchange
+    wire: Wire
+    control: ControlDesk
+    faults: FaultRoom
+    connections: Connections
+
+
+class _EveryPath:
+    """One endpoint for every path and method: an unknown path is an answer of the exchange, not of the framework."""
+
+    def __init__(self, desks: Desks) -> None:
+        self._desks = desks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = HttpRequest(scope, receive)
+        try:
+            body = await _read(request)
+        except ClientDisconnect:
+            return
+        asked = Request(
+            method=request.method,
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            headers=request.headers,
+            body=body,
+            address=request.client.host if request.client else "",
+        )
+        if asked.path.startswith(PREFIX):
+            await self._desks.control.answer(asked)(scope, receive, send)
+            return
+        fault = self._desks.faults.take(asked.path) if self._desks.faults.allowed else None
+        if fault is None:
+            await self._desks.wire.answer(asked)(scope, receive, send)
+            return
+        answer = await self._under(fault, asked)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        if request.client is not None:
+            self._desks.connections.cut((request.client.host, request.client.port))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def _under(self, fault: Fault, asked: Request) -> Response | None:
+        """Return the answer the fault leaves, None when the connection is to be cut."""
+        answer = self._desks.wire.answer(asked) if fault.carries_out else None
+        if fault.delay_ms:
+            await asyncio.sleep(fault.delay_ms / 1000)
+        if fault.action == "delay":
+            return answer
+        if fault.action == "status":
+            return PlainTextResponse("", fault.status)
+        if fault.action == "html":
+            return HTMLResponse(HTML_PAGE, fault.status)
+        return None
+
+
+async def _read(request: HttpRequest) -> bytes:
+    """Return the body, cut a byte past the longest allowed: the wire then refuses it."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        if size <= LONGEST_BODY:
+            parts.append(part)
+        size += len(part)
+    return b"".join(parts)[: LONGEST_BODY + 1]
+
+
+async def _healthz(request: HttpRequest) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _tick(exchange: Exchange) -> None:
+    while True:
+        await asyncio.sleep(STEP_MS / 1000)
+        try:
+            exchange.advance(exchange.clock())
+        except (sqlite3.Error, ArithmeticError):
+            # The step is rolled back whole; the next one tries again.
+            logger.exception("the book could not be brought to now")
+
+
+def build_app(desks: Desks) -> Starlette:
+    @contextlib.asynccontextmanager
+    async def ticking(app: Starlette) -> AsyncIterator[None]:
+        ticker = asyncio.create_task(_tick(desks.exchange))
+        yield
+        ticker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ticker
+        desks.exchange.store.close()
+
+    routes = [HttpRoute("/healthz", _healthz), HttpRoute("/{path:path}", _EveryPath(desks))]
+    return Starlette(routes=routes, lifespan=ticking)

@@ -1,0 +1,42 @@
+from dataclasses import dataclass
+
+from apps.paper.params import CLIENT_ID
+from apps.paper.records import Account, Order
+from apps.paper.refusals import Refusal
+from apps.paper.store import Store
+
+REMEMBERED_MS = 86_400_000
+MAX_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIdCodes:
+    length: int
+    characters: int
+    duplicate: int
+
+
+SPOT_CODES = ClientIdCodes(length=50037, characters=50038, duplicate=50042)
+FUTURES_CODES = ClientIdCodes(length=40049, characters=40048, duplicate=40050)
+
+
+def check_client_id(store: Store, account: Account, client_order_id: str, *, market: str, now_ms: int) -> None:
+    """Refuse an id that is too long, has odd characters, or names a live order or one of the last day."""
+    codes = SPOT_CODES if market == "spot" else FUTURES_CODES
+    if not client_order_id:
+        return
+    if len(client_order_id) > MAX_LENGTH:
+        raise Refusal(codes.length)
+    if not CLIENT_ID.fullmatch(client_order_id):
+        raise Refusal(codes.characters)
+    taken = store.one(
+        Order,
+        "account_id = ? AND client_order_id = ? AND market = ?"
+        " AND (state IN ('new', 'partially_filled') OR created_ms > ?)",
+        account.id,
+        client_order_id,
+        market,
+        now_ms - REMEMBERED_MS,
+    )
+    if taken is not None:
+        raise Refusal(codes.duplicate)

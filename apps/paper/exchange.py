@@ -1,0 +1,123 @@
+"""The whole exchange: one store, two desks, and the clockwork that fills, liquidates and pays funding."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from apps.paper.amounts import ZERO, ceil_to, floor_to
+from apps.paper.futures import FuturesDesk
+from apps.paper.instruments import QUOTE, Catalogue
+from apps.paper.prices import STEP_MS, Prices, noise
+from apps.paper.records import Position
+from apps.paper.spot import SpotDesk
+from apps.paper.store import Store
+from apps.paper.wallets import FUTURES, Wallets
+
+FUNDING_MS = 8 * 3_600_000
+FUNDING_DELAY_MS = 2_000
+_MOST_MISSED_FUNDINGS = 21
+_FUNDING_UNIT = Decimal("0.0000000003")
+
+
+@dataclass(slots=True)
+class _Clockwork:
+    last_step: int = -1
+
+
+class Exchange:
+    def __init__(self, store: Store, catalogue: Catalogue, prices: Prices, *, clock: Callable[[], int]) -> None:
+        """`clock` returns Unix milliseconds."""
+        self.store = store
+        self.catalogue = catalogue
+        self.prices = prices
+        self.clock = clock
+        self.wallets = Wallets(store)
+        self.spot = SpotDesk(store, catalogue, prices)
+        self.futures = FuturesDesk(store, catalogue, prices)
+        self._clockwork = _Clockwork()
+
+    def advance(self, now_ms: int) -> None:
+        """Bring the book to now: at most once per step of the price."""
+        step = now_ms // STEP_MS
+        if step != self._clockwork.last_step:
+            self._clockwork.last_step = step
+            self.settle(now_ms)
+
+    def settle(self, now_ms: int) -> None:
+        """Fill what the price has reached, liquidate what it has ruined, pay funding that is due."""
+        with self.store.transaction():
+            for market, symbol in self.store.live_symbols():
+                desk = self.spot if market == "spot" else self.futures
+                desk.match_resting(symbol, now_ms)
+            held = self.futures.positions.all_held()
+            if held:
+                self._liquidate(held, now_ms)
+            self._pay_fundings(now_ms)
+
+    def funding_rate(self, symbol: str, slot: int) -> Decimal:
+        """Return the rate of one funding time (slot = Unix ms // 8 h): within ±0.0003, the same for ever."""
+        return noise(self.prices.seed, f"{symbol}/funding", slot) * _FUNDING_UNIT
+
+    def _pay_fundings(self, now_ms: int) -> None:
+        slot = (now_ms - FUNDING_DELAY_MS) // FUNDING_MS
+        paid = self.store.setting("funding_slot")
+        if paid is not None and int(paid) >= slot:
+            return
+        if paid is not None:
+            for due in range(max(int(paid), slot - _MOST_MISSED_FUNDINGS) + 1, slot + 1):
+                self._pay_funding(due, now_ms)
+        self.store.set_setting("funding_slot", str(slot))
+
+    def _pay_funding(self, slot: int, now_ms: int) -> None:
+        for position in self.futures.positions.all_held():
+            instrument = self.catalogue.futures[position.symbol]
+            mark = self.prices.quote(position.symbol, now_ms).mark
+            rate = self.funding_rate(position.symbol, slot)
+            self.futures.positions.pay_funding(position, instrument, mark=mark, rate=rate, now_ms=now_ms)
+
+    def _liquidate(self, held: Sequence[Position], now_ms: int) -> None:
+        for position in held:
+            if position.open_type == "isolated" and self._ruined([position], ZERO, now_ms):
+                self._close_bankrupt(position, now_ms)
+        for account_id in sorted({position.account_id for position in held if position.open_type == "cross"}):
+            crossed = [p for p in self.futures.positions.held(account_id) if p.open_type == "cross"]
+            spare = self.wallets.balance(account_id, FUTURES, QUOTE).available
+            if crossed and self._ruined(crossed, spare, now_ms):
+                for position in crossed:
+                    self._close_bankrupt(position, now_ms)
+
+    def _ruined(self, positions: Sequence[Position], spare: Decimal, now_ms: int) -> bool:
+        equity, maintenance = spare, ZERO
+        for position in positions:
+            instrument = self.catalogue.futures[position.symbol]
+            mark = self.prices.quote(position.symbol, now_ms).mark
+            book = self.futures.positions
+            equity += position.margin + book.unrealised(position, instrument, mark)
+            maintenance += book.maintenance(position, instrument)
+        return equity <= maintenance
+
+    def _close_bankrupt(self, position: Position, now_ms: int) -> None:
+        self.futures.force_close(position, price=self.bankruptcy_price(position), now_ms=now_ms)
+
+    def bankruptcy_price(self, position: Position) -> Decimal:
+        """Return the price, on the tick and never beyond, at which the position's deposit pays loss and closing fee."""
+        instrument = self.catalogue.futures[position.symbol]
+        contracts = position.amount * instrument.contract_size
+        rate = instrument.taker_fee_rate
+        if position.side == "long":
+            price = (position.cost - position.margin) / (contracts * (1 - rate))
+            return max(ceil_to(price, instrument.tick), instrument.tick)
+        return max(
+            floor_to((position.cost + position.margin) / (contracts * (1 + rate)), instrument.tick), instrument.tick
+        )
+
+    def liquidation_price(self, position: Position) -> Decimal:
+        """Return the mark at which an isolated position is closed; for a cross one, as if alone with spare money."""
+        instrument = self.catalogue.futures[position.symbol]
+        contracts = position.amount * instrument.contract_size
+        deposit = position.margin
+        if position.open_type == "cross":
+            deposit += self.wallets.balance(position.account_id, FUTURES, QUOTE).available
+        room = deposit - self.futures.positions.maintenance(position, instrument)
+        price = (position.cost - position.direction * room) / contracts
+        return max(floor_to(price, instrument.tick), ZERO)

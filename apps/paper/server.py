@@ -1,0 +1,97 @@
+"""Starting and stopping the paper exchange. Importing this does nothing."""
+
+import decimal
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from apps.paper.app import Desks, build_app
+from apps.paper.connections import Connections
+from apps.paper.control import ControlDesk
+from apps.paper.exchange import Exchange
+from apps.paper.faults import FaultRoom
+from apps.paper.instruments import build_catalogue
+from apps.paper.limits import RateLimiter
+from apps.paper.prices import Prices
+from apps.paper.rest import Wire
+from apps.paper.store import Store
+
+PRECISION = 40
+_STOP_SECONDS = 2
+_KEEP_ALIVE_SECONDS = 75
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def open_desks(state_dir: Path, *, seed: int, control_token: str, faults: bool) -> Desks:
+    """Open the store under `state_dir`, make it when it is new, and set up everything but the socket."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = Store(state_dir / "paper.sqlite3")
+    catalogue = build_catalogue()
+    prices = Prices(store, catalogue, seed=seed, now_ms=now_ms())
+    exchange = Exchange(store, catalogue, prices, clock=now_ms)
+    room = FaultRoom(allowed=faults)
+    return Desks(
+        exchange=exchange,
+        wire=Wire(exchange, RateLimiter(time.monotonic)),
+        control=ControlDesk(exchange, room, token=control_token),
+        faults=room,
+        connections=Connections(),
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM and return; uvicorn would raise the signal again after its clean stop."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.should_exit = True
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8801,
+    state_dir: str | Path = "paper-state",
+    seed: int = 1,
+    control_token: str = "",
+    *,
+    faults: bool = False,
+) -> None:
+    """Run the paper exchange until SIGINT or SIGTERM. Call it from the main thread of its own process.
+
+    An empty control token leaves the control routes to loopback callers. `seed` counts on the first start only:
+    the state directory remembers it.
+    """
+    decimal.getcontext().prec = PRECISION
+    desks = open_desks(Path(state_dir), seed=seed, control_token=control_token, faults=faults)
+    config = uvicorn.Config(
+        build_app(desks),
+        host=host,
+        port=port,
+        http=desks.connections.protocol(),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        # The control routes look at the real peer: a forwarded header must not pass for a loopback caller.
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    _Server(config).run()

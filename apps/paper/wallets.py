@@ -1,0 +1,34 @@
+from decimal import Decimal
+
+from apps.paper.amounts import ZERO
+from apps.paper.records import Balance
+from apps.paper.store import Store
+
+SPOT = "spot"
+FUTURES = "futures"
+
+
+class Wallets:
+    """Available and frozen money per account, wallet and currency. Neither goes below zero."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def balance(self, account_id: int, wallet: str, currency: str) -> Balance:
+        where = "account_id = ? AND wallet = ? AND currency = ?"
+        found = self._store.one(Balance, where, account_id, wallet, currency)
+        return found or Balance(account_id, wallet, currency, available=ZERO, frozen=ZERO)
+
+    def balances(self, account_id: int, wallet: str) -> list[Balance]:
+        return self._store.find(Balance, "account_id = ? AND wallet = ?", account_id, wallet, order="currency")
+
+    def change(
+        self, account_id: int, wallet: str, currency: str, *, available: Decimal = ZERO, frozen: Decimal = ZERO
+    ) -> None:
+        """Add the signed amounts. Raise ArithmeticError when one would end below zero: the caller checks first."""
+        balance = self.balance(account_id, wallet, currency)
+        balance.available += available
+        balance.frozen += frozen
+        if balance.available < 0 or balance.frozen < 0:
+            raise ArithmeticError(f"{wallet} {currency} of account {account_id} would fall below zero")
+        self._store.save(balance)

@@ -1,0 +1,68 @@
+"""The words of the wire: a call, a route, an answer."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from apps.paper.exchange import Exchange
+from apps.paper.limits import DEFAULT_LIMIT, Limit
+from apps.paper.params import Codes, Params
+from apps.paper.records import Account
+from apps.paper.refusals import Refusal
+
+Level = Literal["none", "keyed", "signed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    exchange: Exchange
+    params: Params
+    now_ms: int
+    caller: Account | None
+
+    @property
+    def account(self) -> Account:
+        """The caller of a private route; the dispatcher has found it before the handler runs."""
+        if self.caller is None:
+            raise Refusal(30001)
+        return self.caller
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """An answer that brings its own envelope."""
+
+    content: dict[str, object]
+
+
+Handler = Callable[[Call], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`recv_window` marks the routes whose body may carry recvWindow and whose clock rule is the narrow one."""
+
+    method: str
+    path: str
+    level: Level
+    codes: Codes
+    handler: Handler
+    limit: Limit = DEFAULT_LIMIT
+    permission: str = "read"
+    recv_window: bool = False
+
+
+def message_for(path: str) -> str:
+    """Return the success word of the route's family: it differs, and clients must not look at it."""
+    if path.startswith("/contract/"):
+        return "Ok"
+    if path.startswith(("/spot/quotation/v3/", "/spot/v4/query/")):
+        return "success"
+    return "OK"
+
+
+def envelope(*, code: int, message: str, data: object) -> dict[str, object]:
+    trace = f"{uuid.uuid4().hex}.64.{time.time_ns() // 100}"
+    return {"message": message, "code": code, "trace": trace, "data": data}
