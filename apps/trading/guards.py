@@ -1,0 +1,242 @@
+"""What may withdraw the right to trade. Pure checks in one order; the first that objects answers.
+
+    1 halted          site, workspace, connector          exits too: only cancels and queries are left
+    2 too old         exit without a position to close; entry that waited; alert older than its max lag
+    3 reduce only     site, workspace, connector          from here on entries only: exits are always allowed
+    4 paused, trial ended
+    5 symbol          not trading, leaving the exchange
+    6 rate            orders in the last minute
+    7 money           price against the alert's, notional of the order, notional open with it
+
+The test flag is no guard: a test alert never gets an order to guard.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from apps.lib.decimals import floor_to_step, normalize_text
+from apps.trading.denials import Denial, DenialCode
+from apps.trading.legs import Intent
+
+_SHOWN_PCT = Decimal("0.01")
+
+
+class Breaker(StrEnum):
+    """HALTED lets nothing through but cancels and queries, REDUCE_ONLY lets exits through."""
+
+    ACTIVE = "active"
+    REDUCE_ONLY = "reduce_only"
+    HALTED = "halted"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimits:
+    """What the trader or the plan allows; None switches a limit off. Notionals in quote currency.
+
+    `max_price_deviation_rate` is a fraction of the alert's own price (0.01 = 1 %).
+    """
+
+    max_order_notional: Decimal | None = Decimal(1000)
+    max_open_notional: Decimal | None = Decimal(5000)
+    max_orders_per_minute: int | None = 60
+    max_price_deviation_rate: Decimal | None = None
+    max_lag_s: int = 300
+    entry_wait_s: int = 120
+    exit_match_s: int = 900
+    delisting_notice: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFacts:
+    """One leg and the world around it. `sent_at`, `signal_max_lag_s`, `signal_price` are the alert's; None = unsaid.
+
+    `has_matching_position`: a position that this exit can close is open and was opened before the alert was sent.
+    `open_notional` leaves this order out and counts orders in doubt in. `order_notional` None = no price was found.
+    `orders_last_minute` leaves this order out.
+    """
+
+    intent: Intent
+    now: datetime
+    received_at: datetime
+    symbol: str
+    quote: str
+    connector_label: str
+    site: Breaker = Breaker.ACTIVE
+    workspace: Breaker = Breaker.ACTIVE
+    connector: Breaker = Breaker.ACTIVE
+    paused_label: str = ""
+    trial_ended_at: datetime | None = None
+    sent_at: datetime | None = None
+    signal_max_lag_s: int | None = None
+    signal_price: Decimal | None = None
+    market_price: Decimal | None = None
+    is_trading: bool = True
+    delist_at: datetime | None = None
+    has_matching_position: bool = True
+    order_notional: Decimal | None = None
+    open_notional: Decimal = Decimal(0)
+    orders_last_minute: int = 0
+
+
+def check(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    """Return the first objection in the order of the table above, or None."""
+    checks = _EXIT_CHECKS if facts.intent is Intent.EXIT else _ENTRY_CHECKS
+    for guard in checks:
+        denial = guard(facts, limits)
+        if denial is not None:
+            return denial
+    return None
+
+
+def check_halted(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if facts.site is Breaker.HALTED:
+        return Denial(DenialCode.SITE_HALTED)
+    if facts.workspace is Breaker.HALTED:
+        return Denial(DenialCode.WORKSPACE_HALTED)
+    if facts.connector is Breaker.HALTED:
+        return Denial(DenialCode.CONNECTOR_HALTED, {"connector": facts.connector_label})
+    return None
+
+
+def check_exit_age(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    """An exit does not expire while there is something it was meant to close."""
+    age = _age_s(facts)
+    if age <= limits.exit_match_s or facts.has_matching_position:
+        return None
+    return Denial(DenialCode.EXIT_TOO_OLD, {"age": _seconds(age), "limit": str(limits.exit_match_s)})
+
+
+def check_entry_age(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    """The message's own `max_lag` replaces both the wait after receipt and the connector's max lag."""
+    waited = (facts.now - facts.received_at).total_seconds()
+    wait_limit = limits.entry_wait_s if facts.signal_max_lag_s is None else facts.signal_max_lag_s
+    if waited > wait_limit:
+        return Denial(DenialCode.ENTRY_EXPIRED, {"age": _seconds(waited), "limit": str(wait_limit)})
+    lag_limit = limits.max_lag_s if facts.signal_max_lag_s is None else facts.signal_max_lag_s
+    age = _age_s(facts)
+    if age > lag_limit and facts.sent_at is not None:
+        return Denial(DenialCode.ALERT_TOO_OLD, {"age": _seconds(age), "limit": str(lag_limit)})
+    return None
+
+
+def check_reduce_only(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if facts.site is Breaker.REDUCE_ONLY:
+        return Denial(DenialCode.SITE_REDUCE_ONLY)
+    if facts.workspace is Breaker.REDUCE_ONLY:
+        return Denial(DenialCode.WORKSPACE_REDUCE_ONLY)
+    if facts.connector is Breaker.REDUCE_ONLY:
+        return Denial(DenialCode.CONNECTOR_REDUCE_ONLY, {"connector": facts.connector_label})
+    return None
+
+
+def check_paused(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    return Denial(DenialCode.PAUSED, {"paused": facts.paused_label}) if facts.paused_label else None
+
+
+def check_trial(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if facts.trial_ended_at is None or facts.now < facts.trial_ended_at:
+        return None
+    return Denial(DenialCode.TRIAL_ENDED, {"ended": facts.trial_ended_at.date().isoformat()})
+
+
+def check_symbol(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if not facts.is_trading:
+        return Denial(DenialCode.SYMBOL_NOT_TRADING, {"symbol": facts.symbol})
+    if facts.delist_at is not None and facts.now >= facts.delist_at - limits.delisting_notice:
+        at = facts.delist_at.isoformat(timespec="minutes")
+        return Denial(DenialCode.SYMBOL_DELISTING, {"symbol": facts.symbol, "delist_at": at})
+    return None
+
+
+def check_rate(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if limits.max_orders_per_minute is None or facts.orders_last_minute < limits.max_orders_per_minute:
+        return None
+    return Denial(
+        DenialCode.ORDER_RATE,
+        {"count": str(facts.orders_last_minute), "limit": str(limits.max_orders_per_minute)},
+    )
+
+
+def check_price(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    limit = limits.max_price_deviation_rate
+    if limit is None or facts.signal_price is None:
+        return None
+    if facts.market_price is None:
+        return Denial(DenialCode.PRICE_MISSING, {"wanted": "price", "symbol": facts.symbol})
+    deviation = abs(facts.market_price - facts.signal_price) / facts.signal_price
+    if deviation <= limit:
+        return None
+    return Denial(
+        DenialCode.PRICE_DEVIATION,
+        {
+            "price": normalize_text(facts.market_price),
+            "signal_price": normalize_text(facts.signal_price),
+            "deviation": normalize_text(floor_to_step(deviation * 100, _SHOWN_PCT)),
+            "limit": normalize_text(limit * 100),
+        },
+    )
+
+
+def check_order_notional(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if limits.max_order_notional is None:
+        return None
+    if facts.order_notional is None:
+        return Denial(DenialCode.PRICE_MISSING, {"wanted": "price", "symbol": facts.symbol})
+    if facts.order_notional <= limits.max_order_notional:
+        return None
+    return Denial(
+        DenialCode.MAX_ORDER_NOTIONAL,
+        {
+            "notional": normalize_text(facts.order_notional),
+            "limit": normalize_text(limits.max_order_notional),
+            "quote": facts.quote,
+        },
+    )
+
+
+def check_open_notional(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if limits.max_open_notional is None:
+        return None
+    if facts.order_notional is None:
+        return Denial(DenialCode.PRICE_MISSING, {"wanted": "price", "symbol": facts.symbol})
+    total = facts.open_notional + facts.order_notional
+    if total <= limits.max_open_notional:
+        return None
+    return Denial(
+        DenialCode.MAX_OPEN_NOTIONAL,
+        {
+            "total": normalize_text(total),
+            "open": normalize_text(facts.open_notional),
+            "limit": normalize_text(limits.max_open_notional),
+            "quote": facts.quote,
+        },
+    )
+
+
+_Check = Callable[[GuardFacts, GuardLimits], Denial | None]
+
+_EXIT_CHECKS: tuple[_Check, ...] = (check_halted, check_exit_age)
+_ENTRY_CHECKS: tuple[_Check, ...] = (
+    check_halted,
+    check_entry_age,
+    check_reduce_only,
+    check_paused,
+    check_trial,
+    check_symbol,
+    check_rate,
+    check_price,
+    check_order_notional,
+    check_open_notional,
+)
+
+
+def _age_s(facts: GuardFacts) -> float:
+    """Seconds since the sender's clock said so, or since receipt when that is longer ago or nothing was said."""
+    return max((facts.now - (at or facts.received_at)).total_seconds() for at in (facts.sent_at, facts.received_at))
+
+
+def _seconds(value: float) -> str:
+    return str(int(value))

@@ -1,0 +1,36 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from apps.trading.denials import Denial, DenialCode, Verdict, facts_of, verdict_of
+
+
+@pytest.mark.parametrize("code", DenialCode)
+def test_every_code_has_a_sentence_that_shows_its_facts(code: DenialCode) -> None:
+    sentence = Denial(code, {name: f"<{name}>" for name in facts_of(code)}).sentence
+
+    assert all(f"<{name}>" in sentence for name in facts_of(code))
+    assert sentence.endswith(".")
+    assert "—" not in sentence
+
+
+def test_missing_fact_is_shown_as_unknown() -> None:
+    assert "—" in Denial(DenialCode.SYMBOL_NOT_TRADING).sentence
+
+
+def test_verdicts_tell_errors_from_the_rest() -> None:
+    ignored = {code for code in DenialCode if verdict_of(code) is Verdict.IGNORED}
+    too_old = {code for code in DenialCode if verdict_of(code) is Verdict.TOO_OLD}
+
+    assert ignored == {"NOTHING_TO_CLOSE", "ALREADY_AT_TARGET", "SPOT_NO_SHORT", "DUST_LEFT"}
+    assert too_old == {"ENTRY_EXPIRED", "ALERT_TOO_OLD", "EXIT_TOO_OLD"}
+    assert verdict_of(DenialCode.PAUSED) is Verdict.PAUSED
+    assert verdict_of(DenialCode.POSITION_MISMATCH) is Verdict.REJECTED
+
+
+def test_trial_sentence_names_the_day() -> None:
+    ended = datetime(2026, 12, 6, tzinfo=UTC).date().isoformat()
+
+    assert Denial(DenialCode.TRIAL_ENDED, {"ended": ended}).sentence == (
+        "Your trial ended on 2026-12-06. New positions are off; exits and stops still work. Choose a plan to go on."
+    )
