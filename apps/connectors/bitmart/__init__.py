@@ -1,0 +1,36 @@
+"""BitMart behind the Exchange protocol."""
+
+from collections.abc import Callable
+
+from apps.connectors.bitmart.client import Client, system_clock_ms
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.bitmart.spot import SpotExchange
+from apps.connectors.exchange import Credentials, Exchange, Market, RequestTrace
+
+__all__ = ["open_exchange"]
+
+
+def open_exchange(
+    *,
+    market: Market,
+    base_url: str,
+    credentials: Credentials | None,
+    user_agent: str,
+    on_trace: Callable[[RequestTrace], None] | None = None,
+    clock_ms: Callable[[], int] = system_clock_ms,
+    clock_offset_ms: int = 0,
+) -> Exchange:
+    """Return one account at one market; without credentials only public calls work. Opens no connection yet.
+
+    `clock_ms` and `clock_offset_ms` (venue clock minus ours) date signed queries; the returned object's
+    `clock_offset_ms` may be set again. `on_trace` is called after each answer and must not raise.
+    """
+    client = Client(
+        base_url=base_url,
+        credentials=credentials,
+        user_agent=user_agent,
+        on_trace=on_trace,
+        clock_ms=clock_ms,
+        clock_offset_ms=clock_offset_ms,
+    )
+    return SpotExchange(client) if market is Market.SPOT else FuturesExchange(client)

@@ -1,0 +1,139 @@
+"""Bytes to BitMart and back: one try, and the truth about whether anything was sent."""
+
+import ssl
+import time
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+
+from apps.connectors.exchange import ExchangeError, NotSentError, UnreachableError
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 8.0
+WHOLE_BODY_S = 15.0
+LARGEST_ANSWER = 8 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+class DialError(Exception):
+    """No connection came about, so no byte of the request left."""
+
+
+@contextmanager
+def _dialing() -> Generator[None]:
+    # requests reports a failed handshake and a connection cut while the answer is read as the same SSLError. Only
+    # here, before the connection exists, is it certain that nothing was sent.
+    try:
+        yield
+    except (OSError, HTTPError) as error:
+        raise DialError(_cause(error)) from None
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, NameResolutionError):
+        return "its address could not be found"
+    if isinstance(error, ssl.SSLError):
+        return "no trusted encrypted connection"
+    if isinstance(error, TimeoutError) or (
+        isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError)
+    ):
+        return "no connection in time"
+    return "connection refused"
+
+
+class _PlainConnection(HTTPConnection):
+    def connect(self) -> None:
+        with _dialing():
+            super().connect()
+
+
+class _EncryptedConnection(HTTPSConnection):
+    def connect(self) -> None:
+        with _dialing():
+            super().connect()
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _EncryptedPool(HTTPSConnectionPool):
+    ConnectionCls = _EncryptedConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _EncryptedPool}
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Transport:
+    """Keep-alive connections of one client, safe to share between threads.
+
+    The adapter is used without a requests.Session: what a Session adds (cookies, redirects, environment proxies,
+    netrc) is what must not happen here, and its cookie jar is the part that threads would share. What is left is
+    urllib3's pool manager, which locks for itself.
+    """
+
+    def __init__(self) -> None:
+        self._adapter = _Adapter(max_retries=0, pool_connections=2, pool_maxsize=32)
+
+    def send(self, request: requests.PreparedRequest) -> RawAnswer:
+        """Send once. NotSentError: no byte left. UnreachableError: it may have arrived."""
+        failure: ExchangeError
+        try:
+            response = self._adapter.send(
+                request, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), verify=True, proxies={}
+            )
+            with closing(response):
+                return RawAnswer(response.status_code, response.headers, _content(response))
+        except DialError as error:
+            failure = _not_sent(str(error))
+        except requests.ConnectTimeout:
+            failure = _not_sent("no connection in time")
+        except requests.Timeout:
+            failure = _lost("no answer in time")
+        except (requests.RequestException, HTTPError, OSError):
+            failure = _lost("the connection broke")
+        # Raised out here so that it carries no requests exception, which holds the signed headers, as its context.
+        raise failure
+
+    def close(self) -> None:
+        self._adapter.close()
+
+
+def _content(response: requests.Response) -> bytes:
+    deadline = time.monotonic() + WHOLE_BODY_S
+    content = bytearray()
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        content += chunk
+        if len(content) > LARGEST_ANSWER:
+            raise requests.exceptions.ContentDecodingError("answer too large")
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout("answer too slow")
+    return bytes(content)
+
+
+def _not_sent(cause: str) -> NotSentError:
+    return NotSentError(f"BitMart could not be reached ({cause}). Nothing was sent.")
+
+
+def _lost(cause: str) -> UnreachableError:
+    return UnreachableError(
+        f"BitMart did not answer ({cause}). Whether the request was carried out is being checked; do not repeat it by "
+        "hand."
+    )

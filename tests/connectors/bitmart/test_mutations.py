@@ -1,0 +1,213 @@
+"""Damaged answers: whatever comes back, a call gives a report or an ExchangeError, and never a rejection unproved."""
+
+import copy
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from apps.connectors.bitmart.client import Client
+from apps.connectors.bitmart.errors import CODES
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.bitmart.spot import SpotExchange
+from apps.connectors.bitmart.transport import RawAnswer
+from apps.connectors.exchange import (
+    Exchange,
+    ExchangeError,
+    MarginMode,
+    OrderRejectedError,
+    OrderRequest,
+    OrderType,
+    Side,
+)
+from tests.connectors.bitmart.venue import FIXTURES, NOW_MS, client
+
+PATHS = [str(path.relative_to(FIXTURES).with_suffix("")) for path in sorted(FIXTURES.glob("*/*.json"))]
+RECORDS: dict[str, dict[str, Any]] = {name: json.loads((FIXTURES / f"{name}.json").read_text()) for name in PATHS}
+
+
+class OneAnswer:
+    """A transport that answers everything with the same bytes."""
+
+    def __init__(self, status: int, content: bytes) -> None:
+        self.answer = RawAnswer(status, {}, content)
+
+    def send(self, request: requests.PreparedRequest) -> RawAnswer:
+        return self.answer
+
+    def close(self) -> None: ...
+
+
+def market_order(symbol: str) -> OrderRequest:
+    return OrderRequest("tv1", symbol, Side.SELL, OrderType.MARKET, quantity=Decimal(1))
+
+
+CALLS: dict[str, Callable[[Exchange], object]] = {
+    "time": lambda x: x.server_time_ms(),
+    "instruments": lambda x: x.instruments(),
+    "tickers": lambda x: x.tickers(),
+    "ticker": lambda x: x.tickers(["BTCUSDT"]),
+    "balances": lambda x: x.balances(),
+    "fee_rates": lambda x: x.fee_rates("BTCUSDT"),
+    "submit": lambda x: x.submit(market_order("BTCUSDT"), signed_at_ms=NOW_MS),
+    "cancel": lambda x: x.cancel("BTCUSDT", exchange_order_id="1", signed_at_ms=NOW_MS),
+    "find": lambda x: x.find_order("BTCUSDT", client_order_id="tv00000002", exchange_order_id="1"),
+    "open": lambda x: x.open_orders(),
+    "fills": lambda x: x.fills("BTCUSDT", since=datetime(2020, 1, 1, tzinfo=UTC)),
+    "order_fills": lambda x: x.fills("BTC_USDT", exchange_order_id="118100034543076010"),
+    "positions": lambda x: x.positions(),
+    "mode": lambda x: x.position_mode(),
+    "leverage": lambda x: x.set_leverage("ETHUSDT", leverage=Decimal(5), margin_mode=MarginMode.ISOLATED),
+    "verify": lambda x: x.verify_signature(),
+    "key": lambda x: x.key_info(),
+}
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(
+        [
+            "",
+            "0",
+            "-1",
+            "1e40",
+            "1e-99",
+            "NaN",
+            "Infinity",
+            "0x10",
+            "１",
+            "1_0",
+            " 1",
+            "\ud800",
+            10**50,
+            [],
+            {},
+            [[]],
+            [{}],
+        ]
+    ),
+    st.sampled_from([1000, "1000", 1000.0, True, *list(CODES)[::7]]),
+)
+
+
+def places(value: object, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the way to every value inside a JSON document, itself included."""
+    found = [at]
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        found += places(inner, (*at, key))
+    return found
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[str, int, bytes]:
+    name = draw(st.sampled_from(PATHS))
+    body = copy.deepcopy(RECORDS[name]["response"])
+    for _ in range(draw(st.integers(1, 3))):
+        body = change(draw, body)
+    content = json.dumps(body).encode()
+    if draw(st.integers(0, 9)) == 0:
+        content = content[: draw(st.integers(0, len(content)))]
+    return name, draw(st.sampled_from([200, 200, 200, 400, 403, 418, 429, 500, 503])), content
+
+
+def change(draw: st.DrawFn, body: Any) -> Any:
+    way = draw(st.sampled_from(places(body)))
+    if not way:
+        return draw(ODD)
+    inside = body
+    for key in way[:-1]:
+        inside = inside[key]
+    if isinstance(inside, dict) and draw(st.booleans()) and draw(st.booleans()):
+        del inside[way[-1]]
+    else:
+        inside[way[-1]] = draw(ODD)
+    return body
+
+
+def answering(market: str, status: int, content: bytes) -> Exchange:
+    wire: Client = client()
+    wire._transport.close()
+    wire._transport = OneAnswer(status, content)  # type: ignore[assignment]
+    return SpotExchange(wire) if market == "spot" else FuturesExchange(wire)
+
+
+def listed_code(content: bytes) -> bool:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return False
+    code = body.get("code") if isinstance(body, dict) else None
+    return not isinstance(code, bool) and str(code) in {str(listed) for listed in CODES}
+
+
+@settings(max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@given(damage=damaged(), call=st.sampled_from(sorted(CALLS)))
+@example(damage=("spot/ticker", 200, b'{"code":50020.0}'), call="submit")
+def test_damaged_answers_give_a_report_or_an_exchange_error(damage: tuple[str, int, bytes], call: str) -> None:
+    name, status, content = damage
+    exchange = answering(name.split("/")[0], status, content)
+
+    try:
+        CALLS[call](exchange)
+    except OrderRejectedError:
+        assert listed_code(content)
+    except ExchangeError:
+        pass
+
+
+FITTING = {
+    "spot/system-time": "time",
+    "spot/account-info": "key",
+    "spot/symbols-details": "instruments",
+    "spot/ticker": "ticker",
+    "spot/tickers": "tickers",
+    "spot/wallet": "balances",
+    "spot/trade-fee": "fee_rates",
+    "spot/submit-order": "submit",
+    "spot/cancel-order": "cancel",
+    "spot/open-orders": "open",
+    "spot/order-trades": "order_fills",
+    "futures/details": "instruments",
+    "futures/assets-detail": "balances",
+    "futures/trade-fee-rate": "fee_rates",
+    "futures/position-mode": "mode",
+    "futures/submit-order": "submit",
+    "futures/cancel-order": "cancel",
+    "futures/submit-leverage": "leverage",
+    "futures/get-open-orders": "open",
+    "futures/trades": "fills",
+    "futures/position-v2": "positions",
+    "futures/position-v2-hedge": "positions",
+    "futures/transfer-list": "verify",
+}
+
+
+@settings(max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@given(damage=damaged().filter(lambda damage: damage[0] in FITTING))
+def test_damage_in_the_answer_a_call_expects_is_a_report_or_an_exchange_error(damage: tuple[str, int, bytes]) -> None:
+    name, status, content = damage
+    exchange = answering(name.split("/")[0], status, content)
+
+    try:
+        CALLS[FITTING[name]](exchange)
+    except OrderRejectedError:
+        assert listed_code(content)
+    except ExchangeError:
+        pass
+
+
+@pytest.mark.parametrize(("name", "call"), sorted(FITTING.items()))
+def test_the_undamaged_answer_is_a_report(name: str, call: str) -> None:
+    exchange = answering(name.split("/")[0], 200, json.dumps(RECORDS[name]["response"]).encode())
+
+    CALLS[call](exchange)
