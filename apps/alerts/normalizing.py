@@ -1,0 +1,38 @@
+"""The canonical form of a message: two messages that ask the same have the same one."""
+
+import json
+from collections.abc import Mapping
+
+from apps.alerts.json_values import Json, Number
+from apps.alerts.keys import NUMERIC, canonical_key, fold_key
+from apps.alerts.typography import plain_characters
+from apps.lib.decimals import DecimalRangeError, DecimalSyntaxError, normalize_text, parse_decimal
+
+
+def canonical_text(message: Mapping[str, Json]) -> str:
+    """Return ASCII JSON with sorted, folded keys and plainly written numbers."""
+    return json.dumps(_folded(message), sort_keys=True, separators=(",", ":"))
+
+
+def _folded(message: Mapping[str, Json]) -> dict[str, Json]:
+    out: dict[str, Json] = {}
+    for key, value in message.items():
+        name = canonical_key(key) or fold_key(key)
+        out[key if name in out else name] = _normalized_value(value, is_numeric=name in NUMERIC)
+    return out
+
+
+def _normalized_value(value: Json, *, is_numeric: bool = False) -> Json:
+    if isinstance(value, dict):
+        return _folded(value)
+    if isinstance(value, list):
+        return [_normalized_value(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = plain_characters(value).strip()
+    if not is_numeric and not isinstance(value, Number):
+        return text
+    try:
+        return normalize_text(parse_decimal(text))
+    except (DecimalSyntaxError, DecimalRangeError):
+        return text

@@ -1,0 +1,21 @@
+"""Characters that word processors and keyboards put where plain ones belong."""
+
+import re
+import unicodedata
+
+_DOUBLE = "“”„‟«»″＂"
+_SINGLE = "‘’‚‛′＇"
+_STRAIGHT = str.maketrans(dict.fromkeys(_DOUBLE, '"') | dict.fromkeys(_SINGLE, "'"))
+# Soft hyphen, zero-width and direction marks, byte order mark.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
+def straight_quotes(text: str) -> str:
+    return text.translate(_STRAIGHT)
+
+
+def plain_characters(text: str) -> str:
+    """Return `text` in NFKC (full-width digits, special spaces become plain ones) without invisible characters."""
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
