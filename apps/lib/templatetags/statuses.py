@@ -1,0 +1,83 @@
+"""Every status word of the product: its class, its icon, its word. Built CSS has each class (tests/pages)."""
+
+from dataclasses import dataclass
+
+from django import template
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    css: str
+    icon: str
+    word: str
+
+
+LOOKS = {
+    # alerts
+    "received": Look("status status-busy", "inbox", "received"),
+    "queued": Look("status status-busy", "clock", "queued"),
+    "executing": Look("status status-busy", "send", "sending"),
+    "executed": Look("status status-good", "check", "executed"),
+    "held": Look("status status-warn", "hand", "held"),
+    "split": Look("status status-calm", "split", "split"),
+    "ignored": Look("status status-calm", "circle-minus", "ignored"),
+    "rejected": Look("status status-bad", "circle-x", "rejected"),
+    "duplicate": Look("status status-calm", "copy", "duplicate"),
+    "expired": Look("status status-warn", "hourglass", "too old"),
+    "tested": Look("status status-good", "flask-conical", "test"),
+    "failed": Look("status status-bad", "triangle-alert", "failed"),
+    # orders
+    "planned": Look("status status-busy", "clock", "queued"),
+    "submitting": Look("status status-busy", "send", "sending"),
+    "unknown": Look("status status-warn", "circle-question-mark", "unknown: checking"),
+    "accepted": Look("status status-busy", "send-horizontal", "sent"),
+    "partial": Look("status status-busy", "circle-dashed", "partly filled"),
+    "cancelling": Look("status status-warn", "loader", "cancelling"),
+    "not_placed": Look("status status-calm", "circle-slash", "not placed"),
+    "filled": Look("status status-good", "circle-check", "filled"),
+    "canceled": Look("status status-calm", "ban", "cancelled"),
+    "denied": Look("status status-bad", "shield-x", "denied"),
+    # connectors, workspaces, subscriptions
+    "paused": Look("status status-warn", "pause", "paused"),
+    "never": Look("status status-calm", "circle-dashed", "not checked yet"),
+    "running": Look("status status-busy", "loader", "checking"),
+    "ok": Look("status status-good", "circle-check", "connected"),
+    "active": Look("status status-good", "circle-check", "active"),
+    "reduce_only": Look("status status-warn", "log-out", "exits only"),
+    "halted": Look("status status-bad", "octagon-x", "halted"),
+    "trial": Look("status status-busy", "hourglass", "trial"),
+    "ended": Look("status status-warn", "hourglass", "ended"),
+    "paper": Look("status status-paper", "scroll-text", "Paper"),
+    "live": Look("status status-live", "radio", "Live"),
+    "long": Look("status status-calm", "trending-up", "long"),
+    "short": Look("status status-calm", "trending-down", "short"),
+    "flat": Look("status status-calm", "minus", "flat"),
+    "buy": Look("status status-calm", "arrow-up-right", "buy"),
+    "sell": Look("status status-calm", "arrow-down-right", "sell"),
+}
+
+NOTICE_ICONS = {
+    "info": "info",
+    "success": "circle-check",
+    "warning": "triangle-alert",
+    "error": "circle-x",
+}
+
+
+@register.simple_tag
+def look_of(status: str) -> Look:
+    """Return how a status word looks. KeyError for a word that nobody gave a look."""
+    return LOOKS[str(status)]
+
+
+@register.filter
+def notice_icon(level: str) -> str:
+    return NOTICE_ICONS[level]
+
+
+@register.filter
+def notice_level(message_tags: str) -> str:
+    """Return the notice level for the tags of a Django message; its "debug" is shown as info."""
+    return next((level for level in NOTICE_ICONS if level in message_tags.split()), "info")
