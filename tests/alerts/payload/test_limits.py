@@ -73,6 +73,7 @@ def test_equal_requests_normalize_equally_and_different_ones_do_not() -> None:
         '"ticker":"BTCUSDT.P"}'
     )
     assert only(spelt.encode()).normalized == plain
+    assert only(body(quantity="0.10")).normalized == plain
     assert only(body(quantity="0.2")).normalized != plain
     assert only(body(comment="x")).normalized != plain
     assert only(b" some text \n").normalized == "some text"
