@@ -17,6 +17,7 @@ from apps.connectors.bitmart.wire import (
     text,
     unreadable,
     whole,
+    without_padding,
     word,
 )
 from apps.connectors.exchange import (
@@ -64,6 +65,7 @@ def to_instrument(row: Row) -> Instrument:
     decimals = whole(row, "price_max_precision")
     if not 0 <= decimals <= _MOST_DECIMALS:
         raise unreadable("price_max_precision")
+    largest = positive_or_none(row, "base_max_size")
     return Instrument(
         market=Market.SPOT,
         symbol=word(row, "symbol"),
@@ -74,8 +76,8 @@ def to_instrument(row: Row) -> Instrument:
         quantity_step=step(row, "quote_increment"),
         price_tick=Decimal(1).scaleb(-decimals),
         min_quantity=step(row, "base_min_size"),
-        max_quantity=positive_or_none(row, "base_max_size"),
-        min_notional=max(amount(row, "min_buy_amount"), amount(row, "min_sell_amount")),
+        max_quantity=None if largest is None else without_padding(largest),
+        min_notional=without_padding(max(amount(row, "min_buy_amount"), amount(row, "min_sell_amount"))),
         max_leverage=None,
         is_trading=text(row, "trade_status").lower() == "trading",
     )

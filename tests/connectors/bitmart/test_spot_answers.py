@@ -58,6 +58,20 @@ def test_instruments_read_the_odd_names_right() -> None:
 
 
 @responses.activate
+def test_instruments_lose_the_padding_that_would_not_fit_a_column() -> None:
+    serve("spot/symbols-details")
+
+    found = spot().instruments()[0]
+
+    assert [str(number) for number in (found.quantity_step, found.min_quantity, found.max_quantity)] == [
+        "0.00001",
+        "0.00001",
+        "99999999",
+    ]
+    assert str(found.min_notional) == "5"
+
+
+@responses.activate
 def test_one_unreadable_symbol_hides_only_itself() -> None:
     good = recorded("spot/symbols-details")["response"]["data"]["symbols"][0]
     odd = good | {"symbol": "ODD_USDT", "quote_increment": "0"}
