@@ -1,13 +1,17 @@
 """Fixtures of every test. What needs Django is imported where it is used: the pure tests also run without it."""
 
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_django
 from django.conf import settings
 
 if TYPE_CHECKING:
     from tests.people import Member
+    from tests.shared_paper import SharedPaper
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,3 +84,28 @@ def stranger(db: None) -> "Member":
     from tests.people import member
 
     return member()
+
+
+@pytest.fixture(scope="session")
+def _paper_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SharedPaper"]:
+    from tests.shared_paper import SharedPaper
+
+    folder: Path = tmp_path_factory.mktemp("paper")
+    process = SharedPaper(folder, faults=True, control_token=secrets.token_hex(16))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def paper(_paper_process: "SharedPaper", settings: pytest_django.Settings) -> Iterator["SharedPaper"]:
+    """The real paper exchange behind PAPER_URL. Its accounts are for `ConnectorFactory(credentials=…)`."""
+    from tests.shared_paper import hang_up
+
+    _paper_process.prepare()
+    settings.PAPER_URL = _paper_process.base_url
+    settings.PAPER_CONTROL_TOKEN = _paper_process.control_token
+    hang_up()
+    yield _paper_process
+    hang_up()
+    _paper_process.reset()

@@ -68,7 +68,7 @@ def test_a_page_with_a_credential_and_a_pointer_is_found() -> None:
 @pytest.mark.django_db
 def test_a_pointer_split_over_two_chunks_is_found() -> None:
     with Guard() as inner:
-        body = b"".join(Client().get("/stream").streaming_content)  # type: ignore[attr-defined]
+        body = b"".join(Client().get("/stream").streaming_content)
 
     assert body.decode() == POINTER
     assert inner.leaks == [Leak("response", "stream", "sf_a2a2a2a2a2a…")]
