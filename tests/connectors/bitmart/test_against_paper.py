@@ -31,6 +31,7 @@ from apps.connectors.exchange import (
     RejectReason,
     Side,
     TimeInForce,
+    UnreachableError,
 )
 from tests.connectors.bitmart.venue import AGENT
 from tests.paper.running import PaperAccount, PaperProcess, running_paper
@@ -481,3 +482,45 @@ def test_hedge_account_keeps_both_books(paper: PaperProcess) -> None:
         exchange.submit(replace(part, client_order_id="hedge4", quantity=Decimal(40)), signed_at_ms=now_ms())
     assert caught.value.reason is RejectReason.POSITION_CONFLICT
     exchange.close()
+
+
+@pytest.mark.parametrize(
+    ("action", "details", "placed"),
+    [
+        ("drop_answer", {}, True),
+        ("drop_request", {}, False),
+        ("status", {"status": 502, "accepted": True}, True),
+        ("status", {"status": 504, "accepted": False}, False),
+        ("html", {"accepted": True}, True),
+        ("html", {"accepted": False}, False),
+    ],
+)
+@pytest.mark.parametrize("market", list(Market))
+def test_an_answer_lost_on_the_way_is_doubt_that_a_query_resolves(
+    paper: PaperProcess, market: Market, action: str, details: dict[str, object], placed: bool
+) -> None:
+    account = paper.new_account()
+    exchange = open_account(paper, account, market)
+    order = OPEN if market is Market.FUTURES else BUY
+    route = "/contract/private/submit-order" if market is Market.FUTURES else "/spot/v2/submit_order"
+    paper.fault(route, action, times=1, **details)
+
+    with pytest.raises(UnreachableError):
+        exchange.submit(order, signed_at_ms=now_ms())
+
+    report = exchange.find_order(order.symbol, client_order_id=order.client_order_id)
+    assert (report is not None) is placed
+    assert len(paper.orders(account.access_key)) == int(placed)
+    exchange.close()
+
+
+def test_a_query_survives_two_lost_answers_and_not_three(paper: PaperProcess, futures: Exchange) -> None:
+    route = "/contract/private/assets-detail"
+    paper.fault(route, "html", times=2)
+
+    assert [b.currency for b in futures.balances()] == ["USDT"]
+
+    paper.fault(route, "drop_request", times=3)
+    with pytest.raises(UnreachableError):
+        futures.balances()
+    assert [b.currency for b in futures.balances()] == ["USDT"]

@@ -123,14 +123,14 @@ def damaged(draw: st.DrawFn) -> tuple[str, int, bytes]:
 def change(draw: st.DrawFn, body: Any) -> Any:
     way = draw(st.sampled_from(places(body)))
     if not way:
-        return draw(ODD)
+        return copy.deepcopy(draw(ODD))
     inside = body
     for key in way[:-1]:
         inside = inside[key]
     if isinstance(inside, dict) and draw(st.booleans()) and draw(st.booleans()):
         del inside[way[-1]]
     else:
-        inside[way[-1]] = draw(ODD)
+        inside[way[-1]] = copy.deepcopy(draw(ODD))
     return body
 
 
