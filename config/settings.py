@@ -102,6 +102,14 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "apps.accounts.context.site",
+                "apps.connectors.context.environments",
+            ],
+            "builtins": [
+                "lucide.templatetags.lucide",
+                "apps.lib.templatetags.controls",
+                "apps.lib.templatetags.figures",
+                "apps.lib.templatetags.links",
+                "apps.lib.templatetags.statuses",
             ],
         },
     }
@@ -260,12 +268,16 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 # The Django fixup would otherwise close the database connection around every task: 8-10 ms an order.
 CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_BEAT_SCHEDULE = {
+    "heartbeat": {"task": "apps.trading.tasks.beat_heart", "schedule": 10.0},
     "equity-points": {"task": "apps.trading.tasks.record_equity", "schedule": 60.0},
     "reconcile": {"task": "apps.trading.tasks.reconcile_positions", "schedule": 30.0},
     "sync-instruments": {"task": "apps.connectors.tasks.sync_instruments", "schedule": 3600.0},
     "measure-clocks": {"task": "apps.connectors.tasks.measure_clocks", "schedule": 60.0},
     "forget-sessions": {"task": "apps.accounts.tasks.forget_sessions", "schedule": 86400.0},
 }
+
+# Threads of one process that wait for exchanges; 0 = one after the other.
+INNER_THREADS = env.int("INNER_THREADS", default=32)
 
 # --- Exchange -------------------------------------------------------------------------------------------------------
 BITMART_SPOT_URL = env.str("BITMART_SPOT_URL", default="https://api-cloud.bitmart.com").rstrip("/")

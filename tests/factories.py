@@ -15,6 +15,7 @@ from apps.connectors.opening import seal_credentials
 from apps.strategies.models import Strategy
 from apps.trading.models import EquityPoint, Fill, LedgerEntry, Order, Position
 
+CREDENTIALS = ("canary-access-key-0123456789abcdef", "canary-secret-key-0123456789abcdef", "canary-memo-0123")
 PASSWORD = "correct horse battery staple"
 
 
@@ -68,9 +69,7 @@ class ConnectorFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Connector
 
-    class Params:
-        credentials = ("canary-access-key-0123456789abcdef", "canary-secret-key-0123456789abcdef", "canary-memo-0123")
-
+    credentials = CREDENTIALS
     workspace = factory.LazyFunction(lambda: MembershipFactory().workspace)
     label = factory.Sequence(lambda n: f"Connector {n}")
     market = "futures"
@@ -78,7 +77,7 @@ class ConnectorFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: type[Connector], *args: Any, **kwargs: Any) -> Connector:
-        credentials = kwargs.pop("credentials", cls._meta.parameters["credentials"])
+        credentials = kwargs.pop("credentials")
         connector = model_class(**kwargs)
         seal_credentials(connector, *credentials)
         connector.save(force_insert=True)

@@ -7,11 +7,22 @@ from django.http import HttpRequest
 from apps.accounts.models import AuditEvent, User, Workspace
 
 
-def record(workspace: Workspace, action: str, *, request: HttpRequest | None = None, object_id: UUID | None = None, **facts: Any) -> None:
+def record(
+    workspace: Workspace,
+    action: str,
+    *,
+    request: HttpRequest | None = None,
+    object_id: UUID | None = None,
+    **facts: Any,
+) -> None:
     """Write one audit event. `facts` must be free of secrets: they are shown to the workspace and to staff."""
     actor = request.user if request is not None and isinstance(request.user, User) else None
     AuditEvent.objects.create(
-        workspace=workspace, actor=actor, action=action, object_id=object_id, facts=facts,
+        workspace=workspace,
+        actor=actor,
+        action=action,
+        object_id=object_id,
+        facts=facts,
         ip=client_ip(request) if request is not None else None,
     )
 

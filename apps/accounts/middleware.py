@@ -23,5 +23,7 @@ class WorkspaceMiddleware:
 def membership_of(request: HttpRequest) -> Membership | None:
     if not request.user.is_authenticated:
         return None
-    memberships = Membership.objects.select_related("workspace", "workspace__subscription", "workspace__subscription__plan")
+    memberships = Membership.objects.select_related(
+        "workspace", "workspace__subscription", "workspace__subscription__plan"
+    )
     return memberships.filter(user=request.user).order_by("created_at").first()

@@ -113,9 +113,7 @@ class Subscription(models.Model):
         ACTIVE = "active", "active"
         ENDED = "ended", "ended"
 
-    workspace = models.OneToOneField(
-        Workspace, on_delete=models.CASCADE, related_name="subscription", primary_key=True
-    )
+    workspace = models.OneToOneField(Workspace, on_delete=models.CASCADE, related_name="subscription", primary_key=True)
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=16, choices=Status, default=Status.TRIAL)
     trial_started_at = models.DateTimeField()

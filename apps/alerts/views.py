@@ -39,9 +39,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
     headers = request.META
     sender = headers.get("HTTP_X_REQUESTER") or headers.get("HTTP_USER_AGENT", "")
     try:
-        receipt = store(
-            body, content_type=headers.get("CONTENT_TYPE", ""), sender=sender, ip=ip, now=timezone.now()
-        )  # fmt: skip
+        receipt = store(body, content_type=headers.get("CONTENT_TYPE", ""), sender=sender, ip=ip, now=timezone.now())
     except django.db.Error as error:
         logger.error("alert not stored, sender asked to send again: %s", type(error).__name__)
         connection.close()

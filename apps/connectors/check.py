@@ -41,7 +41,9 @@ def check(connector: Connector) -> list[Finding]:
         if connector.market == Market.FUTURES:
             findings.append(_position_mode(connector, exchange))
     except (UnreachableError, NotSentError) as error:
-        findings.append(Finding("Exchange", ok=False, sentence=f"{error.sentence} Nothing was traded. Try again later."))
+        findings.append(
+            Finding("Exchange", ok=False, sentence=f"{error.sentence} Nothing was traded. Try again later.")
+        )
     except CredentialsError as error:
         findings.append(Finding("Key", ok=False, sentence=f"{error.sentence} Nothing was traded."))
     except ExchangeError as error:
@@ -55,9 +57,15 @@ def check(connector: Connector) -> list[Finding]:
     connector.check_requested_at = None
     connector.save(
         update_fields=[
-            "check_lines", "check_status", "checked_at", "check_requested_at", "position_mode", "clock_offset_ms", "clock_measured_at",
+            "check_lines",
+            "check_status",
+            "checked_at",
+            "check_requested_at",
+            "position_mode",
+            "clock_offset_ms",
+            "clock_measured_at",
         ]
-    )  # fmt: skip
+    )
     return findings
 
 
@@ -101,7 +109,9 @@ def _withdrawal(exchange: Exchange) -> Finding:
             sentence="This key can withdraw funds. Make a new key at BitMart without the Withdraw permission.",
         )
     if info.can_withdraw is None:
-        return Finding("Withdrawal", ok=None, sentence="BitMart did not say whether this key can withdraw: look it up there.")
+        return Finding(
+            "Withdrawal", ok=None, sentence="BitMart did not say whether this key can withdraw: look it up there."
+        )
     return Finding("Withdrawal", ok=True, sentence="The key cannot withdraw funds, as it should be.")
 
 

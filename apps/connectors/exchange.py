@@ -151,7 +151,7 @@ class FeeRates:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """One order. Exactly one of `quantity` and `notional` is set; `notional` (quote currency) only for a spot market buy.
+    """One order. Exactly one of `quantity` and `notional` is set; `notional` (quote) only for a spot market buy.
 
     `price` is set for limit orders only. `leverage` and `margin_mode` are sent with futures entries.
     """
@@ -259,7 +259,13 @@ class NotSentError(ExchangeError):
 
 class RateLimitError(ExchangeError):
     def __init__(
-        self, sentence: str, *, code: str = "", http_status: int | None = None, retry_after: float = 2.0, banned: bool = False
+        self,
+        sentence: str,
+        *,
+        code: str = "",
+        http_status: int | None = None,
+        retry_after: float = 2.0,
+        banned: bool = False,
     ) -> None:
         super().__init__(sentence, code=code, http_status=http_status)
         self.retry_after = retry_after
@@ -279,9 +285,7 @@ class CredentialsError(ExchangeError):
 
 
 class OrderRejectedError(ExchangeError):
-    def __init__(
-        self, sentence: str, *, reason: RejectReason, code: str = "", http_status: int | None = None
-    ) -> None:
+    def __init__(self, sentence: str, *, reason: RejectReason, code: str = "", http_status: int | None = None) -> None:
         super().__init__(sentence, code=code, http_status=http_status)
         self.reason = reason
 
@@ -308,8 +312,8 @@ class Credentials:
 
 
 class Exchange(Protocol):
-    """One account at one market of one venue. Every method may raise ExchangeError; reads retry a bounded number of times,
-    submit and cancel never do. Instances are safe to use from several threads."""
+    """One account at one market of one venue. Every method may raise ExchangeError; reads retry a bounded number of
+    times, submit and cancel never do. Instances are safe to use from several threads."""
 
     market: Market
     clock_offset_ms: int
@@ -340,9 +344,7 @@ class Exchange(Protocol):
 
     def open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]: ...
 
-    def fills(
-        self, symbol: str, *, exchange_order_id: str = "", since: datetime | None = None
-    ) -> Sequence[FillReport]:
+    def fills(self, symbol: str, *, exchange_order_id: str = "", since: datetime | None = None) -> Sequence[FillReport]:
         """Return fills, oldest first, of one order or of the symbol since a time."""
 
     def positions(self, symbol: str | None = None) -> Sequence[PositionReport]:

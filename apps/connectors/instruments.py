@@ -10,9 +10,19 @@ from apps.connectors.models import Environment, Instrument, MarketPrice
 from apps.connectors.opening import open_public
 
 _COLUMNS = (
-    "base", "quote", "contract_size", "quantity_step", "price_tick", "min_quantity", "max_quantity", "min_notional",
-    "max_leverage", "is_trading", "delist_at", "synced_at",
-)  # fmt: skip
+    "base",
+    "quote",
+    "contract_size",
+    "quantity_step",
+    "price_tick",
+    "min_quantity",
+    "max_quantity",
+    "min_notional",
+    "max_leverage",
+    "is_trading",
+    "delist_at",
+    "synced_at",
+)
 
 
 def sync(environment: str, market: str) -> int:
@@ -21,18 +31,32 @@ def sync(environment: str, market: str) -> int:
     listed = open_public(environment, market).instruments()
     rows = [
         Instrument(
-            environment=environment, market=market, symbol=item.symbol, base=item.base, quote=item.quote,
-            contract_size=item.contract_size, quantity_step=item.quantity_step, price_tick=item.price_tick,
-            min_quantity=item.min_quantity, max_quantity=item.max_quantity, min_notional=item.min_notional,
-            max_leverage=item.max_leverage, is_trading=item.is_trading, delist_at=item.delist_at, synced_at=now,
+            environment=environment,
+            market=market,
+            symbol=item.symbol,
+            base=item.base,
+            quote=item.quote,
+            contract_size=item.contract_size,
+            quantity_step=item.quantity_step,
+            price_tick=item.price_tick,
+            min_quantity=item.min_quantity,
+            max_quantity=item.max_quantity,
+            min_notional=item.min_notional,
+            max_leverage=item.max_leverage,
+            is_trading=item.is_trading,
+            delist_at=item.delist_at,
+            synced_at=now,
         )
         for item in listed
-    ]  # fmt: skip
+    ]
     with transaction.atomic():
         Instrument.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["environment", "market", "symbol"], update_fields=_COLUMNS,
+            rows,
+            update_conflicts=True,
+            unique_fields=["environment", "market", "symbol"],
+            update_fields=_COLUMNS,
             batch_size=500,
-        )  # fmt: skip
+        )
         if rows:
             gone = Instrument.objects.filter(environment=environment, market=market, synced_at__lt=now)
             gone.update(is_trading=False)
@@ -40,13 +64,13 @@ def sync(environment: str, market: str) -> int:
 
 
 def listing(environment: str, market: str) -> Collection[str]:
-    """Return every symbol of the market, for resolving a ticker; read from the exchange when none is stored yet."""
+    """Return every symbol of the market, for resolving a ticker."""
     stored = Instrument.objects.filter(environment=environment, market=market)
-    symbols = list(stored.values_list("symbol", flat=True))
-    if not symbols:
-        sync(environment, market)
-        symbols = list(stored.values_list("symbol", flat=True))
-    return symbols
+    return list(stored.values_list("symbol", flat=True))
+
+
+def is_synced(environment: str, market: str) -> bool:
+    return Instrument.objects.filter(environment=environment, market=market).exists()
 
 
 def get(environment: str, market: str, symbol: str) -> Instrument:
@@ -55,32 +79,52 @@ def get(environment: str, market: str, symbol: str) -> Instrument:
 
 def in_words(row: Instrument) -> words.Instrument:
     return words.Instrument(
-        market=words.Market(row.market), symbol=row.symbol, base=row.base, quote=row.quote,
-        contract_size=row.contract_size, quantity_step=row.quantity_step, price_tick=row.price_tick,
-        min_quantity=row.min_quantity, max_quantity=row.max_quantity, min_notional=row.min_notional,
-        max_leverage=row.max_leverage, is_trading=row.is_trading, delist_at=row.delist_at,
-    )  # fmt: skip
+        market=words.Market(row.market),
+        symbol=row.symbol,
+        base=row.base,
+        quote=row.quote,
+        contract_size=row.contract_size,
+        quantity_step=row.quantity_step,
+        price_tick=row.price_tick,
+        min_quantity=row.min_quantity,
+        max_quantity=row.max_quantity,
+        min_notional=row.min_notional,
+        max_leverage=row.max_leverage,
+        is_trading=row.is_trading,
+        delist_at=row.delist_at,
+    )
 
 
 def refresh_prices(wanted: Mapping[tuple[str, str], Collection[str]]) -> int:
     """Fetch the prices of `(environment, market) -> symbols` and return how many rows were written.
 
-    ExchangeError when a venue does not answer; the markets before it are written.
+    `at` is our clock, so that an age can be told. ExchangeError when a venue does not answer; the markets before it are written.
     """
     written = 0
+    now = timezone.now()
     for (environment, market), symbols in wanted.items():
         tickers = open_public(environment, market).tickers(sorted(symbols))
-        known = {row.symbol: row.pk for row in Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)}
+        known = {
+            row.symbol: row.pk
+            for row in Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
+        }
         rows = [
             MarketPrice(
-                instrument_id=known[ticker.symbol], last=ticker.last, bid=ticker.bid, ask=ticker.ask,
-                mark=ticker.mark if ticker.mark is not None else ticker.last, at=ticker.at,
+                instrument_id=known[ticker.symbol],
+                last=ticker.last,
+                bid=ticker.bid,
+                ask=ticker.ask,
+                mark=ticker.mark if ticker.mark is not None else ticker.last,
+                at=now,
             )
             for ticker in tickers
             if ticker.symbol in known
-        ]  # fmt: skip
+        ]
         MarketPrice.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["instrument"], update_fields=["last", "bid", "ask", "mark", "at"]
+            rows,
+            update_conflicts=True,
+            unique_fields=["instrument"],
+            update_fields=["last", "bid", "ask", "mark", "at"],
         )
         written += len(rows)
     return written

@@ -11,7 +11,6 @@ from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.exchange import MarginMode, Market
 from apps.lib.fields import MoneyField
 
-
 MARKETS = [(Market.SPOT.value, "BitMart Spot"), (Market.FUTURES.value, "BitMart Futures")]
 MARGIN_MODES = [(mode.value, mode.value) for mode in MarginMode]
 
@@ -61,14 +60,14 @@ class Connector(WorkspaceOwned):
     sealed_secret_key = models.TextField()
     sealed_memo = models.TextField()
     access_key_hint = models.CharField(max_length=16, help_text="first and last four characters")
-    key_fingerprint = models.CharField(max_length=64, help_text="HMAC of the access key: finds two connectors of one key")
+    key_fingerprint = models.CharField(
+        max_length=64, help_text="HMAC of the access key: finds two connectors of one key"
+    )
     credentials_set_at = models.DateTimeField(default=timezone.now)
 
     exit_excess = models.CharField(max_length=16, choices=ExitExcess, default=ExitExcess.REVERSE)
     mismatch = models.CharField(max_length=16, choices=Mismatch, default=Mismatch.CLOSE_ONLY)
-    suspected_duplicate = models.CharField(
-        max_length=16, choices=SuspectedDuplicate, default=SuspectedDuplicate.HOLD
-    )
+    suspected_duplicate = models.CharField(max_length=16, choices=SuspectedDuplicate, default=SuspectedDuplicate.HOLD)
     strict_json = models.BooleanField(default=False, help_text="refuse messages that need a repair")
     usd_means_usdt = models.BooleanField(default=False, help_text="read a USD ticker as USDT")
     max_lag_s = models.PositiveIntegerField(default=300, help_text="oldest own time of an entry alert, seconds")
@@ -153,7 +152,8 @@ class Instrument(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["environment", "market", "symbol"], name="one_row_per_instrument"),
             models.CheckConstraint(
-                condition=Q(contract_size__gt=0, quantity_step__gt=0, price_tick__gt=0), name="instrument_steps_positive"
+                condition=Q(contract_size__gt=0, quantity_step__gt=0, price_tick__gt=0),
+                name="instrument_steps_positive",
             ),
         ]
 

@@ -1,4 +1,4 @@
-"""Pointers: 160 random bits a sender puts into an alert message. Stored as a keyed digest and a copy sealed for display."""
+"""Pointers: 160 random bits a sender puts into an alert message. Kept as a keyed digest and a copy for display."""
 
 import base64
 import hashlib

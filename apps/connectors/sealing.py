@@ -1,7 +1,7 @@
 """Seal exchange credentials to a public key: who seals cannot open.
 
-A sealed value is `1.<key id>.<base64url of ephemeral public key (32) | nonce (12) | AES-256-GCM ciphertext>`. The AES key
-is HKDF-SHA256 over the X25519 secret, salted with both public keys. The additional data binds the value to its row and
+A sealed value is `1.<key id>.<base64url of ephemeral public key (32) | nonce (12) | AES-256-GCM ciphertext>`. The AES
+key is HKDF-SHA256 over the X25519 secret, salted with both public keys. The additional data binds the value to its row and
 field, so that a value moved to another row does not open.
 """
 
@@ -87,7 +87,11 @@ def unseal(sealed: str, place: Place) -> Secret:
     private = _private_keys(tuple(settings.CREDENTIALS_PRIVATE_KEYS)).get(key_id)
     if version != FORMAT or private is None:
         raise SealError(f"no private key {key_id!r} in this process")
-    ephemeral_public, nonce, ciphertext = raw[:_EPHEMERAL], raw[_EPHEMERAL : _EPHEMERAL + _NONCE], raw[_EPHEMERAL + _NONCE :]
+    ephemeral_public, nonce, ciphertext = (
+        raw[:_EPHEMERAL],
+        raw[_EPHEMERAL : _EPHEMERAL + _NONCE],
+        raw[_EPHEMERAL + _NONCE :],
+    )
     shared = private.exchange(X25519PublicKey.from_public_bytes(ephemeral_public))
     key = _derive(shared, ephemeral_public + private.public_key().public_bytes_raw())
     try:
@@ -102,7 +106,9 @@ def key_id_of(sealed: str) -> str:
 
 def fingerprint(access_key: str) -> str:
     """Return a keyed digest that tells two connectors of one key without telling the key."""
-    return hmac.new(base64.b64decode(settings.DISPLAY_KEY), b"access-key|" + access_key.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(
+        base64.b64decode(settings.DISPLAY_KEY), b"access-key|" + access_key.encode(), hashlib.sha256
+    ).hexdigest()
 
 
 def _derive(shared: bytes, salt: bytes) -> bytes:

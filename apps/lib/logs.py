@@ -22,5 +22,5 @@ class RedactFilter(logging.Filter):
 class LineFormatter(logging.Formatter):
     """One line an event; tracebacks pass the same cut and show no local values."""
 
-    def formatException(self, ei: object) -> str:  # noqa: N802 - the name is logging's
+    def formatException(self, ei: object) -> str:
         return redacted(super().formatException(ei))  # type: ignore[arg-type]

@@ -66,9 +66,16 @@ class Waker:
 
 
 def _connect() -> Connection:
-    limits = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S, "max_retries": 0, "retry_on_timeout": False}
+    limits = {
+        "socket_timeout": _TIMEOUT_S,
+        "socket_connect_timeout": _TIMEOUT_S,
+        "max_retries": 0,
+        "retry_on_timeout": False,
+    }
     url = current_app.conf.broker_url
-    return Connection(url, transport_options={**current_app.conf.broker_transport_options, **limits}, connect_timeout=_TIMEOUT_S)
+    return Connection(
+        url, transport_options={**current_app.conf.broker_transport_options, **limits}, connect_timeout=_TIMEOUT_S
+    )
 
 
 _waker = Waker()

@@ -51,3 +51,7 @@ def held(connector_id: UUID, symbol: str) -> Iterator[HeldLease | None]:
     finally:
         if lease is not None:
             lease.release()
+
+
+def is_taken(connector_id: UUID, symbol: str) -> bool:
+    return Lease.objects.filter(connector_id=connector_id, symbol=symbol, until__gt=timezone.now()).exists()

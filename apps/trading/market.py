@@ -4,15 +4,33 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
-from apps.connectors.exchange import Book, Exchange, FeeRates, Instrument, MarginMode, Market, PositionMode, Ticker
-from apps.connectors.models import Connector
+from django.utils import timezone
+
+from apps.connectors import instruments
+from apps.connectors.exchange import (
+    Book,
+    Exchange,
+    ExchangeError,
+    FeeRates,
+    Instrument,
+    MarginMode,
+    Market,
+    PositionMode,
+    Ticker,
+)
+from apps.connectors.models import Connector, MarketPrice
+from apps.connectors.models import Instrument as InstrumentRow
 from apps.trading.legs import Holding
 
 T = TypeVar("T")
+
+FRESH = timedelta(seconds=2)
+USABLE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +113,28 @@ def read_account(connector: Connector, exchange: Exchange, instrument: Instrumen
     )
 
 
-def read_ticker(exchange: Exchange, symbol: str) -> Ticker | None:
-    return next(iter(exchange.tickers([symbol])), None)
+def read_ticker(instrument: InstrumentRow) -> Ticker | None:
+    """Return the symbol's prices, at most FRESH old; asked once for all tenants, for the address is what is limited.
+
+    When the exchange refuses to be asked again so soon, prices up to USABLE old do. ExchangeError when there are none.
+    """
+    price = _stored(instrument, FRESH)
+    if price is None:
+        try:
+            instruments.refresh_prices({(instrument.environment, instrument.market): [instrument.symbol]})
+        except ExchangeError:
+            price = _stored(instrument, USABLE)
+            if price is None:
+                raise
+        else:
+            price = _stored(instrument, FRESH)
+    if price is None:
+        return None
+    return Ticker(instrument.symbol, price.last, price.bid, price.ask, price.mark, price.at)
+
+
+def _stored(instrument: InstrumentRow, age: timedelta) -> MarketPrice | None:
+    return MarketPrice.objects.filter(instrument=instrument, at__gt=timezone.now() - age).first()
 
 
 def fee_rates(connector_id: UUID, exchange: Exchange, symbol: str) -> FeeRates:

@@ -76,6 +76,7 @@ class Order(WorkspaceOwned):
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
     origin_id = models.UUIDField(db_index=True, help_text="what asked for it")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="legs")
+    waits_for_parent = models.BooleanField(default=False, help_text="sent only once the parent is filled")
     leg = models.CharField(max_length=1)
     intent = models.CharField(max_length=8, choices=Intent)
 
@@ -98,7 +99,9 @@ class Order(WorkspaceOwned):
     version = models.PositiveIntegerField(default=0)
     reason_code = models.CharField(max_length=60, blank=True)
     reason = models.CharField(max_length=500, blank=True)
-    facts = models.JSONField(default=dict, blank=True, help_text="snapshot the plan was made from, estimates, denial facts")
+    facts = models.JSONField(
+        default=dict, blank=True, help_text="snapshot the plan was made from, estimates, denial facts"
+    )
 
     filled_quantity = MoneyField(default=ZERO)
     avg_fill_price = MoneyField(null=True, blank=True)
@@ -123,7 +126,9 @@ class Order(WorkspaceOwned):
         constraints = [
             models.UniqueConstraint(fields=["connector", "client_order_id"], name="one_order_per_client_order_id"),
             models.UniqueConstraint(fields=["origin_id", "connector", "leg"], name="one_order_per_leg"),
-            models.CheckConstraint(condition=Q(quantity__gte=0, filled_quantity__gte=0), name="order_quantity_unsigned"),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=0, filled_quantity__gte=0), name="order_quantity_unsigned"
+            ),
             models.CheckConstraint(
                 condition=~Q(state__in=["submitting", "unknown"]) | Q(signed_at__isnull=False, fence_at__isnull=False),
                 name="sent_order_has_fence",
@@ -173,7 +178,7 @@ class Position(WorkspaceOwned):
     """What our fills add up to, per connector, symbol and book, at average cost.
 
     `signed_quantity` in base units (spot) or contracts (futures), negative for short. `realized_pnl` is gross, in
-    quote currency; `fees` are the fees paid in quote currency (positive = cost), `funding` is received (negative = paid).
+    quote currency; `fees` paid in quote currency (positive = cost); `funding` received (negative = paid).
     """
 
     same_workspace = ("connector",)
@@ -221,7 +226,7 @@ class Position(WorkspaceOwned):
 
 
 class Fill(WorkspaceOwned):
-    """One match at the exchange, recorded once per `trade_id`. `fee` positive = cost; `realized_pnl` gross, in quote."""
+    """One match, recorded once per `trade_id`. `fee` positive = cost; `realized_pnl` gross, in quote currency."""
 
     same_workspace = ("connector", "order")
 
@@ -327,7 +332,7 @@ class Lease(models.Model):
 
 
 class ShadowPosition(WorkspaceOwned):
-    """What the sender's strategy believes it holds on spot, where its shorts cannot be followed (signed, base units)."""
+    """What the sender's strategy believes it holds on spot, where shorts cannot be followed (signed, base units)."""
 
     same_workspace = ("connector",)
 
@@ -353,5 +358,3 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-

@@ -181,7 +181,7 @@ class _FuturesPlanner:
         if size is None:
             return self._legs(self._closing(claimed, min(self.quantity, held)))
         rest = self._contracts(size)
-        if rest >= held or self._is_dust(held - rest):
+        if self._is_dust(held - rest):
             return self._at_target()
         if not about_equal(held - rest, self.quantity, step=self.instrument.quantity_step):
             self._note(NoteCode.TARGET_USED, target=rest, held=held)

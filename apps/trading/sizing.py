@@ -86,6 +86,12 @@ def size(
         )
 
 
+def notional_of(leg: Leg, *, instrument: Instrument, ticker: Ticker | None) -> Decimal | None:
+    """Return what the leg is worth at the price it would meet, in quote currency; None without a price."""
+    price = _price(leg, instrument=instrument, ticker=ticker)
+    return None if price is None else _value(leg.quantity, price, instrument)
+
+
 def quote_step(instrument: Instrument) -> Decimal:
     """Return the step of quote amounts: the decimals of the price tick, at least 2 and at most 8."""
     places = decimal_places(Decimal(normalize_text(instrument.price_tick)))

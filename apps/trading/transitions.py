@@ -53,11 +53,19 @@ def _swap(order: Order, columns: dict[str, Any]) -> None:
         raise StaleOrderError(str(order.pk))
 
 
-def _record(order: Order, *, from_state: str, to_state: str, cause: str, evidence: dict[str, Any], version: int | None = None) -> None:
+def _record(
+    order: Order, *, from_state: str, to_state: str, cause: str, evidence: dict[str, Any], version: int | None = None
+) -> None:
     OrderEvent.objects.create(
-        workspace_id=order.workspace_id, order=order, from_state=from_state, to_state=to_state,
-        version=order.version + 1 if version is None else version, cause=cause, evidence=evidence, worker=process_name(),
-    )  # fmt: skip
+        workspace_id=order.workspace_id,
+        order=order,
+        from_state=from_state,
+        to_state=to_state,
+        version=order.version + 1 if version is None else version,
+        cause=cause,
+        evidence=evidence,
+        worker=process_name(),
+    )
 
 
 def _copy(order: Order, columns: dict[str, Any]) -> None:

@@ -1,0 +1,313 @@
+"""Queued alerts to orders: one (connector, symbol) at a time, first come first served, under its lease."""
+
+import logging
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
+from apps.connectors import instruments
+from apps.connectors.exchange import CredentialsError, ExchangeError
+from apps.connectors.models import Connector, SuspectedDuplicate
+from apps.connectors.opening import open_connector
+from apps.connectors.sealing import SealError
+from apps.lib.pool import run_all
+from apps.trading import leases
+from apps.trading.denials import Denial, Verdict
+from apps.trading.executor import drive, settle_legs, step
+from apps.trading.legs import ShadowPosition as Shadow
+from apps.trading.models import FINAL_STATES, Order, OrderState, ShadowPosition
+from apps.trading.placing import Origin, Prepared, precheck, prepare
+from apps.trading.signal import Signal
+from apps.trading.transitions import born
+
+logger = logging.getLogger(__name__)
+
+RETRY = timedelta(seconds=2)
+BLOCKED = timedelta(seconds=1)
+CLAIM = timedelta(seconds=60)
+BURST = timedelta(seconds=1)
+SAME_FIRING = timedelta(seconds=4)
+REDELIVERY = timedelta(seconds=60)
+# After so long without a word from the exchange a waiting exit is reported as failed instead of tried again.
+GIVE_UP = timedelta(hours=24)
+MOST_ROUNDS = 50
+
+_STATUS = {
+    Verdict.IGNORED: AlertStatus.IGNORED,
+    Verdict.PAUSED: AlertStatus.IGNORED,
+    Verdict.TOO_OLD: AlertStatus.EXPIRED,
+    Verdict.REJECTED: AlertStatus.REJECTED,
+}
+
+
+def execute_due() -> int:
+    """Read and run everything that is due; return how many deliveries and work keys were handled."""
+    handled = 0
+    for _ in range(MOST_ROUNDS):
+        read = read_received()
+        keys = due_keys()
+        if not read and not keys:
+            break
+        run_all(run_key, keys)
+        handled += read + len(keys)
+    return handled
+
+
+def due_keys() -> list[tuple[UUID, str]]:
+    """Return the (connector, symbol) pairs that have a due alert and whose lease is free."""
+    now = timezone.now()
+    due = Alert.unscoped.filter(status__in=[AlertStatus.QUEUED, AlertStatus.EXECUTING], next_at__lte=now)
+    keys = set(due.values_list("connector_id", "symbol").distinct())
+    return sorted((key for key in keys if not leases.is_taken(*key)), key=str)
+
+
+def run_key(key: tuple[UUID, str]) -> None:
+    """Run the due alerts of one (connector, symbol) until none is left."""
+    connector_id, symbol = key
+    with leases.held(connector_id, symbol) as lease:
+        while lease is not None and (alert := next_alert(connector_id, symbol)) is not None:
+            lease.renew()
+            if not _settled(connector_id, symbol):
+                _postpone_or_expire(connector_id, symbol)
+                return
+            execute(alert)
+
+
+def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
+    """Return the alert to run now: the oldest, or an exit that came within the same second.
+
+    None when there is none, or the oldest one waits for its time: nothing overtakes it.
+    """
+    waiting = (
+        Alert.unscoped.filter(connector_id=connector_id, symbol=symbol)
+        .filter(status__in=[AlertStatus.QUEUED, AlertStatus.EXECUTING])
+        .select_related("connector", "connector__workspace", "pointer", "parent", "order")
+        .order_by("received_at", "id")
+    )
+    first = waiting.first()
+    if first is None or first.next_at is None or first.next_at > timezone.now():
+        return None
+    if first.status == AlertStatus.EXECUTING or first.is_exit:
+        return first
+    burst = waiting.filter(is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=timezone.now())
+    return burst.first() or first
+
+
+def execute(alert: Alert) -> None:
+    """Run one alert as far as it goes now. The caller holds the lease."""
+    if alert.order_id is not None:
+        _drive(alert)
+        return
+    if alert.claimed_at is None:
+        alert.claimed_at = timezone.now()
+    if _is_repeat(alert):
+        alert.save()
+        return
+    try:
+        signal = signal_of(alert)
+        _run(alert, signal)
+    except CredentialsError as error:
+        set_reason(alert, f"KEY_{error.reason}", f"{error.sentence} Nothing was traded.", {"code": error.code})
+        finish(alert, AlertStatus.REJECTED)
+        alert.save()
+    except SealError:
+        set_reason(
+            alert,
+            "KEY_UNREADABLE",
+            "The stored exchange key cannot be opened: enter the key again. Nothing was traded.",
+            {},
+        )
+        finish(alert, AlertStatus.REJECTED)
+        alert.save()
+    except ExchangeError as error:
+        _no_news(alert, error)
+
+
+def _run(alert: Alert, signal: Signal) -> None:
+    if signal.is_test:
+        # No exchange is opened here: a test cannot trade.
+        set_reason(alert, "TEST", "Test: the message was understood. Nothing was sent.", {})
+        finish(alert, AlertStatus.TESTED)
+        alert.save()
+        return
+    connector = alert.connector
+    origin = Origin(alert.pk, alert.released_at or alert.received_at)
+    denial = precheck(signal, origin=origin, connector=connector)
+    if denial is not None:
+        _refuse(alert, denial)
+        alert.save()
+        return
+    prepared = prepare(
+        signal,
+        origin=origin,
+        connector=connector,
+        instrument=instruments.get(connector.environment, connector.market, alert.symbol),
+        exchange=open_connector(connector),
+        shadow=_shadow(connector, alert.symbol),
+    )
+    _commit(alert, prepared)
+    if prepared.orders:
+        _drive(alert)
+
+
+def _commit(alert: Alert, prepared: Prepared) -> None:
+    """The plan, its orders and the alert's link to them, in one transaction; nothing has been sent yet."""
+    plan = prepared.plan
+    alert.planned_at = timezone.now()
+    alert.notes = [*alert.notes, *({"code": note.code.value, "facts": dict(note.facts)} for note in plan.notes)]
+    alert.understood = {
+        **alert.understood,
+        "held": f"long {prepared.account.holding.long:f}, short {prepared.account.holding.short:f}",
+    }
+    with transaction.atomic():
+        for order in prepared.orders:
+            born(order, cause="planned" if order.state == OrderState.PLANNED else "denied", evidence=order.facts)
+        if prepared.orders:
+            alert.order = prepared.orders[0]
+            alert.status = AlertStatus.EXECUTING
+            alert.next_at = timezone.now() + CLAIM
+        if prepared.denial is not None:
+            _refuse(alert, prepared.denial)
+        _store_shadow(alert, plan.shadow_after)
+        alert.save()
+
+
+def _drive(alert: Alert) -> None:
+    """Send what is planned; afterwards the orders are followed by themselves."""
+    root = alert.order
+    if root is None:
+        return
+    orders = [
+        root,
+        *Order.unscoped.filter(parent=root, waits_for_parent=False).select_related("connector", "instrument"),
+    ]
+    for order in orders:
+        if order.is_final:
+            settle_legs(order)
+        else:
+            drive(order)
+    if alert.status == AlertStatus.EXECUTING:
+        finish(alert, AlertStatus.EXECUTED)
+        alert.save()
+
+
+def _refuse(alert: Alert, denial: Denial) -> None:
+    set_reason(alert, denial.code.value, denial.sentence, dict(denial.facts))
+    finish(alert, _STATUS[denial.verdict])
+
+
+def _no_news(alert: Alert, error: ExchangeError) -> None:
+    """The account could not be read: nothing was sent. Try again soon; entries run out of time by themselves."""
+    logger.warning("alert %s: exchange not read, trying again: %s", alert.pk, error.sentence)
+    alert.attempts += 1
+    now = timezone.now()
+    alert.next_at = now + min(RETRY * 2 ** min(alert.attempts - 1, 4), timedelta(seconds=30))
+    set_reason(alert, "WAITING_FOR_EXCHANGE", f"{error.sentence} Nothing was sent; trying again.", {"code": error.code})
+    if now - alert.received_at > GIVE_UP:
+        set_reason(alert, "EXCHANGE_UNREACHABLE", "The exchange did not answer for a day. Nothing was sent.", {})
+        finish(alert, AlertStatus.FAILED)
+    alert.save()
+
+
+def _is_repeat(alert: Alert) -> bool:
+    """Decide about a delivery that equals an earlier one; True when it must not run now.
+
+    With an id of its own the sender has said that it is new. Identical bodies 4 to 60 s apart are re-deliveries. Closer
+    together they may be two firings: an exit runs (it cannot close more than is held), an entry does what is set.
+    """
+    if alert.external_id or alert.released_at is not None:
+        return False
+    original = _original(alert)
+    if original is None:
+        return False
+    apart = alert.received_at - original.received_at
+    choice = alert.connector.suspected_duplicate
+    if apart >= SAME_FIRING or (choice == SuspectedDuplicate.DROP and not alert.is_exit):
+        mark_duplicate(alert, original)
+        return True
+    if alert.is_exit or choice == SuspectedDuplicate.RUN:
+        return False
+    sentence = (
+        f"Held: the same entry arrived {apart.total_seconds():.3f} s earlier. If both were meant, press Run it; "
+        "put {{timenow}} or an id into the message to tell them apart."
+    )
+    set_reason(alert, "SUSPECTED_DUPLICATE", sentence, {"original": str(original.pk)})
+    alert.status = AlertStatus.HELD
+    alert.next_at = None
+    return True
+
+
+def _original(alert: Alert) -> Alert | None:
+    earlier = Alert.unscoped.filter(
+        connector=alert.connector,
+        fingerprint=alert.fingerprint,
+        duplicate_of=None,
+        received_at__lte=alert.received_at,
+        received_at__gt=alert.received_at - REDELIVERY,
+    ).exclude(status=AlertStatus.HELD)
+    # Two deliveries of one microsecond are told apart by their ids.
+    earlier = earlier.exclude(pk=alert.pk).exclude(received_at=alert.received_at, id__gt=alert.pk)
+    return earlier.order_by("-received_at", "-id").first()
+
+
+def _settled(connector_id: UUID, symbol: str) -> bool:
+    """Look at what is under way for the key; False while an order is unfinished or in doubt: nothing new is sent."""
+    open_orders = (
+        Order.unscoped.filter(connector_id=connector_id, symbol=symbol)
+        .exclude(state__in=FINAL_STATES)
+        .exclude(waits_for_parent=True)
+        .select_related("connector", "instrument")
+    )
+    now = timezone.now()
+    for order in open_orders:
+        if order.next_at is None or order.next_at <= now or order.state in {OrderState.ACCEPTED, OrderState.PARTIAL}:
+            step(order)
+    return all(order.is_final for order in open_orders) and not _waiting_legs(connector_id, symbol)
+
+
+def _waiting_legs(connector_id: UUID, symbol: str) -> bool:
+    waiting = Order.unscoped.filter(connector_id=connector_id, symbol=symbol, waits_for_parent=True)
+    return waiting.exclude(state__in=FINAL_STATES).exists()
+
+
+def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
+    """Behind an unfinished order entries wait until they are too old, exits until it is finished."""
+    now = timezone.now()
+    waiting = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status=AlertStatus.QUEUED)
+    for alert in waiting.filter(next_at__lte=now).select_related(
+        "connector", "connector__workspace", "pointer", "parent"
+    ):
+        denial = _too_old(alert, now)
+        if denial is not None:
+            _refuse(alert, denial)
+            alert.save()
+            continue
+        alert.next_at = now + BLOCKED
+        alert.save(update_fields=["next_at"])
+
+
+def _too_old(alert: Alert, now: datetime) -> Denial | None:
+    if alert.is_exit or now - alert.received_at < timedelta(seconds=settings.ENTRY_MAX_AGE_S):
+        return None
+    origin = Origin(alert.pk, alert.released_at or alert.received_at)
+    return precheck(signal_of(alert), origin=origin, connector=alert.connector)
+
+
+def _shadow(connector: Connector, symbol: str) -> Shadow | None:
+    row = ShadowPosition.unscoped.filter(connector=connector, symbol=symbol).first()
+    return Shadow(short=-row.signed_quantity) if row is not None else None
+
+
+def _store_shadow(alert: Alert, shadow: Shadow | None) -> None:
+    if shadow is None:
+        return
+    ShadowPosition.unscoped.update_or_create(
+        connector=alert.connector,
+        symbol=alert.symbol,
+        defaults={"workspace_id": alert.workspace_id, "signed_quantity": -shadow.short},
+    )

@@ -1,0 +1,77 @@
+"""The process that needs neither Redis nor beat: it finds due work that nobody did, and does it."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import django.db
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from apps.alerts.execution import execute_due
+from apps.alerts.models import Alert
+from apps.connectors.tasks import run_checks
+from apps.trading import prices
+from apps.trading.sweeper import sweep
+from apps.trading.tasks import heartbeat
+
+logger = logging.getLogger(__name__)
+
+# Workers get so long before the sweeper does their work.
+OVERDUE = timedelta(seconds=2)
+
+
+class Command(BaseCommand):
+    help = "Do due work that nobody did: overdue alerts, orders to be followed, connector checks, fresh prices."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: stop.set())
+        loops = [
+            threading.Thread(target=_repeat, args=(stop, work, every), name=work.__name__)
+            for work, every in ((follow_orders, 0.5), (overdue_alerts, 0.5), (fresh_prices, 1.0), (alive, 5.0))
+        ]
+        for loop in loops:
+            loop.start()
+        for loop in loops:
+            loop.join()
+
+
+def follow_orders() -> None:
+    sweep()
+
+
+def overdue_alerts() -> None:
+    if Alert.unscoped.filter(next_at__lt=timezone.now() - OVERDUE).exists():
+        execute_due()
+    run_checks()
+
+
+def fresh_prices() -> None:
+    prices.refresh()
+
+
+def alive() -> None:
+    heartbeat("sweeper")
+
+
+def _repeat(stop: threading.Event, work: Callable[[], None], every: float) -> None:
+    """Run `work` every so many seconds until told to stop; a database that is away is waited for."""
+    while not stop.is_set():
+        started = time.monotonic()
+        django.db.close_old_connections()
+        try:
+            work()
+        except django.db.Error as error:
+            logger.error("%s: database: %s", work.__name__, type(error).__name__)
+            stop.wait(1)
+        except Exception:
+            logger.exception("%s failed", work.__name__)
+            stop.wait(1)
+        stop.wait(max(0.0, every - (time.monotonic() - started)))
+    django.db.connections.close_all()

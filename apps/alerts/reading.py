@@ -1,0 +1,184 @@
+"""A stored delivery's first look: what does it say, for which symbol, is it one message or several."""
+
+import hashlib
+import logging
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.payload import Item, parse
+from apps.alerts.reasons import Reason, Refusal
+from apps.alerts.redaction import mark_of
+from apps.connectors import instruments
+from apps.connectors.exchange import ExchangeError, Market
+from apps.connectors.symbols import UnknownSymbolError, resolve
+from apps.trading.signal import Signal
+
+logger = logging.getLogger(__name__)
+
+LOT = 200
+RETRY = timedelta(seconds=2)
+
+
+def read_received() -> int:
+    """Read the deliveries that are due, oldest first; return how many."""
+    due = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__lte=timezone.now())
+    _ensure_listings(due)
+    with transaction.atomic():
+        claimed = list(
+            due.select_for_update(skip_locked=True, of=("self",))
+            .select_related("connector", "pointer", "parent")
+            .order_by("received_at", "id")[:LOT]
+        )
+        for alert in claimed:
+            read(alert)
+    return len(claimed)
+
+
+def read(alert: Alert) -> None:
+    """Decide what the delivery says and put it in the queue, or finish it. The caller holds the row."""
+    items = own_items(alert)
+    alert.read_at = timezone.now()
+    if len(items) > 1:
+        _split(alert, items)
+        return
+    if items:
+        _take(alert, items[0][1])
+    else:
+        finish(alert, AlertStatus.REJECTED, Refusal(Reason.POINTER_UNREADABLE, {"field": "pointer"}))
+    alert.save()
+
+
+def own_items(alert: Alert) -> list[tuple[int, Item]]:
+    """Return the numbered messages of the delivery that carry the alert's pointer; just its own one for a part."""
+    delivery = alert.parent or alert
+    own = mark_of(alert.pointer.last4)
+    items = parse(bytes(delivery.body), strict=alert.connector.strict_json).items
+    if alert.parent is not None:
+        return [(alert.part, items[alert.part - 1])]
+    return [(number, item) for number, item in enumerate(items, start=1) if item.pointer in {"", own}]
+
+
+def signal_of(alert: Alert) -> Signal:
+    """Return the signal of a queued alert, read again from the delivery's body."""
+    signal = own_items(alert)[0][1].signal
+    if signal is None:
+        raise ValueError(f"alert {alert.pk} holds no signal")
+    return signal
+
+
+def finish(alert: Alert, status: AlertStatus, refusal: Refusal | None = None) -> None:
+    """Set the final status on the (unsaved) row."""
+    alert.status = status
+    alert.finished_at = timezone.now()
+    alert.next_at = None
+    if refusal is not None:
+        set_reason(alert, refusal.code.value, refusal.sentence, dict(refusal.facts))
+
+
+def set_reason(alert: Alert, code: str, sentence: str, facts: dict[str, str]) -> None:
+    alert.reason_code = code
+    alert.reason = sentence[:500]
+    alert.facts = facts
+
+
+def _ensure_listings(due: QuerySet[Alert]) -> None:
+    """Read a market's listing before the first alert that needs it, outside any transaction."""
+    for environment, market in due.values_list("connector__environment", "connector__market").distinct():
+        if instruments.is_synced(environment, market):
+            continue
+        try:
+            instruments.sync(environment, market)
+        except ExchangeError as error:
+            logger.warning("listing of %s %s not read: %s", environment, market, error.sentence)
+
+
+def _split(alert: Alert, items: list[tuple[int, Item]]) -> None:
+    """Give every message of the delivery an alert of its own; a second run makes the same ones."""
+    now = timezone.now()
+    parts = [
+        Alert(
+            workspace_id=alert.workspace_id,
+            connector=alert.connector,
+            pointer=alert.pointer,
+            parent=alert,
+            part=number,
+            # A microsecond apart, so that the order of the messages is the order of the queue.
+            received_at=alert.received_at + timedelta(microseconds=number),
+            body=item.normalized.encode(),
+            content_type=alert.content_type,
+            source_ip=alert.source_ip,
+            sender=alert.sender,
+            next_at=now,
+        )
+        for number, item in items
+    ]
+    Alert.unscoped.bulk_create(parts, ignore_conflicts=True)
+    alert.understood = {"messages": str(len(items))}
+    finish(alert, AlertStatus.SPLIT)
+    alert.save()
+
+
+def _take(alert: Alert, item: Item) -> None:
+    alert.understood = dict(item.fields)
+    alert.repairs = [{"code": change.code.value, "sentence": change.sentence} for change in item.repairs]
+    alert.notes = [{"code": "IGNORED_KEY", "facts": {"key": key}} for key in item.ignored_keys]
+    alert.fingerprint = hashlib.sha256(item.normalized.encode()).digest()
+    if item.error is not None:
+        ignored = item.error.code is Reason.NOT_A_TRADE
+        finish(alert, AlertStatus.IGNORED if ignored else AlertStatus.REJECTED, item.error)
+        return
+    signal = item.signal
+    if signal is None:
+        raise ValueError("an item without signal or error")
+    alert.is_exit = signal.is_exit
+    if not _find_symbol(alert, signal):
+        return
+    if signal.external_id and not _claim_external_id(alert, signal.external_id):
+        return
+    alert.status = AlertStatus.QUEUED
+    alert.next_at = timezone.now()
+
+
+def _find_symbol(alert: Alert, signal: Signal) -> bool:
+    connector = alert.connector
+    listing = instruments.listing(connector.environment, connector.market)
+    if not listing:
+        # Not one symbol is known yet: wait, do not judge.
+        alert.next_at = timezone.now() + RETRY
+        return False
+    try:
+        market = Market(connector.market)
+        found = resolve(signal.ticker, market=market, listing=listing, usd_means_usdt=connector.usd_means_usdt)
+    except UnknownSymbolError as error:
+        set_reason(alert, error.code, error.sentence, error.facts)
+        finish(alert, AlertStatus.REJECTED)
+        return False
+    alert.symbol = found.symbol
+    alert.understood = {**alert.understood, "symbol": found.symbol}
+    alert.notes = [*alert.notes, *({"code": "SYMBOL", "facts": {"step": step}} for step in found.steps)]
+    return True
+
+
+def _claim_external_id(alert: Alert, external_id: str) -> bool:
+    """Take the sender's own id for this connector, for ever; an alert that comes second is a duplicate."""
+    alert.external_id = external_id
+    try:
+        with transaction.atomic():
+            Alert.unscoped.filter(pk=alert.pk).update(external_id=external_id)
+    except IntegrityError:
+        original = Alert.unscoped.get(connector=alert.connector, external_id=external_id, duplicate_of=None)
+        mark_duplicate(alert, original)
+        return False
+    return True
+
+
+def mark_duplicate(alert: Alert, original: Alert) -> None:
+    alert.duplicate_of = original
+    seconds = (alert.received_at - original.received_at).total_seconds()
+    sentence = f"Same alert arrived again after {seconds:.1f} s. It counts once; this delivery was not traded."
+    set_reason(alert, "DUPLICATE", sentence, {"original": str(original.pk), "after_s": f"{seconds:.3f}"})
+    finish(alert, AlertStatus.DUPLICATE)

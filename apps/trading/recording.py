@@ -1,0 +1,206 @@
+"""FillReport → Fill → Position → LedgerEntry, once per trade id, in one transaction."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal, localcontext
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, OrderReport, Side
+from apps.connectors.models import Instrument
+from apps.trading import accounting
+from apps.trading.accounting import Contract, FillFacts, PositionState
+from apps.trading.models import Fill, LedgerEntry, Order, Position
+from apps.trading.transitions import note
+
+logger = logging.getLogger(__name__)
+
+INFER_AFTER = timedelta(seconds=60)
+_STORED = Decimal(1).scaleb(-18)
+
+
+def record(order: Order, reports: Sequence[FillReport]) -> int:
+    """Record the fills that are new, move the position and write the ledger; return how many were new.
+
+    `order` is read again under a row lock and comes back current.
+    """
+    if not reports:
+        return 0
+    with transaction.atomic():
+        order.refresh_from_db(from_queryset=Order.unscoped.select_for_update(of=("self",)))
+        known = dict(
+            Fill.unscoped.filter(
+                connector_id=order.connector_id, trade_id__in=[report.trade_id for report in reports]
+            ).values_list("trade_id", "order_id")
+        )
+        for trade_id, owner in known.items():
+            if owner != order.pk:
+                logger.error("trade %s told of order %s is recorded on order %s", trade_id, order.pk, owner)
+        fresh = {report.trade_id: report for report in reports if report.trade_id not in known}
+        if not fresh:
+            return 0
+        position = _locked_position(order)
+        for report in sorted(
+            fresh.values(), key=lambda report: (report.filled_at, len(report.trade_id), report.trade_id)
+        ):
+            _record_one(order, position, report)
+        note(order, cause="fills", evidence={"trade_ids": sorted(fresh)}, **_totals(order))
+    return len(fresh)
+
+
+def infer(order: Order, report: OrderReport) -> int:
+    """Record one fill for what the exchange says was filled and shows no trades for; its id is fixed."""
+    missing = report.filled_quantity - order.filled_quantity
+    if missing <= 0 or report.avg_fill_price is None:
+        return 0
+    logger.error("order %s: fills of %s not told, inferred from the order", order.pk, missing)
+    inferred = FillReport(
+        trade_id=f"inferred:{order.client_order_id}",
+        exchange_order_id=report.exchange_order_id,
+        symbol=order.symbol,
+        side=Side(order.side),
+        price=report.avg_fill_price,
+        quantity=missing,
+        fee=Decimal(0),
+        fee_currency=order.instrument.quote,
+        role=LiquidityRole.TAKER,
+        filled_at=report.updated_at or timezone.now(),
+        client_order_id=order.client_order_id,
+    )
+    return record(order, [inferred])
+
+
+def contract_of(instrument: Instrument) -> Contract:
+    return Contract(Market(instrument.market), instrument.base, instrument.quote, instrument.contract_size)
+
+
+def state_of(position: Position) -> PositionState:
+    return PositionState(
+        book=Book(position.book),
+        signed_quantity=position.signed_quantity,
+        cost=position.cost,
+        realized_pnl=position.realized_pnl,
+        fees=position.fees,
+        funding=position.funding,
+        opened_at=position.opened_at,
+        last_fill_at=position.last_fill_at,
+        last_trade_id=position.last_trade_id,
+    )
+
+
+def _record_one(order: Order, position: Position, report: FillReport) -> None:
+    contract = contract_of(order.instrument)
+    facts = FillFacts(
+        report.trade_id, report.side, report.price, report.quantity, report.fee, report.fee_currency, report.filled_at
+    )
+    before = state_of(position)
+    fill = Fill(
+        workspace_id=order.workspace_id,
+        connector_id=order.connector_id,
+        order=order,
+        trade_id=report.trade_id,
+        symbol=order.symbol,
+        book=order.book,
+        side=report.side.value,
+        price=report.price,
+        quantity=report.quantity,
+        fee=report.fee,
+        fee_currency=report.fee_currency,
+        role=report.role.value,
+        filled_at=report.filled_at,
+    )
+    if accounting.is_late(before, facts):
+        after, effects = _rebuilt(position, facts, contract)
+        correction = after.realized_pnl - before.realized_pnl - effects.realized
+    else:
+        after, effects = accounting.apply_fill(before, facts, contract=contract)
+        correction = Decimal(0)
+    fill.realized_pnl = effects.realized
+    fill.save(force_insert=True)
+    rows = [(row.kind.value, row.amount, row.currency, fill) for row in effects.rows]
+    if correction:
+        rows.append((LedgerEntry.Kind.CORRECTION.value, correction, contract.quote, fill))
+    LedgerEntry.unscoped.bulk_create(
+        LedgerEntry(
+            workspace_id=order.workspace_id,
+            connector_id=order.connector_id,
+            fill=fill,
+            symbol=order.symbol,
+            kind=kind,
+            amount=amount,
+            currency=currency,
+            at=report.filled_at,
+        )
+        for kind, amount, currency, fill in rows
+    )
+    _store(position, after, contract.contract_size)
+
+
+def _rebuilt(position: Position, late: FillFacts, contract: Contract) -> tuple[PositionState, accounting.Effects]:
+    """Return the position with a fill that belongs before others; funding and earlier adjustments stay."""
+    fills = Fill.unscoped.filter(connector_id=position.connector_id, symbol=position.symbol, book=position.book)
+    earlier = [
+        FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
+    ]
+    rebuilt = accounting.rebuild([*earlier, late], contract=contract, book=Book(position.book))
+    for fill in fills:
+        realized = rebuilt.effects[fill.trade_id].realized
+        if realized != fill.realized_pnl:
+            Fill.unscoped.filter(pk=fill.pk).update(realized_pnl=realized)
+    state = rebuilt.state
+    kept = PositionState(
+        state.book,
+        state.signed_quantity,
+        state.cost,
+        state.realized_pnl,
+        state.fees,
+        position.funding,
+        state.opened_at,
+        state.last_fill_at,
+        state.last_trade_id,
+    )
+    return kept, rebuilt.effects[late.trade_id]
+
+
+def _locked_position(order: Order) -> Position:
+    Position.unscoped.get_or_create(
+        connector_id=order.connector_id,
+        symbol=order.symbol,
+        book=order.book,
+        defaults={"workspace_id": order.workspace_id, "instrument_id": order.instrument_id},
+    )
+    locked = Position.unscoped.select_for_update()
+    return locked.get(connector_id=order.connector_id, symbol=order.symbol, book=order.book)
+
+
+def _store(position: Position, state: PositionState, contract_size: Decimal) -> None:
+    position.signed_quantity = state.signed_quantity
+    position.cost = state.cost
+    position.avg_entry_price = state.avg_entry_price(contract_size)
+    position.realized_pnl = state.realized_pnl
+    position.fees = state.fees
+    position.funding = state.funding
+    position.opened_at = state.opened_at
+    position.last_fill_at = state.last_fill_at
+    position.last_trade_id = state.last_trade_id
+    position.save()
+
+
+def _totals(order: Order) -> dict[str, object]:
+    fills = list(Fill.unscoped.filter(order=order).order_by("filled_at"))
+    with localcontext(prec=100):
+        quantity = sum((fill.quantity for fill in fills), Decimal(0))
+        value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
+        average = (value / quantity).quantize(_STORED) if quantity else None
+    fees: dict[str, Decimal] = {}
+    for fill in fills:
+        fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
+    return {
+        "filled_quantity": quantity,
+        "avg_fill_price": average,
+        "fees": {currency: f"{amount:f}" for currency, amount in fees.items()},
+        "first_fill_at": fills[0].filled_at,
+        "last_fill_at": fills[-1].filled_at,
+    }
