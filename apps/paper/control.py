@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TypeVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from apps.paper.amounts import ZERO, plain
 from apps.paper.exchange import Exchange
@@ -20,7 +20,7 @@ from apps.paper.refusals import Refusal
 from apps.paper.rest import Request
 from apps.paper.wallets import FUTURES
 from apps.paper.wallets import SPOT as SPOT_WALLET
-from apps.paper.wire import envelope
+from apps.paper.wire import JsonAnswer, envelope
 
 PREFIX = "/_paper/"
 PERMISSIONS = ("read", "spot_trade", "margin_trade", "future_trade", "withdraw")
@@ -58,9 +58,9 @@ class ControlDesk:
                 raise Refusal(50000, "Bad Request [the body is not a JSON object]")
             parts = tuple(request.path.removeprefix(PREFIX).split("/"))
             handler = self._handler(request.method, parts)
-            return JSONResponse(handler(ControlCall(parts, Params(values, _CODES))))
+            return JsonAnswer(handler(ControlCall(parts, Params(values, _CODES))))
         except Refusal as refusal:
-            return JSONResponse(envelope(code=refusal.code, message=refusal.text, data={}), refusal.status)
+            return JsonAnswer(envelope(code=refusal.code, message=refusal.text, data={}), refusal.status)
 
     def _admits(self, request: Request) -> bool:
         if not self._token:

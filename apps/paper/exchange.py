@@ -1,7 +1,6 @@
 """The whole exchange: one store, two desks, and the clockwork that fills, liquidates and pays funding."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from apps.paper.amounts import ZERO, ceil_to, floor_to
@@ -19,11 +18,6 @@ _MOST_MISSED_FUNDINGS = 21
 _FUNDING_UNIT = Decimal("0.0000000003")
 
 
-@dataclass(slots=True)
-class _Clockwork:
-    last_step: int = -1
-
-
 class Exchange:
     def __init__(self, store: Store, catalogue: Catalogue, prices: Prices, *, clock: Callable[[], int]) -> None:
         """`clock` returns Unix milliseconds."""
@@ -34,13 +28,13 @@ class Exchange:
         self.wallets = Wallets(store)
         self.spot = SpotDesk(store, catalogue, prices)
         self.futures = FuturesDesk(store, catalogue, prices)
-        self._clockwork = _Clockwork()
+        self._last_step = -1
 
     def advance(self, now_ms: int) -> None:
         """Bring the book to now: at most once per step of the price."""
         step = now_ms // STEP_MS
-        if step != self._clockwork.last_step:
-            self._clockwork.last_step = step
+        if step != self._last_step:
+            self._last_step = step
             self.settle(now_ms)
 
     def settle(self, now_ms: int) -> None:
@@ -78,13 +72,14 @@ class Exchange:
     def _liquidate(self, held: Sequence[Position], now_ms: int) -> None:
         for position in held:
             if position.open_type == "isolated" and self._ruined([position], ZERO, now_ms):
-                self._close_bankrupt(position, now_ms)
+                self.futures.force_close(position, price=self.bankruptcy_price(position), now_ms=now_ms)
         for account_id in sorted({position.account_id for position in held if position.open_type == "cross"}):
             crossed = [p for p in self.futures.positions.held(account_id) if p.open_type == "cross"]
             spare = self.wallets.balance(account_id, FUTURES, QUOTE).available
             if crossed and self._ruined(crossed, spare, now_ms):
                 for position in crossed:
-                    self._close_bankrupt(position, now_ms)
+                    mark = self.prices.quote(position.symbol, now_ms).mark
+                    self.futures.force_close(position, price=mark, now_ms=now_ms)
 
     def _ruined(self, positions: Sequence[Position], spare: Decimal, now_ms: int) -> bool:
         equity, maintenance = spare, ZERO
@@ -95,9 +90,6 @@ class Exchange:
             equity += position.margin + book.unrealised(position, instrument, mark)
             maintenance += book.maintenance(position, instrument)
         return equity <= maintenance
-
-    def _close_bankrupt(self, position: Position, now_ms: int) -> None:
-        self.futures.force_close(position, price=self.bankruptcy_price(position), now_ms=now_ms)
 
     def bankruptcy_price(self, position: Position) -> Decimal:
         """Return the price, on the tick and never beyond, at which the position's deposit pays loss and closing fee."""

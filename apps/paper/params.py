@@ -11,6 +11,7 @@ from apps.paper.refusals import Refusal
 # Wide enough for any real figure, narrow enough that no sum leaves the decimal context's 40 digits.
 _NUMBER = re.compile(r"-?(\d{1,13}(\.\d{0,18})?|\.\d{1,18})", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
+_LONGEST_NUMBER = 40
 CLIENT_ID = re.compile(r"[A-Za-z0-9]+", re.ASCII)
 
 
@@ -58,7 +59,8 @@ class Params:
             return value
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        if isinstance(value, Decimal):
+        # An exponent of a billion would be a gigabyte of zeros.
+        if isinstance(value, Decimal) and abs(value.adjusted()) < _LONGEST_NUMBER:
             return plain(value)
         raise self.invalid(name, code)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from apps.paper.auth import Signed, check_signature, find_account, recv_window
 from apps.paper.exchange import Exchange
@@ -12,7 +12,7 @@ from apps.paper.limits import DEFAULT_LIMIT, Limit, RateLimiter
 from apps.paper.params import Params, parse_body
 from apps.paper.records import Account
 from apps.paper.refusals import Refusal
-from apps.paper.wire import Bare, Call, Route, envelope, message_for
+from apps.paper.wire import Bare, Call, JsonAnswer, Route, envelope, message_for
 from apps.paper.wire_account import ROUTES as ACCOUNT_ROUTES
 from apps.paper.wire_futures_account import ROUTES as FUTURES_ACCOUNT_ROUTES
 from apps.paper.wire_futures_orders import ROUTES as FUTURES_ORDER_ROUTES
@@ -60,8 +60,8 @@ class Wire:
             content = self._content(route, request, caller=caller, used=used)
         except Refusal as refusal:
             failed = envelope(code=refusal.code, message=refusal.text, data={})
-            return JSONResponse(failed, refusal.status, headers)
-        return JSONResponse(content, headers=headers)
+            return JsonAnswer(failed, refusal.status, headers)
+        return JsonAnswer(content, headers=headers)
 
     def _content(self, route: Route | None, request: Request, *, caller: str, used: int) -> dict[str, object]:
         if route is None:

@@ -1,10 +1,13 @@
 """The words of the wire: a call, a route, an answer."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from starlette.responses import JSONResponse
 
 from apps.paper.exchange import Exchange
 from apps.paper.limits import DEFAULT_LIMIT, Limit
@@ -52,6 +55,12 @@ class Route:
     limit: Limit = DEFAULT_LIMIT
     permission: str = "read"
     recv_window: bool = False
+
+
+class JsonAnswer(JSONResponse):
+    def render(self, content: Any) -> bytes:
+        """Return ASCII JSON: text that a caller sent in halves of a character can then be sent back."""
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 def message_for(path: str) -> str:

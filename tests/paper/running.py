@@ -46,9 +46,10 @@ class PaperProcess:
     def start(self) -> None:
         """Start the process and return when it answers; raise when it ends or stays silent."""
         command = [sys.executable, "-m", "apps.paper", "--port", str(self.port), "--state", str(self.state_dir)]
-        command += ["--seed", str(self.seed), "--control-token", self.control_token]
+        command += ["--seed", str(self.seed)]
         command += ["--faults"] if self.faults else []
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PAPER_CONTROL_TOKEN": self.control_token}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment)
         self._process = process
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
