@@ -17,17 +17,15 @@ def read_whole(fetch: Callable[[int, int], list[Row]], *, start: int, end: int, 
     waiting = [(start, end)]
     found: list[Row] = []
     for _ in range(LARGEST_CALLS):
-        if not waiting:
-            return found
         first, last = waiting.pop()
         page = fetch(first, last)
         if len(page) < longest:
             found += page
-            continue
-        if last - first <= 2:
+        elif last - first > 2:
+            middle = (first + last) // 2
+            waiting += [(middle, last), (first, middle + 1)]
+        else:
             break
-        middle = (first + last) // 2
-        waiting += [(middle, last), (first, middle + 1)]
-    if not waiting:
-        return found
+        if not waiting:
+            return found
     raise UnreachableError("BitMart's list is longer than one answer holds and could not be read whole.")

@@ -150,6 +150,7 @@ def test_leverage_that_was_not_taken_over_is_not_believed() -> None:
         (4, "10", "10", OrderStatus.FILLED),
         (4, "10", "0", OrderStatus.CANCELED),
         (4, "10", "4", OrderStatus.CANCELED),
+        (4, "0", "0", OrderStatus.CANCELED),
         ("4", 10, 10, OrderStatus.FILLED),
         (3, "10", "0", OrderStatus.UNRECOGNIZED),
         (9, "10", "10", OrderStatus.UNRECOGNIZED),

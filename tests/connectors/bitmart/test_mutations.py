@@ -150,7 +150,7 @@ def listed_code(content: bytes) -> bool:
     return not isinstance(code, bool) and str(code) in {str(listed) for listed in CODES}
 
 
-@settings(max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 @given(damage=damaged(), call=st.sampled_from(sorted(CALLS)))
 @example(damage=("spot/ticker", 200, b'{"code":50020.0}'), call="submit")
 def test_damaged_answers_give_a_report_or_an_exchange_error(damage: tuple[str, int, bytes], call: str) -> None:
@@ -192,7 +192,7 @@ FITTING = {
 }
 
 
-@settings(max_examples=2000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 @given(damage=damaged().filter(lambda damage: damage[0] in FITTING))
 def test_damage_in_the_answer_a_call_expects_is_a_report_or_an_exchange_error(damage: tuple[str, int, bytes]) -> None:
     name, status, content = damage

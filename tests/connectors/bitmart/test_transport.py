@@ -180,6 +180,16 @@ def test_reads_are_tried_three_times_and_no_more() -> None:
     assert len(server.requests) == 3
 
 
+def test_a_read_that_could_not_connect_is_tried_three_times_too() -> None:
+    traces: list[RequestTrace] = []
+    wire = client(base_url=f"http://127.0.0.1:{free_port()}", on_trace=traces.append)
+
+    with pytest.raises(NotSentError):
+        wire.public("/system/time")
+
+    assert [trace.status for trace in traces] == [None, None, None]
+
+
 def test_a_read_succeeds_on_its_second_try() -> None:
     def second(peer: socket.socket, _: bytes) -> None:
         if len(server.requests) == 1:
