@@ -56,10 +56,14 @@ class Child:
 class Supervisor:
     """Use as a context: leaving it, for whatever reason, stops the children. SIGINT and SIGTERM raise StopRequested."""
 
-    def __init__(self, logs: Path, *, before_fork: Callable[[], None], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, logs: Path, *, before_fork: Callable[[], None], say: Callable[[str], None], expected: str = "$^"
+    ) -> None:
+        """`expected` matches log lines that look important and are not."""
         self.logs = logs
         self.before_fork = before_fork
         self.say = say
+        self.expected = re.compile(expected)
         self.children: list[Child] = []
 
     def __enter__(self) -> "Supervisor":
@@ -176,11 +180,14 @@ class Supervisor:
             fresh = log.read()
         whole = fresh[: fresh.rfind(b"\n") + 1]
         child.read_to += len(whole)
-        lines = [line for line in whole.decode(errors="replace").splitlines() if IMPORTANT.search(line)]
+        lines = [line for line in whole.decode(errors="replace").splitlines() if self._is_important(line)]
         for line in lines[:LINES_PER_LOOK]:
             self.say(f"[{child.name}] {line[:300]}")
         if len(lines) > LINES_PER_LOOK:
             self.say(f"[{child.name}] … {len(lines) - LINES_PER_LOOK} more in {child.log}")
+
+    def _is_important(self, line: str) -> bool:
+        return IMPORTANT.search(line) is not None and self.expected.search(line) is None
 
     def _request_stop(self, signum: int, frame: FrameType | None) -> None:
         raise StopRequested

@@ -17,12 +17,13 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.urls import get_resolver
 
-from apps.dashboard.demo import facts
+from apps.dashboard.demo import curl_line, facts
 from config import processes, secretfile
 from config.supervisor import ChildFailedError, StopRequested, Supervisor
 
 PAPER_SEED = 20260718
 READY_WITHIN = 60.0
+NOT_READY_YET = r"Service Unavailable: /readyz"
 
 
 class Command(BaseCommand):
@@ -50,7 +51,9 @@ class Command(BaseCommand):
     def run(self, port: int, paper_port: int) -> None:
         """Start everything and watch it. Return never, raise StopRequested."""
         state_dir: Path = settings.STATE_DIR
-        with Supervisor(state_dir / "logs", before_fork=close_connections, say=self.say) as supervisor:
+        with Supervisor(
+            state_dir / "logs", before_fork=close_connections, say=self.say, expected=NOT_READY_YET
+        ) as supervisor:
             self.say("Starting the paper exchange …")
             paper = partial(
                 processes.paper,
@@ -169,14 +172,6 @@ def ask(port: int, path: str) -> str:
 
 def welcome(about: dict[str, Any]) -> str:
     """Return what to do next, from `apps.dashboard.demo.facts()`."""
-    connector = next((c for c in about["connectors"] if c["market"] == "spot"), about["connectors"][0])
-    message = {
-        "ticker": "BTCUSDT",
-        "action": "buy",
-        "prev_position": "flat",
-        "quantity": "0.001",
-        "pointer": connector["pointer"],
-    }
     rule = "─" * 78
     return "\n".join(
         [
@@ -185,8 +180,8 @@ def welcome(about: dict[str, Any]) -> str:
             f"  {settings.SITE_NAME} is ready    {about['base_url']}",
             f"  Sign in with        {about['email']}   password  {about['password']}",
             f"  Paper exchange      {about['paper_url']}",
-            "  Send an alert:",
-            f"  curl -d '{json.dumps(message)}' {about['base_url']}/webhook/",
+            "  Send an alert (it fills on the paper exchange):",
+            *[f"    {curl_line(connector)}" for connector in about["connectors"]],
             "  Stop with Ctrl-C",
             rule,
             "",
