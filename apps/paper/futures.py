@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from apps.paper.amounts import ZERO, is_multiple, nearest_to
+from apps.paper.amounts import ZERO
 from apps.paper.book import Arrival, Force, arrive, closing_share, crosses, taker_price
 from apps.paper.client_ids import check_client_id
+from apps.paper.futures_request import FuturesRequest, check_leverage, check_size, check_tick, checked_price
 from apps.paper.instruments import QUOTE, Catalogue, FuturesInstrument
 from apps.paper.positions import Change, PositionBook
 from apps.paper.prices import Prices, Quote
@@ -20,21 +21,6 @@ POSITION_MODES = (HEDGE, ONE_WAY)
 OPEN_TYPES = ("cross", "isolated")
 _REDUCING = (2, 3)
 _FORCES = {1: Force.GTC, 2: Force.FOK, 3: Force.IOC, 4: Force.POST_ONLY}
-_PROTECTION = Decimal("0.0005")
-
-
-@dataclass(frozen=True, slots=True)
-class FuturesRequest:
-    symbol: str
-    way: int
-    type: str
-    mode: int
-    size: Decimal
-    price: Decimal | None
-    leverage: Decimal | None
-    open_type: str | None
-    client_order_id: str
-    stp_mode: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +50,8 @@ class FuturesDesk:
         instrument = self.instrument(request.symbol)
         quote = self._prices.quote(request.symbol, now_ms)
         order = self._draft(account, request, now_ms)
-        _check_size(order, instrument)
-        order.price = _checked_price(request, instrument, quote=quote)
+        check_size(order, instrument)
+        order.price = checked_price(request, instrument, quote=quote)
         check_client_id(self._store, account, request.client_order_id, market=FUTURES, now_ms=now_ms)
         self._check_close(order)
         self._set_leverage(order, request, instrument)
@@ -82,8 +68,8 @@ class FuturesDesk:
         self._release(order)
         order.price = order.price if price is None else price
         order.size = order.size if size is None else size
-        _check_size(order, instrument)
-        _check_tick(order.price, instrument)
+        check_size(order, instrument)
+        check_tick(order.price, instrument)
         if order.size <= order.filled_size:
             raise Refusal(40044)
         self._check_close(order)
@@ -368,39 +354,5 @@ def _arrival(order: Order, quote: Quote) -> Arrival:
     return arrive(order.side, order.price, force=_FORCES[order.mode], quote=quote)
 
 
-def check_leverage(leverage: Decimal, instrument: FuturesInstrument) -> None:
-    if leverage > instrument.max_leverage:
-        raise Refusal(40029)
-    if leverage < 1:
-        raise Refusal(40030)
-
-
 def _also_closes(other: Order, order: Order) -> bool:
     return other.way in _REDUCING and other.side == order.side and other.id != order.id
-
-
-def _check_size(order: Order, instrument: FuturesInstrument) -> None:
-    if not is_multiple(order.size, Decimal(1)):
-        raise Refusal(40043)
-    largest = instrument.market_max_volume if order.type == "market" else instrument.max_volume
-    if not 1 <= order.size <= largest:
-        raise Refusal(40044)
-
-
-def _check_tick(price: Decimal, instrument: FuturesInstrument) -> None:
-    if price <= 0 or price > instrument.base.level * 1000:
-        raise Refusal(40044)
-    if not is_multiple(price, instrument.tick):
-        raise Refusal(40043)
-
-
-def _checked_price(request: FuturesRequest, instrument: FuturesInstrument, *, quote: Quote) -> Decimal:
-    """Return the limit, or for a market order the protection price that BitMart shows in its place."""
-    if request.type == "market":
-        direction = 1 if request.way in {1, 2} else -1
-        price = taker_price("buy" if direction > 0 else "sell", quote)
-        return nearest_to(price * (1 + direction * _PROTECTION), instrument.tick)
-    if request.price is None:
-        raise Refusal(40011, "Invalid request [price is empty]")
-    _check_tick(request.price, instrument)
-    return request.price

@@ -95,10 +95,10 @@ class Store:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+            self._database.execute("COMMIT")
+        finally:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
 
     def new_id(self, kind: type[Any]) -> int:
         """Return the next id. A rolled-back transaction leaves a gap, never a repeat."""

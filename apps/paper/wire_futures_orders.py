@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 from apps.paper.amounts import ZERO, plain
-from apps.paper.futures import OPEN_TYPES, FuturesRequest
+from apps.paper.futures import OPEN_TYPES
+from apps.paper.futures_request import FuturesRequest
 from apps.paper.limits import Limit
 from apps.paper.params import CLIENT_ID, FUTURES, Params
 from apps.paper.records import Fill, Order
@@ -13,7 +14,7 @@ from apps.paper.wire import Call, Route
 _WEEK_S = 7 * 86_400
 _LONGEST_RANGE_S = 90 * 86_400
 _MOST_ROWS = 200
-_FOREVER_S = 10**11
+_FOREVER_S = 10**15
 _PRESETS = (
     "preset_take_profit_price",
     "preset_stop_loss_price",
@@ -151,11 +152,11 @@ def plan_orders(call: Call) -> object:
 def _range(call: Call) -> tuple[int, int]:
     """Return start and end in ms from start_time and end_time in SECONDS; milliseconds give a range far away."""
     now_s = call.now_ms // 1000
-    end = call.params.whole_between("end_time", 0, 10**15, default=now_s + 1, code=40039)
-    start = call.params.whole_between("start_time", 0, 10**15, default=min(end, now_s) - _WEEK_S, code=40039)
+    end = call.params.whole_between("end_time", 0, _FOREVER_S, default=now_s + 1, code=40039)
+    start = call.params.whole_between("start_time", 0, _FOREVER_S, default=min(end, now_s) - _WEEK_S, code=40039)
     if end < start or (start and end - start > _LONGEST_RANGE_S):
         raise Refusal(40039)
-    return min(start, _FOREVER_S * 100) * 1000, min(end, _FOREVER_S * 100) * 1000 + 999
+    return start * 1000, end * 1000 + 999
 
 
 def _client_id(call: Call) -> str | None:

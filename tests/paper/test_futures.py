@@ -412,6 +412,32 @@ def test_an_isolated_position_is_liquidated_at_its_bankruptcy_price(desk: Desk) 
     assert trader.usdt()["equity"] == "939.2800216"
 
 
+def test_a_cross_position_lives_on_the_whole_wallet_and_is_closed_at_mark(desk: Desk) -> None:
+    trader = netter(desk, "200")
+    trader.futures_order(**LONG_10 | {"leverage": "10", "open_type": "cross"})
+    # 199.64 in all, maintenance 2.7: ruined when the loss reaches 196.94, at 40,306
+    desk.price("BTCUSDT", "40306.1")
+    assert trader.position()["current_amount"] == "10"
+
+    desk.price("BTCUSDT", "40306")
+
+    assert trader.position()["current_amount"] == "0"
+    # 199.64 - 196.94 - 0.241836
+    assert trader.usdt()["equity"] == "2.458164"
+
+
+def test_a_loss_beyond_the_wallet_ends_at_zero_and_the_rest_is_cleared(desk: Desk) -> None:
+    trader = netter(desk, "200")
+    trader.futures_order(**LONG_10 | {"leverage": "10", "open_type": "cross"})
+
+    desk.price("BTCUSDT", "30000")
+
+    assert trader.usdt()["equity"] == "0"
+    # 300 lost and 0.18 paid from 199.64
+    rows = trader.get("/contract/private/transaction-history", flow_type=5).data
+    assert [(row["type"], row["amount"]) for row in rows] == [("Liquidation Clearance", "100.54")]
+
+
 def test_funding_is_paid_once_per_funding_time_two_seconds_after_it(desk: Desk) -> None:
     trader = netter(desk)
     trader.futures_order(**LONG_10)

@@ -1,0 +1,61 @@
+"""A futures order as asked for, and the checks that need only the contract and the price."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from apps.paper.amounts import is_multiple, nearest_to
+from apps.paper.book import taker_price
+from apps.paper.instruments import FuturesInstrument
+from apps.paper.prices import Quote
+from apps.paper.records import Order
+from apps.paper.refusals import Refusal
+
+_PROTECTION = Decimal("0.0005")
+
+
+@dataclass(frozen=True, slots=True)
+class FuturesRequest:
+    symbol: str
+    way: int
+    type: str
+    mode: int
+    size: Decimal
+    price: Decimal | None
+    leverage: Decimal | None
+    open_type: str | None
+    client_order_id: str
+    stp_mode: str
+
+
+def check_leverage(leverage: Decimal, instrument: FuturesInstrument) -> None:
+    if leverage > instrument.max_leverage:
+        raise Refusal(40029)
+    if leverage < 1:
+        raise Refusal(40030)
+
+
+def check_size(order: Order, instrument: FuturesInstrument) -> None:
+    if not is_multiple(order.size, Decimal(1)):
+        raise Refusal(40043)
+    largest = instrument.market_max_volume if order.type == "market" else instrument.max_volume
+    if not 1 <= order.size <= largest:
+        raise Refusal(40044)
+
+
+def check_tick(price: Decimal, instrument: FuturesInstrument) -> None:
+    if price <= 0 or price > instrument.base.level * 1000:
+        raise Refusal(40044)
+    if not is_multiple(price, instrument.tick):
+        raise Refusal(40043)
+
+
+def checked_price(request: FuturesRequest, instrument: FuturesInstrument, *, quote: Quote) -> Decimal:
+    """Return the limit, or for a market order the protection price that BitMart shows in its place."""
+    if request.type == "market":
+        direction = 1 if request.way in {1, 2} else -1
+        price = taker_price("buy" if direction > 0 else "sell", quote)
+        return nearest_to(price * (1 + direction * _PROTECTION), instrument.tick)
+    if request.price is None:
+        raise Refusal(40011, "Invalid request [price is empty]")
+    check_tick(request.price, instrument)
+    return request.price
