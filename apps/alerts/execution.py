@@ -95,6 +95,9 @@ def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
     if first.status == AlertStatus.EXECUTING or first.is_exit:
         return first
     burst = waiting.filter(is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=timezone.now())
+    if first.parent_id is not None:
+        # The messages of one delivery run as they were written.
+        burst = burst.exclude(parent_id=first.parent_id)
     return burst.first() or first
 
 

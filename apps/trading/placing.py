@@ -222,7 +222,7 @@ class _Desk:
             market_price=self.ticker.last if self.ticker else None,
             is_trading=self.instrument.is_trading,
             delist_at=self.instrument.delist_at,
-            has_matching_position=True,
+            has_matching_position=self._has_matching_position(),
             order_notional=sizing.notional_of(
                 leg, instrument=instruments.in_words(self.instrument), ticker=self.ticker
             ),
@@ -231,6 +231,15 @@ class _Desk:
             **self.standing,  # type: ignore[arg-type]
         )
         return guards.check(facts, self.limits)
+
+    def _has_matching_position(self) -> bool:
+        """False when every open position is younger than the alert: an old exit must not close a new one."""
+        told_at = self.signal.sent_at or self.origin.received_at
+        positions = Position.unscoped.filter(connector=self.connector, symbol=self.instrument.symbol)
+        opened = [
+            at for at in positions.exclude(signed_quantity=0).values_list("opened_at", flat=True) if at is not None
+        ]
+        return not opened or any(at <= told_at for at in opened)
 
     def _row(self, leg: Leg, sized: sizing.SizedLeg | None) -> Order:
         name = order_id(self.origin.id, connector_id=self.connector.pk, leg=leg.code)

@@ -1,12 +1,19 @@
 """The only way an order changes state: compare-and-swap on (state, version), with an event in the same transaction."""
 
+import logging
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from apps.lib.process import process_name
+from apps.trading.denials import Denial
 from apps.trading.models import FINAL_STATES, MOVES, Order, OrderEvent, OrderState
+
+logger = logging.getLogger(__name__)
+
+LOOK_PAUSES_S = (1, 2, 4, 8, 15)
 
 
 class IllegalMoveError(Exception):
@@ -45,6 +52,56 @@ def born(order: Order, *, cause: str, evidence: dict[str, Any] | None = None) ->
     """Insert a new order with its first event; the caller's transaction holds both. Nothing happens when it exists."""
     order.save(force_insert=True)
     _record(order, from_state="", to_state=order.state, cause=cause, evidence=evidence or {}, version=0)
+
+
+def advance(
+    order: Order, to: OrderState, *, cause: str, evidence: dict[str, Any] | None = None, **columns: Any
+) -> None:
+    """Move, also when the row moved on meanwhile and the new fact still applies to where it is now.
+
+    A sender that was taken for dead may still tell of an acknowledgement. It may not put the order back to PLANNED, nor
+    judge an attempt that is no longer the newest.
+    """
+    attempt = order.attempt
+    for _ in range(5):
+        try:
+            move(order, to, cause=cause, evidence=evidence, **columns)
+            return
+        except StaleOrderError:
+            order.refresh_from_db()
+            if to == OrderState.PLANNED or (order.attempt != attempt and to != OrderState.ACCEPTED):
+                logger.warning("order %s: a late %r changes nothing", order.pk, cause)
+                return
+            if to not in MOVES[OrderState(order.state)]:
+                logger.info("order %s: %s came after %s", order.pk, cause, order.state)
+                return
+        except IllegalMoveError:
+            logger.error("order %s: %s does not lead from %s to %s", order.pk, cause, order.state, to)
+            return
+
+
+def postpone(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **columns: Any) -> None:
+    """Set the next look by how often we looked; an event only when the cause is news."""
+    pause = LOOK_PAUSES_S[min(order.query_count, len(LOOK_PAUSES_S) - 1)]
+    columns |= {"query_count": order.query_count + 1, "next_at": timezone.now() + timedelta(seconds=pause)}
+    if evidence:
+        note(order, cause=cause, evidence=evidence, **columns)
+        return
+    if Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version).update(**columns):
+        for name, value in columns.items():
+            setattr(order, name, value)
+
+
+def deny(order: Order, denial: Denial) -> None:
+    advance(
+        order,
+        OrderState.DENIED,
+        cause="denied",
+        reason_code=denial.code.value,
+        reason=denial.sentence[:500],
+        evidence=dict(denial.facts),
+        facts={**order.facts, "denial": dict(denial.facts)},
+    )
 
 
 def _swap(order: Order, columns: dict[str, Any]) -> None:

@@ -1,0 +1,144 @@
+"""Ask the exchange about sent orders and record what it says. Sends nothing."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from apps.connectors import instruments
+from apps.connectors.exchange import Exchange, ExchangeError, OrderReport, OrderStatus
+from apps.connectors.opening import open_connector
+from apps.trading import recording
+from apps.trading.legs import Intent
+from apps.trading.market import read_account
+from apps.trading.models import Order, OrderState
+from apps.trading.transitions import StaleOrderError, advance, note, postpone
+
+logger = logging.getLogger(__name__)
+
+S = OrderState
+
+NOT_FOUND_APART = timedelta(seconds=5)
+
+
+def look(order: Order) -> None:
+    """Ask the exchange about a sent order and record what it says. An error is no news."""
+    exchange = open_connector(order.connector)
+    try:
+        report = exchange.find_order(
+            order.symbol, client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id
+        )
+        if report is None:
+            _not_found(order, exchange)
+        else:
+            _apply(order, exchange, report)
+    except ExchangeError as error:
+        logger.warning("order %s: no news: %s", order.pk, error.sentence)
+        postpone(order, cause="query failed", evidence=evidence_of(error))
+    except StaleOrderError:
+        order.refresh_from_db()
+
+
+def evidence_of(error: ExchangeError) -> dict[str, Any]:
+    return {
+        "error": type(error).__name__,
+        "code": error.code,
+        "http_status": error.http_status,
+        "said": error.sentence[:300],
+    }
+
+
+def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
+    """Record what the exchange says of the order: its fills first, then its state."""
+    if report.client_order_id and report.client_order_id != order.client_order_id:
+        logger.error("order %s: the answer is about another order", order.pk)
+        postpone(order, cause="answer about another order")
+        return
+    if report.filled_quantity > order.filled_quantity:
+        fills = exchange.fills(order.symbol, exchange_order_id=report.exchange_order_id)
+        recording.record(order, [fill for fill in fills if fill.exchange_order_id == report.exchange_order_id])
+        if report.filled_quantity > order.filled_quantity and _is_overdue(report):
+            recording.infer(order, report)
+    is_complete = order.filled_quantity >= report.filled_quantity
+    columns: dict[str, Any] = {"exchange_order_id": report.exchange_order_id or order.exchange_order_id}
+    if order.acknowledged_at is None:
+        columns["acknowledged_at"] = timezone.now()
+    to = _state_for(report, is_complete=is_complete)
+    if to is None:
+        logger.error("order %s: the exchange names a state we do not know", order.pk)
+        postpone(order, cause="unknown state at the exchange")
+        return
+    if to == S.REJECTED:
+        columns |= {"reason_code": "REJECTED_BY_EXCHANGE", "reason": "The exchange took the order and then refused it."}
+    if to == S.CANCELED and not order.reason:
+        columns |= {
+            "reason_code": "CANCELED_BY_EXCHANGE",
+            "reason": "The exchange cancelled the order before it was filled.",
+        }
+    if to == S.FILLED:
+        columns |= {"reason_code": "", "reason": ""}
+    if to == order.state:
+        postpone(order, cause="still open", **columns)
+        return
+    if to not in {S.FILLED, S.CANCELED, S.REJECTED}:
+        columns["next_at"] = timezone.now() + timedelta(seconds=1)
+    evidence = {"status": report.status.value, "filled_quantity": f"{report.filled_quantity:f}"}
+    advance(order, to, cause="told by the exchange", evidence=evidence, **columns)
+
+
+def _state_for(report: OrderReport, *, is_complete: bool) -> OrderState | None:
+    """A final word counts once every fill it speaks of is recorded."""
+    if report.status is OrderStatus.UNRECOGNIZED:
+        return None
+    if report.status is OrderStatus.REJECTED:
+        return S.REJECTED
+    if report.status is OrderStatus.FILLED and is_complete:
+        return S.FILLED
+    if report.status is OrderStatus.CANCELED and is_complete:
+        return S.CANCELED
+    return S.PARTIAL if report.filled_quantity else S.ACCEPTED
+
+
+def _is_overdue(report: OrderReport) -> bool:
+    return report.updated_at is not None and timezone.now() - report.updated_at > recording.INFER_AFTER
+
+
+def _not_found(order: Order, exchange: Exchange) -> None:
+    """Before the fence an absence proves nothing; after it, two of them and an unchanged account do."""
+    if order.state != S.UNKNOWN:
+        postpone(order, cause="not found")
+        return
+    venue_now = timezone.now() + timedelta(milliseconds=exchange.clock_offset_ms)
+    if order.fence_at is None or venue_now <= order.fence_at:
+        postpone(order, cause="not found before the fence")
+        return
+    if order.not_found_count < 1:
+        note(
+            order,
+            cause="not found",
+            not_found_count=1,
+            query_count=order.query_count + 1,
+            next_at=timezone.now() + NOT_FOUND_APART,
+        )
+        return
+    if not _account_is_unchanged(order, exchange):
+        logger.error("order %s: not found, yet the account changed; a person has to look", order.pk)
+        postpone(order, cause="not found, account changed")
+        return
+    advance(
+        order,
+        S.NOT_PLACED,
+        cause="proved absent",
+        reason_code="NOT_PLACED",
+        reason="The exchange never got this order: it is not there and the account did not change. Nothing was traded.",
+        evidence={"not_found": 2, "fence_at": order.fence_at.isoformat()},
+        next_at=timezone.now() if order.intent == Intent.EXIT else None,
+    )
+
+
+def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
+    before = order.facts.get("account", {})
+    account = read_account(order.connector, exchange, instruments.in_words(order.instrument))
+    now = account.as_facts()
+    return all(now[name] == before.get(name) for name in ("held_long", "held_short"))

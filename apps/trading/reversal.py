@@ -1,0 +1,115 @@
+"""Legs that do not go at once: the opening leg behind a closing one, and an exit that was proved absent."""
+
+import logging
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.connectors import instruments
+from apps.connectors.exchange import Book, ExchangeError, Side
+from apps.connectors.opening import open_connector
+from apps.trading import sizing
+from apps.trading.denials import Denial, DenialCode
+from apps.trading.following import evidence_of
+from apps.trading.legs import Intent, Leg
+from apps.trading.market import fee_rates, read_account, read_ticker
+from apps.trading.models import Order, OrderState
+from apps.trading.placing import guard_again
+from apps.trading.transitions import advance, deny, note, postpone
+
+logger = logging.getLogger(__name__)
+
+S = OrderState
+
+
+def waiting_legs(order: Order) -> QuerySet[Order]:
+    waiting = Order.unscoped.filter(parent=order, waits_for_parent=True, state=S.PLANNED)
+    return waiting.select_related("connector", "instrument")
+
+
+def give_up(leg: Order, parent: Order) -> None:
+    deny(leg, Denial(DenialCode.CLOSE_LEG_FAILED, {"state": parent.get_state_display(), "symbol": leg.symbol}))
+
+
+def is_ready(order: Order) -> bool:
+    """A leg that waited is sized and guarded anew, against an account that must be flat on the other side."""
+    parent = Order.unscoped.get(pk=order.parent_id)
+    if not parent.is_final:
+        return False
+    if parent.state != S.FILLED:
+        give_up(order, parent)
+        return False
+    if order.attempt:
+        return True
+    exchange = open_connector(order.connector)
+    words = instruments.in_words(order.instrument)
+    try:
+        account = read_account(order.connector, exchange, words)
+        opposite = account.holding.short if order.side == Side.BUY else account.holding.long
+        if opposite >= words.quantity_step:
+            deny(
+                order, Denial(DenialCode.CLOSE_LEG_FAILED, {"state": "with a rest still open", "symbol": order.symbol})
+            )
+            return False
+        sized = sizing.size(
+            leg_of(order),
+            instrument=words,
+            ticker=read_ticker(order.instrument),
+            available_quote=account.available_quote,
+            fee_rates=fee_rates(order.connector_id, exchange, order.symbol),
+            leverage=order.leverage,
+        )
+    except ExchangeError as error:
+        logger.warning("order %s: account not read before the opening leg: %s", order.pk, error.sentence)
+        postpone(order, cause="account not read", evidence=evidence_of(error))
+        return False
+    denial = sized if isinstance(sized, Denial) else guard_again(order, sized)
+    if denial is not None:
+        deny(order, denial)
+        return False
+    if isinstance(sized, sizing.SizedLeg):
+        facts = {**order.facts, "account": account.as_facts()}
+        note(
+            order, cause="sized after the closing order", quantity=sized.quantity, notional=sized.notional, facts=facts
+        )
+    return True
+
+
+def replan_exit(order: Order) -> None:
+    """Send an exit that was proved absent again, under its own name, for what is held now; nothing held, nothing."""
+    exchange = open_connector(order.connector)
+    words = instruments.in_words(order.instrument)
+    try:
+        account = read_account(order.connector, exchange, words)
+    except ExchangeError as error:
+        postpone(order, cause="account not read", evidence=evidence_of(error))
+        return
+    held = account.holding.long if order.side == Side.SELL else account.holding.short
+    quantity = min(order.quantity, held)
+    if quantity < max(words.min_quantity, words.quantity_step):
+        Order.unscoped.filter(pk=order.pk).update(next_at=None)
+        order.next_at = None
+        return
+    advance(
+        order,
+        S.PLANNED,
+        cause="exit planned anew",
+        quantity=quantity,
+        not_found_count=0,
+        query_count=0,
+        finished_at=None,
+        next_at=timezone.now(),
+        facts={**order.facts, "account": account.as_facts()},
+    )
+
+
+def leg_of(order: Order) -> Leg:
+    return Leg(
+        code=order.leg,
+        intent=Intent(order.intent),
+        side=Side(order.side),
+        book=Book(order.book),
+        quantity=order.quantity,
+        reduce_only=order.reduce_only,
+        sentence=order.facts.get("sentence", ""),
+    )

@@ -1,0 +1,120 @@
+"""design: identical alerts. One body delivered several times, and several firings with one body."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.alerts import release
+from apps.alerts.models import Alert, AlertStatus
+from apps.trading.models import OrderState
+from tests.line.conftest import Desk
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say when the next deliveries arrive, in seconds after now."""
+    start = timezone.now() - timedelta(seconds=30)
+
+    def at(seconds: float) -> None:
+        monkeypatch.setattr("apps.alerts.views.timezone", _Clock(start + timedelta(seconds=seconds)))
+
+    return at
+
+
+class _Clock:
+    def __init__(self, moment: Any) -> None:
+        self.now = lambda: moment
+
+
+def statuses(desk: Desk) -> list[str]:
+    return list(
+        Alert.unscoped.filter(connector=desk.connector).order_by("received_at", "id").values_list("status", flat=True)
+    )
+
+
+def test_four_deliveries_five_seconds_apart_make_one_order(futures: Desk, clock: Any) -> None:
+    answers = []
+    for seconds in (0, 5, 10, 15):
+        clock(seconds)
+        answers.append(futures.post(futures.message("buy", "flat", "0.01")).status_code)
+    futures.work()
+
+    assert answers == [200, 200, 200, 200]
+    assert statuses(futures) == ["executed", "duplicate", "duplicate", "duplicate"]
+    assert [order.state for order in futures.orders()] == [OrderState.FILLED]
+    assert len(futures.at_exchange()) == 1
+
+
+def test_two_entries_at_the_same_instant_make_one_order_and_hold_the_other(futures: Desk, clock: Any) -> None:
+    clock(0)
+    for _ in range(2):
+        futures.post(futures.message("buy", "flat", "0.01"))
+    futures.work()
+
+    assert sorted(statuses(futures)) == ["executed", "held"]
+    assert len(futures.at_exchange()) == 1
+
+
+def test_held_entry_runs_when_a_person_says_so(futures: Desk, clock: Any) -> None:
+    clock(0)
+    for _ in range(2):
+        futures.post(futures.message("buy", "flat", "0.001"))
+    futures.work()
+    held = Alert.unscoped.get(connector=futures.connector, status=AlertStatus.HELD)
+
+    release.run(held)
+    futures.work()
+
+    held.refresh_from_db()
+    assert held.status == AlertStatus.EXECUTED
+    assert len(futures.at_exchange()) == 2
+    with pytest.raises(release.NotHeldError):
+        release.run(held)
+
+
+def test_two_equal_partial_exits_in_one_instant_both_run(futures: Desk, clock: Any) -> None:
+    clock(0)
+    futures.send("buy", "flat", "0.01")
+    clock(20)
+    for _ in range(2):
+        futures.post(futures.message("sell", "long", "0.005"))
+    futures.work()
+
+    assert statuses(futures)[1:] == ["executed", "executed"]
+    assert futures.position().signed_quantity == 0
+    assert len(futures.at_exchange()) == 3
+
+
+def test_an_id_counts_once_for_ever(futures: Desk, clock: Any) -> None:
+    clock(-100)
+    futures.post(futures.message("sell", "long", "0.01", id="exit-7"))
+    futures.work()
+    clock(0)
+    futures.post(futures.message("buy", "flat", "0.01", id="exit-7"))
+    futures.work()
+
+    assert statuses(futures) == ["ignored", "duplicate"]
+    assert futures.at_exchange() == []
+
+
+def test_equal_bodies_with_their_own_ids_both_run(futures: Desk, clock: Any) -> None:
+    clock(0)
+    for name in ("a", "b"):
+        futures.post(futures.message("buy", "flat", "0.001", id=name))
+    futures.work()
+
+    assert statuses(futures) == ["executed", "executed"]
+    assert len(futures.at_exchange()) == 2
+
+
+def test_same_body_after_a_minute_is_a_new_firing(futures: Desk, clock: Any) -> None:
+    clock(-45)
+    futures.post(futures.message("buy", "flat", "0.001"))
+    futures.work()
+    clock(20)
+    futures.post(futures.message("buy", "flat", "0.001"))
+    futures.work()
+
+    assert statuses(futures) == ["executed", "executed"]
