@@ -1,0 +1,23 @@
+from django.contrib import admin
+
+from apps.accounts.staff import ReadOnlyAdmin
+from apps.alerts.models import Alert
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    readonly_fields = ("body_text",)
+    list_display = ("received_at", "status", "symbol", "reason_code", "connector", "workspace", "pointer")
+    list_filter = ("status", "is_exit", "connector__environment", "connector__market")
+    list_select_related = ("connector", "workspace", "pointer")
+    search_ids = ("pk", "order_id", "parent_id", "duplicate_of_id", "connector_id", "workspace_id", "pointer_id")
+    search_fields = (
+        "symbol__exact", "external_id__exact", "reason_code__exact", "pointer__last4__exact",
+        "order__client_order_id__exact", "order__exchange_order_id__exact", "workspace__memberships__user__email",
+    )  # fmt: skip
+    date_hierarchy = "received_at"
+    ordering = ("-received_at",)
+
+    @admin.display(description="body, pointers cut")
+    def body_text(self, alert: Alert) -> str:
+        return bytes(alert.body).decode(errors="replace")

@@ -1,0 +1,47 @@
+from django.contrib import admin
+
+from apps.accounts.staff import LimitedAdmin, ReadOnlyAdmin
+from apps.connectors.models import Connector, Instrument, MarketPrice, Pointer
+
+
+@admin.register(Connector)
+class ConnectorAdmin(LimitedAdmin):
+    editable = ("trading_state",)
+    exclude = ("sealed_access_key", "sealed_secret_key", "sealed_memo", "key_fingerprint")
+    list_display = ("label", "workspace", "market", "environment", "trading_state", "check_status", "created_at")
+    list_filter = ("environment", "market", "trading_state", "check_status", ("deleted_at", admin.EmptyFieldListFilter))
+    list_select_related = ("workspace",)
+    search_ids = ("pk", "workspace_id", "pointers__pk")
+    search_fields = ("label", "workspace__name", "workspace__memberships__user__email", "pointers__last4__exact")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(Pointer)
+class PointerAdmin(ReadOnlyAdmin):
+    exclude = ("sealed_display",)
+    list_display = ("__str__", "connector", "workspace", "source", "created_at", "expires_at", "revoked_at")
+    list_filter = ("source", ("revoked_at", admin.EmptyFieldListFilter))
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "connector_id", "workspace_id")
+    search_fields = ("last4__exact", "connector__label", "workspace__memberships__user__email")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(ReadOnlyAdmin):
+    list_display = ("symbol", "market", "environment", "is_trading", "delist_at", "synced_at")
+    list_filter = ("environment", "market", "is_trading")
+    search_ids = ()
+    search_fields = ("symbol", "base")
+    ordering = ("symbol",)
+
+
+@admin.register(MarketPrice)
+class MarketPriceAdmin(ReadOnlyAdmin):
+    list_display = ("instrument", "last", "mark", "at")
+    list_select_related = ("instrument",)
+    search_ids = ()
+    search_fields = ("instrument__symbol",)
+    ordering = ("-at",)

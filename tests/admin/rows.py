@@ -1,0 +1,60 @@
+"""One row of every model, so that no admin page is tested empty."""
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
+from django.utils import timezone
+
+from apps.accounts.models import AuditEvent, PlatformState, User
+from apps.trading.models import Lease, OrderEvent, ShadowPosition, WorkerHeartbeat
+from tests import factories
+
+TOTP_SECRET = "canary-totp-0123456789abcdef"
+OURS = ("accounts", "connectors", "strategies", "trading", "alerts")
+
+
+def our_models() -> list[type[Model]]:
+    return [model for label in OURS for model in apps.get_app_config(label).get_models()]
+
+
+def one_of_each() -> dict[type[Model], Any]:
+    """Return a row of every model of ours and of those others the admin shows, all of one workspace."""
+    membership = factories.MembershipFactory()
+    workspace, user = membership.workspace, membership.user
+    connector = factories.ConnectorFactory(workspace=workspace)
+    instrument = factories.InstrumentFactory()
+    alert = factories.AlertFactory(pointer=factories.PointerFactory(connector=connector))
+    order = factories.OrderFactory(
+        connector=connector, instrument=instrument, origin_id=alert.pk, exchange_order_id="987654321"
+    )
+    place = {"workspace": workspace, "connector": connector}
+    fill = factories.FillFactory(order=order)
+    rows: list[Model] = [
+        user, workspace, membership, workspace.subscription, workspace.subscription.plan, connector, alert,
+        alert.pointer, instrument, order, fill,
+        factories.MarketPriceFactory(instrument=instrument),
+        factories.PositionFactory(connector=connector, instrument=instrument),
+        factories.LedgerEntryFactory(connector=connector, fill=fill),
+        factories.EquityPointFactory(connector=connector),
+        factories.StrategyFactory(),
+        PlatformState.objects.get_or_create(id=1)[0],
+        AuditEvent.objects.create(workspace=workspace, actor=user, action="connector.created", object_id=connector.pk),
+        OrderEvent.objects.create(workspace=workspace, order=order, to_state="planned", version=1, cause="planned"),
+        ShadowPosition.objects.create(**place, symbol="BTC_USDT"),
+        Lease.objects.create(connector=connector, symbol="BTCUSDT", until=timezone.now()),
+        WorkerHeartbeat.objects.create(name="worker-1", kind="worker", at=timezone.now()),
+        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=False),
+        Authenticator.objects.create(user=user, type="totp", data={"secret": TOTP_SECRET}),
+        LogEntry.objects.create(
+            user=user, content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk), object_repr="x",
+            action_flag=CHANGE,
+        ),
+        Group.objects.create(name="support"),
+    ]  # fmt: skip
+    return {type(row): row for row in rows}

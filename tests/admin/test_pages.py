@@ -1,0 +1,89 @@
+"""Every page of the staff admin answers, shows no secret, and needs nothing the CSP forbids."""
+
+import re
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import Plan
+from tests.admin.rows import OURS, TOTP_SECRET, one_of_each, our_models
+from tests.people import Member
+
+# What a strict CSP refuses to run or apply; a block of data is neither.
+INLINE = re.compile(r'<script(?![^>]*\bsrc=)(?![^>]*type="application/json")|<style|\sstyle="|\son[a-z]+="|javascript:')
+
+
+def test_every_model_of_ours_is_in_the_admin() -> None:
+    assert [model for model in our_models() if not admin.site.is_registered(model)] == []
+
+
+def test_every_page_answers_without_secrets_and_inline_code(staff: Client) -> None:
+    rows = one_of_each()
+    assert [model for model in admin.site._registry if model not in rows] == []
+    connector, pointer = rows_named(rows, "connector"), rows_named(rows, "pointer")
+    secrets = [
+        TOTP_SECRET, connector.sealed_access_key, connector.sealed_secret_key, connector.sealed_memo,
+        connector.key_fingerprint, pointer.sealed_display, bytes(pointer.lookup).hex(),
+        rows_named(rows, "user").password,
+    ]  # fmt: skip
+    pages = [reverse("admin:index")]
+    for model, row in rows.items():
+        base = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        listing = reverse(f"{base}_changelist")
+        pages += [listing, f"{listing}?q=something", f"{listing}?q={row.pk}", f"{listing}?q=%00", f"{listing}?p=9999"]
+        pages += [reverse(f"{base}_change", args=[row.pk]), reverse(f"{base}_history", args=[row.pk])]
+        if admin.site._registry[model].has_add_permission(request_of(staff)):
+            pages.append(reverse(f"{base}_add"))
+
+    for page in pages:
+        answer = staff.get(page, follow=True)
+        html = answer.content.decode()
+
+        assert answer.status_code == 200, page
+        assert [secret for secret in secrets if secret in html] == [], page
+        assert INLINE.findall(html) == [], page
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+
+
+def rows_named(rows: dict[type[Model], Model], name: str) -> Model:
+    return next(row for model, row in rows.items() if model._meta.model_name == name and model._meta.app_label in OURS)
+
+
+def request_of(client: Client) -> object:
+    return client.get(reverse("admin:index")).wsgi_request
+
+
+def test_a_page_asks_a_bounded_number_of_queries(staff: Client, django_assert_max_num_queries: object) -> None:
+    from tests.factories import ConnectorFactory, OrderFactory
+
+    connector = ConnectorFactory()
+    for _ in range(30):
+        OrderFactory(connector=connector)
+
+    with django_assert_max_num_queries(16):  # type: ignore[operator]
+        staff.get(reverse("admin:trading_order_changelist"))
+
+
+@pytest.mark.parametrize("path", ["admin:index", "admin:trading_order_changelist", "admin:accounts_user_changelist"])
+def test_who_is_not_staff_stays_outside(owner: Member, path: str) -> None:
+    url = reverse(path)
+
+    nobody = Client().get(url, follow=True)
+    trader = owner.client.get(url, follow=True)
+
+    assert nobody.redirect_chain[-1][0].startswith(reverse("account_login"))
+    assert trader.status_code == 403
+
+
+def test_pages_are_counted_no_further_than_the_cap(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from apps.accounts.staff import CappedPaginator
+
+    monkeypatch.setattr(CappedPaginator, "CAP", 3)
+    Plan.objects.bulk_create([Plan(code=f"plan-{n}", name="Plan") for n in range(5)])
+
+    changelist = staff.get(reverse("admin:accounts_plan_changelist")).context["cl"]
+
+    assert (changelist.result_count, changelist.full_result_count) == (3, None)
