@@ -106,11 +106,9 @@ def order_fills(facts: dict[str, Any], market: str) -> float:
         "ticker": TICKERS[market],
         "action": "buy",
         "prev_position": "flat",
-        "quantity": "1",
+        "quantity": "0.01",
         "pointer": connector["pointer"],
     }
-    if market == "spot":
-        message["quantity"] = "0.001"
     started = time.monotonic()
     status, text = ask("POST", f"{facts['base_url']}/webhook", message)
     if status != 200:
