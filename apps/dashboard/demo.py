@@ -31,8 +31,7 @@ def fill() -> None:
     kept.setdefault("password", secrets.token_urlsafe(12))
     user = _user(EMAIL, kept["password"], is_staff=False)
     _user(STAFF_EMAIL, kept["password"], is_staff=True)
-    membership = user.memberships.select_related("workspace").first()
-    workspace = membership.workspace if membership else open_workspace(user, name="Demo desk")
+    workspace = open_workspace(user)
     if not AuthToken.objects.filter(user=user).exists() or "api_token" not in kept:
         AuthToken.objects.filter(user=user).delete()
         _, kept["api_token"] = AuthToken.objects.create(user, expiry=None)
