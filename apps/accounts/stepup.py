@@ -11,7 +11,7 @@ from django.views.generic import View
 
 
 def is_confirmed(request: HttpRequest) -> bool:
-    """True for a person who entered their password or code within the last minutes (ACCOUNT_REAUTHENTICATION_TIMEOUT)."""
+    """True for a person who entered password or code within the last ACCOUNT_REAUTHENTICATION_TIMEOUT seconds."""
     return bool(did_recently_reauthenticate(request))
 
 
@@ -30,6 +30,8 @@ class StepUpMixin(View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not is_confirmed(request):
             if request.method == "POST":
-                messages.warning(request, "Nothing was changed: please confirm that it is you, then send the form again.")
+                messages.warning(
+                    request, "Nothing was changed: please confirm that it is you, then send the form again."
+                )
             return ask(request, request.get_full_path())
         return super().dispatch(request, *args, **kwargs)
