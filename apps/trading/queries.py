@@ -1,0 +1,171 @@
+"""Reads for pages and API. Every one starts at the workspace."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Count, DateTimeField, F, Func, QuerySet, Sum, Value
+from django.utils import timezone
+
+from apps.accounts.models import Workspace
+from apps.connectors.models import MarketPrice
+from apps.trading.models import ZERO, EquityPoint, Fill, LedgerEntry, Order, OrderState, Position
+
+STALE_AFTER = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """A position at its mark price. `unrealized_pnl` and `notional` (unsigned) in quote, None without a price."""
+
+    position: Position
+    mark_price: Decimal | None = None
+    mark_at: datetime | None = None
+    is_stale: bool = False
+
+    @property
+    def unrealized_pnl(self) -> Decimal | None:
+        return None if self.mark_price is None else unrealized_pnl(self.position, self.mark_price)
+
+    @property
+    def notional(self) -> Decimal | None:
+        if self.mark_price is None:
+            return None
+        return abs(self.position.signed_quantity) * self.position.instrument.contract_size * self.mark_price
+
+    @property
+    def realized_net(self) -> Decimal:
+        """Realized PnL of this position's whole history after fees and funding, in quote currency."""
+        return self.position.realized_pnl - self.position.fees + self.position.funding
+
+    @property
+    def exchange_differs(self) -> bool:
+        """True when the exchange's last word on the size is not what our fills add up to."""
+        told = self.position.exchange_quantity
+        return told is not None and told != self.position.signed_quantity
+
+
+def unrealized_pnl(position: Position, mark_price: Decimal) -> Decimal:
+    """Return open PnL at mark, in quote currency, before closing fees; 0 when flat."""
+    gained = mark_price - position.avg_entry_price
+    return position.signed_quantity * position.instrument.contract_size * gained
+
+
+def open_positions(workspace: Workspace, *, environment: str | None = None) -> list[OpenPosition]:
+    """Return what is open, oldest first, in one query; all environments unless one is named."""
+    rows = positions(workspace).exclude(signed_quantity=ZERO)
+    if environment is not None:
+        rows = rows.filter(connector__environment=environment)
+    return at_market(rows.order_by("opened_at", "symbol", "book"), timezone.now())
+
+
+def positions(workspace: Workspace) -> QuerySet[Position]:
+    rows: QuerySet[Position] = Position.objects.for_workspace(workspace)
+    return rows.select_related("connector", "instrument", "instrument__price")
+
+
+def at_market(rows: Iterable[Position], now: datetime) -> list[OpenPosition]:
+    """Put each position (its instrument's price selected along) at its mark."""
+    return [_at_market(row, now) for row in rows]
+
+
+def unrealized_total(open_now: Iterable[OpenPosition]) -> Decimal | None:
+    """Return the sum; None when any position has no price: a part of a sum is not the sum."""
+    return _total([row.unrealized_pnl for row in open_now])
+
+
+def exposure_total(open_now: Iterable[OpenPosition]) -> Decimal | None:
+    return _total([row.notional for row in open_now])
+
+
+def realized_by_currency(
+    workspace: Workspace, since: datetime, *, environment: str | None = None
+) -> dict[str, Decimal]:
+    """Return what was earned since, fees and funding included, positive = received, by currency.
+
+    Deposits and withdrawals (EXTERNAL) are no earnings and left out.
+    """
+    rows = LedgerEntry.objects.for_workspace(workspace).filter(at__gte=since).exclude(kind=LedgerEntry.Kind.EXTERNAL)
+    if environment is not None:
+        rows = rows.filter(connector__environment=environment)
+    return dict(rows.values_list("currency").annotate(total=Sum("amount")).order_by("currency"))
+
+
+def newest_equity(workspace: Workspace, *, environment: str | None = None) -> list[EquityPoint]:
+    """Return the last point of each connector in use."""
+    points = _points_in_use(workspace, environment)
+    return list(points.order_by("connector_id", "-at").distinct("connector_id"))
+
+
+def equity_series(
+    workspace: Workspace, *, since: datetime, bucket: timedelta, environment: str | None = None
+) -> list[tuple[datetime, Decimal]]:
+    """Return (start of bucket, sum over connectors of the last equity known by its end), oldest first.
+
+    A connector counts from its first point on; a bucket without a point of it repeats the last one.
+    """
+    binned = Func(Value(bucket), F("at"), Value(since), function="date_bin", output_field=DateTimeField())
+    rows = (
+        _points_in_use(workspace, environment)
+        .filter(at__gte=since)
+        .annotate(bucket=binned)
+        .order_by("connector_id", "bucket", "-at")
+        .distinct("connector_id", "bucket")
+        .values_list("bucket", "connector_id", "equity")
+    )
+    held: dict[UUID, Decimal] = {}
+    series: dict[datetime, Decimal] = {}
+    for start, connector_id, equity in sorted(rows, key=lambda row: row[0]):
+        held[connector_id] = equity
+        series[start] = sum(held.values(), ZERO)
+    return list(series.items())
+
+
+def orders(workspace: Workspace) -> QuerySet[Order]:
+    rows: QuerySet[Order] = Order.objects.for_workspace(workspace)
+    return rows.select_related("connector", "instrument")
+
+
+def orders_by_state(workspace: Workspace, since: datetime, *, environment: str | None = None) -> dict[str, int]:
+    rows = Order.objects.for_workspace(workspace).filter(created_at__gte=since)
+    if environment is not None:
+        rows = rows.filter(connector__environment=environment)
+    return dict(rows.values_list("state").annotate(count=Count("pk")).order_by("state"))
+
+
+def orders_in_doubt(workspace: Workspace) -> QuerySet[Order]:
+    return orders(workspace).filter(state=OrderState.UNKNOWN).order_by("created_at")
+
+
+def by_origin(workspace: Workspace, origins: Iterable[UUID]) -> Mapping[UUID, list[Order]]:
+    """Return what asked -> its orders, in the order they were made; one query for all."""
+    found: dict[UUID, list[Order]] = {origin: [] for origin in origins}
+    if found:
+        for order in orders(workspace).filter(origin_id__in=found).order_by("created_at", "leg"):
+            found[order.origin_id].append(order)
+    return found
+
+
+def fills(workspace: Workspace) -> QuerySet[Fill]:
+    rows: QuerySet[Fill] = Fill.objects.for_workspace(workspace)
+    return rows.select_related("connector", "order", "order__instrument")
+
+
+def _points_in_use(workspace: Workspace, environment: str | None) -> QuerySet[EquityPoint]:
+    rows: QuerySet[EquityPoint] = EquityPoint.objects.for_workspace(workspace).filter(connector__deleted_at=None)
+    return rows if environment is None else rows.filter(connector__environment=environment)
+
+
+def _at_market(position: Position, now: datetime) -> OpenPosition:
+    try:
+        price = position.instrument.price
+    except MarketPrice.DoesNotExist:
+        return OpenPosition(position)
+    return OpenPosition(position, price.mark, price.at, is_stale=now - price.at > STALE_AFTER)
+
+
+def _total(parts: list[Decimal | None]) -> Decimal | None:
+    known = [part for part in parts if part is not None]
+    return None if len(known) < len(parts) else sum(known, ZERO)
