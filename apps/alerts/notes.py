@@ -1,0 +1,37 @@
+"""The words for the notes that reading and planning leave on an alert. Quantities are in the exchange's units."""
+
+from collections.abc import Mapping
+
+SENTENCES: Mapping[str, str] = {
+    "IGNORED_KEY": "The key '{key}' is not one we know; it was left out.",
+    "SYMBOL": "Symbol: {step}.",
+    "RESIDUE_DROPPED": "{residue} {unit} of the quantity are less than one step of the exchange and were left out.",
+    "EXCESS_WITHIN_TOLERANCE": "The exit is larger than the position by {excess}, too little to open the other side.",
+    "EXCESS_NOT_OPENED": "The exit is larger than the position by {excess}. It closes; nothing was opened instead.",
+    "CLAMPED_TO_HELD": "The sell of {asked} was cut to the {held} that are held.",
+    "SHORT_NOT_OPENED": "Spot cannot be sold short: the short part was not opened, and is remembered for the next buy.",
+    "SHORT_PART_SUBTRACTED": "Part of this buy only covers a short that spot never had; it was subtracted.",
+    "POSITION_MISMATCH": "The alert says the strategy was {claimed}; the account holds {actual}.",
+    "POSITION_GAP": "The alert says {stated} were held before it; the account holds {held}. "
+    "An alert may have been missed, or somebody else traded.",
+    "ADDED_TO_HELD": "Added to the {held} already held.",
+    "TARGET_USED": "The size after the order, {target}, came with the message and decided; {held} were held.",
+    "TARGET_DISREGARDED": "The size after the order in the message does not fit the action, so it did not count.",
+}
+
+
+class _Facts(dict[str, str]):
+    # A row written by another release may lack a fact; its sentence must still render.
+    def __missing__(self, key: str) -> str:
+        return "—"
+
+
+def sentence_of(note: Mapping[str, object]) -> str:
+    """Return the sentence of a stored note, {"code": …, "facts": {…}}; an unknown code is shown with its facts."""
+    code = str(note.get("code", ""))
+    found = note.get("facts")
+    facts = {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    if code in SENTENCES:
+        return SENTENCES[code].format_map(_Facts(facts))
+    listed = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return f"{code}: {listed}" if listed else code

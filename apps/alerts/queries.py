@@ -1,0 +1,188 @@
+"""Reads for the alert pages. Every one starts at the workspace."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+from django.db.models import Count, QuerySet
+
+from apps.accounts.models import Workspace
+from apps.alerts.encoding import decode
+from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.redaction import find_marks
+from apps.lib.templatetags.statuses import LOOKS
+from apps.trading import queries as trading
+from apps.trading.denials import DenialCode
+from apps.trading.models import DOUBTFUL_STATES, FINAL_STATES, ZERO, Order, OrderState
+
+# Of several orders the one that says most about the alert is named: what is unsure or under way before what is over.
+_UNDER_WAY = (OrderState.UNKNOWN, OrderState.SUBMITTING, OrderState.PARTIAL, OrderState.CANCELLING, OrderState.ACCEPTED)
+_WITHOUT_FILL = (
+    OrderState.REJECTED, OrderState.NOT_PLACED, OrderState.DENIED, OrderState.EXPIRED, OrderState.CANCELED,
+)  # fmt: skip
+_WORD_OF_DENIED = "rejected"
+
+
+def display_key(alert: Alert, orders: Sequence[Order]) -> str:
+    """Return the status the alert is shown under (a key of statuses.LOOKS), judged by its orders once it has any."""
+    if alert.reason_code == DenialCode.PAUSED:
+        return "paused"
+    if alert.status not in {AlertStatus.EXECUTING, AlertStatus.EXECUTED} or not orders:
+        return str(alert.status)
+    return _key_of_orders(orders)
+
+
+def display_status(alert: Alert, orders: Sequence[Order]) -> str:
+    """Return the word for `display_key`."""
+    return LOOKS[display_key(alert, orders)].word
+
+
+def _key_of_orders(orders: Sequence[Order]) -> str:
+    states = {OrderState(order.state) for order in orders}
+    under_way = next((state for state in _UNDER_WAY if state in states), None)
+    if under_way in DOUBTFUL_STATES:
+        return str(under_way)
+    if OrderState.PLANNED in states:
+        return "planned" if states == {OrderState.PLANNED} else "submitting"
+    if under_way is not None:
+        return str(under_way)
+    if states == {OrderState.FILLED}:
+        return "filled"
+    if any(order.filled_quantity > ZERO for order in orders):
+        return "partial"
+    worst = next(state for state in _WITHOUT_FILL if state in states)
+    if worst is OrderState.DENIED and all(order.reason_code == DenialCode.PAUSED for order in orders):
+        return "paused"
+    return {OrderState.DENIED: _WORD_OF_DENIED, OrderState.NOT_PLACED: "failed"}.get(worst, str(worst))
+
+
+def listing(workspace: Workspace) -> QuerySet[Alert]:
+    """Alerts with what a row shows; the bodies, which may be large, stay behind."""
+    rows: QuerySet[Alert] = Alert.objects.for_workspace(workspace)
+    return rows.select_related("connector").defer("body")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One line of a list of alerts."""
+
+    alert: Alert
+    orders: list[Order]
+
+    @property
+    def status(self) -> str:
+        return display_key(self.alert, self.orders)
+
+    @property
+    def action(self) -> str:
+        understood = self.alert.understood
+        return "close all" if "closeall" in understood else str(understood.get("action", ""))
+
+    @property
+    def latency_ms(self) -> int | None:
+        """Milliseconds from receipt to the first fill; None while nothing is filled."""
+        filled = [order.first_fill_at for order in self.orders if order.first_fill_at is not None]
+        return _ms(min(filled) - self.alert.received_at) if filled else None
+
+
+def rows_of(workspace: Workspace, alerts: Iterable[Alert]) -> list[AlertRow]:
+    """Put the orders to the alerts, in one query for all."""
+    alerts = list(alerts)
+    orders = trading.by_origin(workspace, [alert.pk for alert in alerts])
+    return [AlertRow(alert, orders[alert.pk]) for alert in alerts]
+
+
+def all_rows(workspace: Workspace, alerts: QuerySet[Alert], *, at_once: int = 500) -> Iterator[AlertRow]:
+    """Yield every row of a list, some hundred at a time."""
+    stream = alerts.iterator(chunk_size=at_once)
+    while chunk := list(islice(stream, at_once)):
+        yield from rows_of(workspace, chunk)
+
+
+def alerts_by_status(workspace: Workspace, since: datetime, *, environment: str | None = None) -> dict[str, int]:
+    rows = Alert.objects.for_workspace(workspace).filter(received_at__gte=since, parent=None)
+    if environment is not None:
+        rows = rows.filter(connector__environment=environment)
+    return dict(rows.values_list("status").annotate(count=Count("pk")).order_by("status"))
+
+
+def held(workspace: Workspace) -> QuerySet[Alert]:
+    return listing(workspace).filter(status=AlertStatus.HELD).order_by("-received_at", "-id")
+
+
+def cause_of(order: Order) -> Alert | None:
+    """Return the alert that an order came from, or None."""
+    rows: QuerySet[Alert] = Alert.objects.for_workspace(order.workspace_id)
+    return rows.filter(pk=order.origin_id).defer("body").first()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of an alert's life. `since_start_ms` counts from receipt, `gap_ms` from the step before."""
+
+    what: str
+    at: datetime
+    since_start_ms: int
+    gap_ms: int
+    order_id: UUID | None = None
+
+
+def timeline(alert: Alert, orders: Sequence[Order]) -> list[Moment]:
+    """Return what happened and when, oldest first; steps that did not happen are not there."""
+    steps: list[tuple[str, datetime | None, UUID | None]] = [
+        ("Received", alert.received_at, None),
+        ("Read", alert.read_at, None),
+        ("Run by hand", alert.released_at, None),
+        ("Claimed by a worker", alert.claimed_at, None),
+        ("Planned", alert.planned_at, None),
+    ]
+    for order in orders:
+        name = f"{order.side} {order.symbol}" if len(orders) > 1 else "order"
+        steps += [
+            (f"{name}: written down", order.created_at, order.pk),
+            (f"{name}: signed and sent", order.signed_at, order.pk),
+            (f"{name}: acknowledged by the exchange", order.acknowledged_at, order.pk),
+            (f"{name}: first fill", order.first_fill_at, order.pk),
+            (f"{name}: {order.get_state_display()}", order.finished_at, order.pk),
+        ]
+    steps.append(("Finished", alert.finished_at, None))
+    happened = [(what, at, order_id) for what, at, order_id in steps if at is not None]
+    happened.sort(key=lambda step: step[1])
+    moments: list[Moment] = []
+    for what, at, order_id in happened:
+        before = moments[-1].at if moments else at
+        moments.append(Moment(_sentence_case(what), at, _ms(at - alert.received_at), _ms(at - before), order_id))
+    return moments
+
+
+def raw_text(alert: Alert) -> str:
+    """Return the delivery as text, its pointers cut to their last four characters."""
+    return decode(bytes(alert.body)).text
+
+
+def as_curl(alert: Alert, url: str) -> str:
+    """Return a shell command that sends the same message again, with YOUR_POINTER for the pointer."""
+    text = raw_text(alert)
+    for mark in find_marks(text):
+        text = text.replace(mark, "YOUR_POINTER")
+    header = shlex.quote(f"Content-Type: {alert.content_type or 'text/plain'}")
+    return f"curl -X POST {shlex.quote(url)} \\\n  -H {header} \\\n  --data-binary {shlex.quote(text)}"
+
+
+def is_final(orders: Sequence[Order]) -> bool:
+    return all(order.state in FINAL_STATES for order in orders)
+
+
+def fields_of(understood: Mapping[str, object]) -> list[tuple[str, str]]:
+    return [(str(name), "—" if value in (None, "") else str(value)) for name, value in understood.items()]
+
+
+def _ms(delta: object) -> int:
+    return round(delta.total_seconds() * 1000)  # type: ignore[attr-defined,no-any-return]
+
+
+def _sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,13 @@
+from django.urls import path
+
+from apps.alerts import pages
+
+app_name = "alerts"
+
+urlpatterns = [
+    path("", pages.AlertList.as_view(), name="list"),
+    path("alerts.csv", pages.AlertCsv.as_view(), name="csv"),
+    path("<uuid:pk>/", pages.AlertPage.as_view(), name="detail"),
+    path("<uuid:pk>/run/", pages.RunHeld.as_view(), name="run"),
+    path("<uuid:pk>/dismiss/", pages.DismissHeld.as_view(), name="dismiss"),
+]
