@@ -1,0 +1,127 @@
+"""Reads across the rooms for the dashboard."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.utils import is_mfa_enabled
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import User, Workspace
+from apps.alerts import queries as alerts
+from apps.alerts.models import Alert
+from apps.connectors.models import CheckStatus, Connector
+from apps.trading import queries as trading
+from apps.trading.models import Fill
+from apps.trading.queries import OpenPosition
+
+RECENTLY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Something a person should look at now."""
+
+    level: str
+    sentence: str
+    url: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of setting up, done or not."""
+
+    title: str
+    detail: str
+    is_done: bool
+    url: str
+    action: str
+
+
+def attention(workspace: Workspace, connectors: list[Connector], open_now: list[OpenPosition]) -> tuple[Attention, ...]:
+    """Return what stands in the way, worst first. Two queries."""
+    return (
+        *_of_orders(workspace),
+        *(_of_connector(connector) for connector in connectors if connector.check_status == CheckStatus.FAILED),
+        *_of_positions(open_now),
+        *_of_held(workspace),
+    )
+
+
+def onboarding(user: User, workspace: Workspace) -> tuple[Step, ...]:
+    connectors = list(Connector.objects.for_workspace(workspace).filter(deleted_at=None).order_by("created_at", "id"))
+    first = reverse("connectors:detail", args=[connectors[0].pk]) if connectors else reverse("connectors:new")
+    return (
+        Step(
+            "Confirm your e-mail address", "It is where problems are reported.",
+            EmailAddress.objects.filter(user=user, verified=True).exists(), reverse("account_email"), "Confirm",
+        ),
+        Step(
+            "Add a connector", "A paper account takes one click and no keys.",
+            bool(connectors), reverse("connectors:new"), "Add connector",
+        ),
+        Step(
+            "See the check succeed", "Key, clock and permissions, line by line.",
+            any(connector.check_status == CheckStatus.OK for connector in connectors), first, "Open connector",
+        ),
+        Step(
+            "Paste the message into a TradingView alert", "Ticks itself when the first alert arrives.",
+            Alert.objects.for_workspace(workspace).exists(), first, "Copy message",
+        ),
+        Step(
+            "See the first order filled", "Each alert has a page that says what became of it.",
+            Fill.objects.for_workspace(workspace).exists(), reverse("alerts:list"), "Open alerts",
+        ),
+        Step(
+            "Turn on two-factor login", "Needed before the first live connector.",
+            is_mfa_enabled(user), reverse("mfa_index"), "Turn on",
+        ),
+    )  # fmt: skip
+
+
+def _of_orders(workspace: Workspace) -> tuple[Attention, ...]:
+    return tuple(
+        Attention(
+            "error",
+            f"{order.connector.label}: the exchange has not said what became of {order.side} {order.symbol}. "
+            "It is being asked again; the order is not sent twice.",
+            reverse("trading:order", args=[order.pk]),
+            "Open order",
+        )
+        for order in trading.orders_in_doubt(workspace)[:5]
+    )
+
+
+def _of_connector(connector: Connector) -> Attention:
+    failed = next(
+        (line["sentence"] for line in connector.check_lines if line.get("ok") is False), "The last check failed."
+    )
+    url = reverse("connectors:detail", args=[connector.pk])
+    return Attention("error", f"{connector.label}: {failed}", url, "Open connector")
+
+
+def _of_positions(open_now: list[OpenPosition]) -> tuple[Attention, ...]:
+    return tuple(
+        Attention(
+            "warning",
+            f"{row.position.connector.label}: the exchange holds another quantity of {row.position.symbol} "
+            "than our fills add up to.",
+            reverse("trading:positions"),
+            "Open positions",
+        )
+        for row in open_now
+        if row.exchange_differs
+    )
+
+
+def _of_held(workspace: Workspace) -> tuple[Attention, ...]:
+    waiting = list(alerts.held(workspace).filter(received_at__gte=timezone.now() - RECENTLY)[:2])
+    if not waiting:
+        return ()
+    if len(waiting) == 1:
+        url = reverse("alerts:detail", args=[waiting[0].pk])
+        return (Attention("warning", "An alert is held and waits for your decision.", url, "Decide"),)
+    url = f"{reverse('alerts:list')}?status=held"
+    return (Attention("warning", "Several alerts are held and wait for your decision.", url, "Decide"),)
