@@ -98,16 +98,40 @@ def day_volume(prices: Prices, instrument: Instrument, at_ms: int) -> Decimal:
     return ceil_to(volume, size_step(instrument))
 
 
-def candles(prices: Prices, instrument: Instrument, *, step_ms: int, first_ms: int, count: int) -> Iterator[Candle]:
-    """Yield `count` candles from the one that holds first_ms on."""
+def candles(
+    prices: Prices,
+    instrument: Instrument,
+    *,
+    step_ms: int,
+    first_ms: int,
+    count: int,
+    now_ms: int,
+    of_mark: bool = False,
+) -> Iterator[Candle]:
+    """Yield `count` candles of the last price, or of the mark price, from the one that holds first_ms on.
+
+    The candle that holds `now_ms` ends there: it closes at the price now.
+    """
     start = first_ms // step_ms * step_ms
     for place in range(count):
-        yield _candle(prices, instrument, start + place * step_ms, step_ms)
+        start_ms = start + place * step_ms
+        path = _path(prices, instrument, start_ms, step_ms=step_ms, now_ms=now_ms, of_mark=of_mark)
+        yield _candle(prices, instrument, start_ms, step_ms=step_ms, path=path)
 
 
-def _candle(prices: Prices, instrument: Instrument, start_ms: int, step_ms: int) -> Candle:
+def _path(
+    prices: Prices, instrument: Instrument, start_ms: int, *, step_ms: int, now_ms: int, of_mark: bool
+) -> list[Decimal]:
+    known = prices.mark_path if of_mark else prices.path
     times = [start_ms + step_ms * sample // _CANDLE_SAMPLES for sample in range(_CANDLE_SAMPLES + 1)]
-    path = [prices.path(instrument.symbol, at_ms) for at_ms in times]
+    path = [known(instrument.symbol, at_ms) for at_ms in times if at_ms < now_ms]
+    if times[-1] >= now_ms:
+        quote = prices.quote(instrument.symbol, now_ms)
+        path.append(quote.mark if of_mark else quote.last)
+    return path
+
+
+def _candle(prices: Prices, instrument: Instrument, start_ms: int, *, step_ms: int, path: list[Decimal]) -> Candle:
     around = _DAILY_TURNOVER * step_ms / DAY_MS / _unit_value(instrument)
     volume = _wavering(prices, f"{instrument.symbol}/candle/{step_ms}", start_ms // step_ms, around=around)
     step = size_step(instrument)

@@ -92,6 +92,11 @@ class Prices:
         raw = self._raw(instrument, at_ms)
         return max(nearest_to(raw, instrument.tick), instrument.tick)
 
+    def mark_path(self, symbol: str, at_ms: int) -> Decimal:
+        """Return the unpinned mark price at any time, on the instrument's tick."""
+        instrument = self._instrument(symbol)
+        return max(nearest_to(self._index(instrument, at_ms), instrument.tick), instrument.tick)
+
     def quote(self, symbol: str, at_ms: int) -> Quote:
         pin = self._pins.get(symbol)
         if pin is not None and pin.price:
@@ -103,7 +108,7 @@ class Prices:
         bid = max(floor_to(raw * (1 - _HALF_SPREAD), tick), tick)
         ask = max(ceil_to(raw * (1 + _HALF_SPREAD), tick), bid + tick)
         index = self._index(instrument, at_ms)
-        return Quote(last=last, bid=bid, ask=ask, mark=max(nearest_to(index, tick), tick), index=index)
+        return Quote(last=last, bid=bid, ask=ask, mark=self.mark_path(symbol, at_ms), index=index)
 
     def _instrument(self, symbol: str) -> SpotInstrument | FuturesInstrument:
         return self._catalogue.spot.get(symbol) or self._catalogue.futures[symbol]

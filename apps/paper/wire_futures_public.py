@@ -119,6 +119,14 @@ def market_trade(call: Call) -> object:
 
 
 def kline(call: Call) -> object:
+    return _klines(call, of_mark=False)
+
+
+def markprice_kline(call: Call) -> object:
+    return _klines(call, of_mark=True)
+
+
+def _klines(call: Call, *, of_mark: bool) -> object:
     """Return candles between start_time and end_time, both in seconds; candles that have not begun are left out."""
     instrument = _instrument(call)
     step = call.params.whole("step") or 1
@@ -133,7 +141,15 @@ def kline(call: Call) -> object:
     if first_ms > end_ms:
         return []
     count = min((end_ms - first_ms) // step_ms + 1, _MOST_CANDLES)
-    found = candles(call.exchange.prices, instrument, step_ms=step_ms, first_ms=first_ms, count=count)
+    found = candles(
+        call.exchange.prices,
+        instrument,
+        step_ms=step_ms,
+        first_ms=first_ms,
+        count=count,
+        now_ms=call.now_ms,
+        of_mark=of_mark,
+    )
     return [_candle(candle) for candle in found]
 
 
@@ -216,7 +232,7 @@ ROUTES = (
     Route("GET", "/contract/public/depth", "none", FUTURES, depth, _LIMIT),
     Route("GET", "/contract/public/market-trade", "none", FUTURES, market_trade, _LIMIT),
     Route("GET", "/contract/public/kline", "none", FUTURES, kline, _LIMIT),
-    Route("GET", "/contract/public/markprice-kline", "none", FUTURES, kline, _LIMIT),
+    Route("GET", "/contract/public/markprice-kline", "none", FUTURES, markprice_kline, _LIMIT),
     Route("GET", "/contract/public/funding-rate", "none", FUTURES, funding_rate, _LIMIT),
     Route("GET", "/contract/public/funding-rate-history", "none", FUTURES, funding_rate_history, _LIMIT),
     Route("GET", "/contract/public/open-interest", "none", FUTURES, interest, Limit(2, 2, "IP")),

@@ -158,7 +158,14 @@ def klines(call: Call) -> object:
     if after > first_ms:
         first_ms = after
     count = min(limit, (last_ms - first_ms // step_ms * step_ms) // step_ms + 1)
-    found = candles(call.exchange.prices, instrument, step_ms=step_ms, first_ms=first_ms, count=max(count, 0))
+    found = candles(
+        call.exchange.prices,
+        instrument,
+        step_ms=step_ms,
+        first_ms=first_ms,
+        count=max(count, 0),
+        now_ms=call.now_ms,
+    )
     places = instrument.price_places
     return [
         [

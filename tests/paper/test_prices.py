@@ -4,6 +4,8 @@ import itertools
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from apps.paper.instruments import FuturesInstrument, SpotInstrument
 from tests.paper.desk import START_MS, Clock, Desk
 
@@ -118,3 +120,23 @@ def test_futures_candles_take_seconds(desk: Desk) -> None:
 
     assert len(rows) == 11
     assert rows[-1]["timestamp"] == now_s // 60 * 60
+
+
+@pytest.mark.parametrize(("route", "closed"), [("kline", "60000"), ("markprice-kline", "60010")])
+def test_the_running_candle_closes_at_the_price_now(desk: Desk, route: str, closed: str) -> None:
+    desk.price("BTCUSDT", "60000", mark="60010")
+    now_s = START_MS // 1000
+
+    rows = desk.send("GET", f"/contract/public/{route}", query=f"symbol=BTCUSDT&step=1&start_time={now_s - 120}").data
+
+    assert rows[-1]["close_price"] == closed
+
+
+def test_a_candle_does_not_know_the_future(desk: Desk) -> None:
+    now_s = START_MS // 1000
+    query = f"symbol=BTCUSDT&step=60&start_time={now_s - 60}"
+
+    rows = desk.send("GET", "/contract/public/kline", query=query).data
+    last = desk.send("GET", "/contract/public/details", query="symbol=BTCUSDT").data["symbols"][0]["last_price"]
+
+    assert Decimal(rows[-1]["close_price"]) == Decimal(last)
