@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -235,6 +236,9 @@ def _redis(state_dir: Path, *, for_tests: bool) -> dict[str, Any]:
         argv = [sys.executable, str(ROOT / "config" / "fallback_broker.py"), str(path)]
     else:
         keep = "no" if for_tests else "yes"
+        # One server does not read what another kind or version wrote; nothing that matters lives here.
+        data = data / f"{Path(binary).name}-{zlib.crc32(str(Path(binary).resolve()).encode()):08x}"
+        _own_folder(data, None)
         argv = [binary, "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "600", "--databases", "64"]
         argv += ["--dir", str(data), "--save", "", "--appendonly", keep, "--appendfsync", "everysec"]
     return {"name": "Redis", "argv": argv, "stop_signal": 15, "log": log}
