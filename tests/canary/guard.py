@@ -28,16 +28,7 @@ CREDENTIAL = re.compile(rb"canary-[a-z]+-(?:key-)?[0-9a-f]{4,}", re.IGNORECASE)
 POINTER = re.compile(rb"(?<![a-z0-9])sf_[a-z2-7]{32}", re.IGNORECASE)
 
 # Pages on which the owner reads a pointer, to copy it.
-SHOWS_POINTER = frozenset(
-    {
-        "connectors:detail",
-        "connectors:message",
-        "connectors:pointer",
-        "connectors:rotate",
-        "connectors:test_alert",
-        "strategies:detail",
-    }
-)
+SHOWS_POINTER = frozenset({"connectors:detail", "strategies:detail"})
 
 OVERLAP = 128
 
