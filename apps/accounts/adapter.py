@@ -1,0 +1,39 @@
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.db import transaction
+from django.forms import BaseForm
+from django.http import HttpRequest
+
+from apps.accounts.models import User
+from apps.accounts.signup import open_workspace
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """allauth's hooks: a sign-up opens a workspace; limits are explained in words."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "too_many_login_attempts": (
+            "Too many failed log-ins for this address. Try again in 5 minutes, or reset your password now."
+        ),
+        "email_password_mismatch": (
+            "This e-mail address and password do not go together. Check both; the password is case-sensitive."
+        ),
+        "incorrect_code": "This code is not the one we sent. Type the newest one, or ask for a new code.",
+        "rate_limited": "Too many requests. Wait a minute, then try again.",
+    }
+
+    def save_user(self, request: HttpRequest, user: User, form: BaseForm, commit: bool = True) -> User:
+        with transaction.atomic():
+            saved: User = super().save_user(request, user, form, commit=commit)
+            if commit:
+                open_workspace(saved)
+        return saved
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        # Subjects are drawn without a request, so without the context processors.
+        super().send_mail(template_prefix, email, context | {"SITE_NAME": settings.SITE_NAME})
+
+    def clean_email(self, email: str) -> str:
+        return str(super().clean_email(email)).lower()

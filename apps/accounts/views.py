@@ -1,0 +1,88 @@
+from django.contrib import messages
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.generic import View
+
+from apps.accounts import audit
+from apps.accounts.access import WorkspaceMixin
+from apps.accounts.forms import SettingsForm, StateForm, ZoneForm
+from apps.accounts.models import Role, TradingState, User
+
+SAID = {
+    TradingState.ACTIVE: "Trading is on again. New alerts are traded from now on.",
+    TradingState.REDUCE_ONLY: "New positions are off. Exits still work.",
+    TradingState.HALTED: "Everything is stopped: no order leaves this workspace. Open positions stay open.",
+}
+
+
+class SettingsView(LoginRequiredMixin, View):
+    """A viewer changes their own time zone here too, so the role is asked for the workspace's name only."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self.page(request, self.form(request))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = self.form(request)
+        if not form.is_valid():
+            return self.page(request, form)
+        form.save()
+        audit.record(form.workspace, "settings.changed", request=request, fields=sorted(form.changed_data))
+        messages.success(request, "Saved.")
+        return redirect("accounts:settings")
+
+    def form(self, request: HttpRequest) -> SettingsForm:
+        membership = request.membership  # type: ignore[attr-defined]
+        return SettingsForm(
+            request.POST if request.method == "POST" else None,
+            user=request.user,  # type: ignore[arg-type]
+            workspace=membership.workspace,
+            may_rename=membership.role == Role.OWNER,
+        )
+
+    def page(self, request: HttpRequest, form: SettingsForm) -> HttpResponse:
+        return render(request, "account/settings.html", {"form": form}, status=422 if form.errors else 200)
+
+
+class ZoneView(LoginRequiredMixin, View):
+    """Keep the browser's zone for a user who has not chosen one; zone.js asks once."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = ZoneForm(request.POST)
+        if not form.is_valid():
+            return HttpResponseBadRequest("ZONE_UNKNOWN: send an IANA name such as Europe/Vienna.")
+        own = User.objects.filter(email=request.user.get_username(), time_zone="")
+        own.update(time_zone=form.cleaned_data["zone"])
+        return HttpResponse(status=204)
+
+
+class StopView(WorkspaceMixin):
+    """Stop the workspace, allow exits only, or trade again. It asks for no password: stopping must be quick."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = StateForm(request.POST)
+        if not form.is_valid():
+            return HttpResponseBadRequest("STATE_UNKNOWN: send active, reduce_only or halted.")
+        state = TradingState(form.cleaned_data["state"])
+        before = self.workspace.trading_state
+        self.workspace.trading_state = state
+        self.workspace.save(update_fields=["trading_state"])
+        audit.record(self.workspace, "workspace.trading_state", request=request, before=before, after=state.value)
+        messages.add_message(
+            request, messages.SUCCESS if state is TradingState.ACTIVE else messages.WARNING, SAID[state]
+        )
+        return redirect(came_from(request))
+
+
+def came_from(request: HttpRequest) -> str:
+    referer = request.META.get("HTTP_REFERER", "")
+    own = url_has_allowed_host_and_scheme(
+        referer, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return referer if own else reverse("dashboard:home")
