@@ -10,7 +10,13 @@ def standard_message(pointer_text: str, ticker: str | None = None, *, tag: str =
     equal sizes on two symbols, or two partial exits in one second, still differ. `tag` (up to 4 characters) keeps two
     strategies apart that trade one symbol through one pointer. An id holds at most 64 characters.
     """
-    parts = [*([tag] if tag else []), "{{ticker}}", "{{timenow}}", "{{strategy.order.action}}", "{{strategy.position_size}}"]
+    parts = [
+        *([tag] if tag else []),
+        "{{ticker}}",
+        "{{timenow}}",
+        "{{strategy.order.action}}",
+        "{{strategy.position_size}}",
+    ]
     return _written(
         {
             "ticker": ticker or "{{ticker}}",
@@ -19,7 +25,7 @@ def standard_message(pointer_text: str, ticker: str | None = None, *, tag: str =
             "quantity": "{{strategy.order.contracts}}",
             "pointer": pointer_text,
             "time": "{{timenow}}",
-            "id": " ".join(parts),
+            "id": "-".join(parts),
         }
     )
 

@@ -29,9 +29,9 @@ def amount(value: Decimal | int | str | None, step: Decimal | int | str | None =
         return UNKNOWN
     places = _places(step)
     if places is None:
-        text = normalize_text(abs(number))
+        text = normalize_text(number.copy_abs())
     else:
-        text = f"{abs(number).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN, context=_WIDE):f}"
+        text = f"{number.copy_abs().quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN, context=_WIDE):f}"
     whole, point, fraction = text.partition(".")
     return f"{MINUS if number < 0 else ''}{int(whole):,}{point}{fraction}"
 
