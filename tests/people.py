@@ -1,9 +1,9 @@
 """The people of a test: a member of a workspace, logged in to the pages and to the API."""
 
-import time
 from dataclasses import dataclass
 
-from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+from allauth.account.internal.flows.login import record_authentication
+from django.http import HttpRequest
 from django.test import Client
 from knox.models import AuthToken
 from rest_framework.test import APIClient
@@ -22,11 +22,10 @@ class Member:
 
     def confirm(self) -> None:
         """Do what the step-up asks for: password entered a moment ago."""
-        session = self.client.session
-        session[AUTHENTICATION_METHODS_SESSION_KEY] = [
-            {"method": "password", "at": time.time(), "reauthenticated": True}
-        ]
-        session.save()
+        request = HttpRequest()
+        request.session = self.client.session
+        record_authentication(request, self.user, method="password", reauthenticated=True)
+        request.session.save()
 
 
 def member(*, role: Role = Role.OWNER, workspace: Workspace | None = None) -> Member:

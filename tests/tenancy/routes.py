@@ -54,6 +54,8 @@ LOGIN = frozenset(
         "accounts:settings",
         "accounts:zone",
         "accounts:stop",
+        "accounts:tokens",
+        "accounts:revoke_token",
         "account_reauthenticate",
         "account_email",
         "account_change_password",

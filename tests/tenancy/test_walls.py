@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -9,7 +10,7 @@ from django.db import Error, IntegrityError, connection, transaction
 from django.db.models import ForeignKey, Model
 from django.utils import timezone
 
-from apps.accounts.models import AuditEvent
+from apps.accounts.models import AuditEvent, Workspace
 from apps.accounts.tenancy import UnscopedQueryError, WorkspaceOwned
 from apps.alerts.models import Alert
 from apps.connectors.models import Connector, Pointer
@@ -57,10 +58,14 @@ def test_the_database_refuses_what_goes_round_save(model: Any) -> None:
     foreign = WorkspaceFactory()
 
     with pytest.raises(Error), transaction.atomic():
-        model.unscoped.filter(pk=row.pk).update(workspace=foreign)
-        connection.check_constraints()
+        move(model, row.pk, foreign)
 
     assert model.unscoped.get(pk=row.pk).workspace_id == row.workspace_id
+
+
+def move(model: Any, row_id: UUID, workspace: Workspace) -> None:
+    model.unscoped.filter(pk=row_id).update(workspace=workspace)
+    connection.check_constraints()  # one wall stands only at the end of a transaction
 
 
 @pytest.mark.django_db
