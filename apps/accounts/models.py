@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from apps.accounts.tenancy import WorkspaceOwned
+from apps.accounts.trading_state import TradingState
 from apps.lib.fields import MoneyField
 
 TRIAL_LENGTH = timedelta(days=14)
@@ -42,14 +43,6 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
-
-
-class TradingState(models.TextChoices):
-    """What may be sent to an exchange; the strictest of connector, workspace and platform holds."""
-
-    ACTIVE = "active", "active"
-    REDUCE_ONLY = "reduce_only", "exits only"
-    HALTED = "halted", "halted"
 
 
 class Workspace(models.Model):

@@ -98,7 +98,8 @@ def in_words(row: Instrument) -> words.Instrument:
 def refresh_prices(wanted: Mapping[tuple[str, str], Collection[str]]) -> int:
     """Fetch the prices of `(environment, market) -> symbols` and return how many rows were written.
 
-    `at` is our clock, so that an age can be told. ExchangeError when a venue does not answer; the markets before it are written.
+    `at` is our clock, so that an age can be told. ExchangeError when a venue does not answer; what was read before
+    is written.
     """
     written = 0
     now = timezone.now()

@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.accounts.models import TradingState
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.exchange import MarginMode, Market
+from apps.connectors.policies import ExitExcess, Mismatch, SuspectedDuplicate
 from apps.lib.fields import MoneyField
 
 MARKETS = [(Market.SPOT.value, "BitMart Spot"), (Market.FUTURES.value, "BitMart Futures")]
@@ -25,23 +26,6 @@ class CheckStatus(models.TextChoices):
     RUNNING = "running", "checking"
     OK = "ok", "connected"
     FAILED = "failed", "needs attention"
-
-
-class ExitExcess(models.TextChoices):
-    REVERSE = "reverse", "close, then open the rest the other way"
-    CLOSE_ONLY = "close_only", "close only"
-
-
-class Mismatch(models.TextChoices):
-    CLOSE_ONLY = "close_only", "exits never open"
-    REJECT = "reject", "place nothing"
-    FOLLOW = "follow", "send the order as written"
-
-
-class SuspectedDuplicate(models.TextChoices):
-    HOLD = "hold", "hold for my decision"
-    RUN = "run", "run"
-    DROP = "drop", "drop"
 
 
 class Connector(WorkspaceOwned):

@@ -1,8 +1,8 @@
 """Seal exchange credentials to a public key: who seals cannot open.
 
 A sealed value is `1.<key id>.<base64url of ephemeral public key (32) | nonce (12) | AES-256-GCM ciphertext>`. The AES
-key is HKDF-SHA256 over the X25519 secret, salted with both public keys. The additional data binds the value to its row and
-field, so that a value moved to another row does not open.
+key is HKDF-SHA256 over the X25519 secret, salted with both public keys. The additional data binds the value to its row
+and field, so that a value moved to another row does not open.
 """
 
 import base64

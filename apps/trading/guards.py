@@ -15,21 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
+from apps.accounts.trading_state import TradingState
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Intent
 
 _SHOWN_PCT = Decimal("0.01")
-
-
-class Breaker(StrEnum):
-    """HALTED lets nothing through but cancels and queries, REDUCE_ONLY lets exits through."""
-
-    ACTIVE = "active"
-    REDUCE_ONLY = "reduce_only"
-    HALTED = "halted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +56,9 @@ class GuardFacts:
     symbol: str
     quote: str
     connector_label: str
-    site: Breaker = Breaker.ACTIVE
-    workspace: Breaker = Breaker.ACTIVE
-    connector: Breaker = Breaker.ACTIVE
+    site: TradingState = TradingState.ACTIVE
+    workspace: TradingState = TradingState.ACTIVE
+    connector: TradingState = TradingState.ACTIVE
     paused_label: str = ""
     trial_ended_at: datetime | None = None
     sent_at: datetime | None = None
@@ -92,11 +84,11 @@ def check(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
 
 
 def check_halted(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
-    if facts.site is Breaker.HALTED:
+    if facts.site is TradingState.HALTED:
         return Denial(DenialCode.SITE_HALTED)
-    if facts.workspace is Breaker.HALTED:
+    if facts.workspace is TradingState.HALTED:
         return Denial(DenialCode.WORKSPACE_HALTED)
-    if facts.connector is Breaker.HALTED:
+    if facts.connector is TradingState.HALTED:
         return Denial(DenialCode.CONNECTOR_HALTED, {"connector": facts.connector_label})
     return None
 
@@ -123,11 +115,11 @@ def check_entry_age(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
 
 
 def check_reduce_only(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
-    if facts.site is Breaker.REDUCE_ONLY:
+    if facts.site is TradingState.REDUCE_ONLY:
         return Denial(DenialCode.SITE_REDUCE_ONLY)
-    if facts.workspace is Breaker.REDUCE_ONLY:
+    if facts.workspace is TradingState.REDUCE_ONLY:
         return Denial(DenialCode.WORKSPACE_REDUCE_ONLY)
-    if facts.connector is Breaker.REDUCE_ONLY:
+    if facts.connector is TradingState.REDUCE_ONLY:
         return Denial(DenialCode.CONNECTOR_REDUCE_ONLY, {"connector": facts.connector_label})
     return None
 

@@ -6,27 +6,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from apps.connectors.exchange import Book, Side
+from apps.connectors.policies import ExitExcess, Mismatch
 from apps.trading.denials import Denial
 from apps.trading.signal import PrevPosition
-
-
-class ExitExcess(StrEnum):
-    """What an exit larger than the position means: the other side is wanted, or the quantity was typed by hand."""
-
-    REVERSE = "reverse"
-    CLOSE_ONLY = "close_only"
-
-
-class Mismatch(StrEnum):
-    """What to do when the alert's previous position is not what the account holds.
-
-    FOLLOW sends the order as written. REJECT places nothing. CLOSE_ONLY: an exit never opens, an entry against an
-    opposite position closes it and then opens.
-    """
-
-    FOLLOW = "follow"
-    REJECT = "reject"
-    CLOSE_ONLY = "close_only"
 
 
 class Intent(StrEnum):

@@ -11,6 +11,7 @@ from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.exchange import Book, MarginMode, OrderType, Side, TimeInForce
 from apps.connectors.models import Connector, Instrument
 from apps.lib.fields import MoneyField
+from apps.trading.legs import Intent
 
 ZERO = Decimal(0)
 
@@ -58,11 +59,6 @@ MOVES: dict[OrderState, frozenset[OrderState]] = {
 }
 
 
-class Intent(models.TextChoices):
-    ENTRY = "entry", "entry"
-    EXIT = "exit", "exit"
-
-
 class Order(WorkspaceOwned):
     """One leg. Committed before a byte leaves; `client_order_id` is its one name at the exchange for life.
 
@@ -78,7 +74,7 @@ class Order(WorkspaceOwned):
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="legs")
     waits_for_parent = models.BooleanField(default=False, help_text="sent only once the parent is filled")
     leg = models.CharField(max_length=1)
-    intent = models.CharField(max_length=8, choices=Intent)
+    intent = models.CharField(max_length=8, choices=choices_of(Intent))
 
     symbol = models.CharField(max_length=40)
     side = models.CharField(max_length=8, choices=choices_of(Side))

@@ -10,12 +10,13 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from apps.accounts.models import PlatformState, Subscription
+from apps.accounts.trading_state import TradingState
 from apps.connectors import instruments
 from apps.connectors.exchange import Exchange, FeeRates, Market, Ticker
 from apps.connectors.models import Connector, Instrument
 from apps.trading import guards, sizing
 from apps.trading.denials import Denial, Verdict
-from apps.trading.guards import Breaker, GuardFacts, GuardLimits
+from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.legs import ExitExcess, Intent, Leg, Mismatch, Plan, PlanSettings, ShadowPosition
 from apps.trading.market import Account, fee_rates, read_account, read_ticker
@@ -108,11 +109,11 @@ def limits_of(connector: Connector) -> GuardLimits:
 def standing(connector: Connector) -> dict[str, object]:
     """Return the guard facts that do not depend on the leg: breakers, pause and trial."""
     subscription = Subscription.objects.get(workspace_id=connector.workspace_id)
-    site = PlatformState.objects.filter(pk=1).values_list("trading_state", flat=True).first() or Breaker.ACTIVE
+    site = PlatformState.objects.filter(pk=1).values_list("trading_state", flat=True).first() or TradingState.ACTIVE
     return {
-        "site": Breaker(site),
-        "workspace": Breaker(connector.workspace.trading_state),
-        "connector": Breaker(connector.trading_state),
+        "site": TradingState(site),
+        "workspace": TradingState(connector.workspace.trading_state),
+        "connector": TradingState(connector.trading_state),
         "connector_label": connector.label,
         "paused_label": connector.label if connector.paused_at else "",
         "trial_ended_at": None if subscription.allows_entries else min(subscription.trial_ends_at, timezone.now()),

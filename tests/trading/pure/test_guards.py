@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
+from apps.accounts.trading_state import TradingState
 from apps.trading.denials import DenialCode, Verdict
-from apps.trading.guards import Breaker, GuardFacts, GuardLimits, check
+from apps.trading.guards import GuardFacts, GuardLimits, check
 from apps.trading.legs import Intent
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -28,16 +29,16 @@ def ago(seconds: int) -> datetime:
 
 
 DENIED_ENTRIES = [
-    ({"site": Breaker.HALTED}, DenialCode.SITE_HALTED),
-    ({"workspace": Breaker.HALTED}, DenialCode.WORKSPACE_HALTED),
-    ({"connector": Breaker.HALTED}, DenialCode.CONNECTOR_HALTED),
+    ({"site": TradingState.HALTED}, DenialCode.SITE_HALTED),
+    ({"workspace": TradingState.HALTED}, DenialCode.WORKSPACE_HALTED),
+    ({"connector": TradingState.HALTED}, DenialCode.CONNECTOR_HALTED),
     ({"received_at": ago(121)}, DenialCode.ENTRY_EXPIRED),
     ({"received_at": ago(31), "signal_max_lag_s": 30}, DenialCode.ENTRY_EXPIRED),
     ({"sent_at": ago(301)}, DenialCode.ALERT_TOO_OLD),
     ({"sent_at": ago(31), "signal_max_lag_s": 30}, DenialCode.ALERT_TOO_OLD),
-    ({"site": Breaker.REDUCE_ONLY}, DenialCode.SITE_REDUCE_ONLY),
-    ({"workspace": Breaker.REDUCE_ONLY}, DenialCode.WORKSPACE_REDUCE_ONLY),
-    ({"connector": Breaker.REDUCE_ONLY}, DenialCode.CONNECTOR_REDUCE_ONLY),
+    ({"site": TradingState.REDUCE_ONLY}, DenialCode.SITE_REDUCE_ONLY),
+    ({"workspace": TradingState.REDUCE_ONLY}, DenialCode.WORKSPACE_REDUCE_ONLY),
+    ({"connector": TradingState.REDUCE_ONLY}, DenialCode.CONNECTOR_REDUCE_ONLY),
     ({"paused_label": "BTC trend"}, DenialCode.PAUSED),
     ({"trial_ended_at": NOW}, DenialCode.TRIAL_ENDED),
     ({"is_trading": False}, DenialCode.SYMBOL_NOT_TRADING),

@@ -1,0 +1,29 @@
+"""What a trader sets once for a connector and the planner follows. Pure."""
+
+from django.db.models import TextChoices
+
+
+class ExitExcess(TextChoices):
+    """What an exit larger than the position means: the other side is wanted, or the quantity was typed by hand."""
+
+    REVERSE = "reverse", "close, then open the rest the other way"
+    CLOSE_ONLY = "close_only", "close only"
+
+
+class Mismatch(TextChoices):
+    """What to do when the alert's previous position is not what the account holds.
+
+    CLOSE_ONLY: an exit never opens, an entry against an opposite position closes it and then opens.
+    """
+
+    CLOSE_ONLY = "close_only", "exits never open"
+    REJECT = "reject", "place nothing"
+    FOLLOW = "follow", "send the order as written"
+
+
+class SuspectedDuplicate(TextChoices):
+    """What to do with an entry that equals one of less than four seconds before."""
+
+    HOLD = "hold", "hold for my decision"
+    RUN = "run", "run"
+    DROP = "drop", "drop"
