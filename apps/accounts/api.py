@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidValue
@@ -52,12 +53,21 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 
 
 class FailOpenThrottle(UserRateThrottle):
-    """Count requests per person, and let them pass while the cache is away."""
+    """Count requests per person, and let them pass while the cache is away.
+
+    A cache that hangs costs a second to find out, so it is not asked again for a while.
+    """
+
+    ASK_AGAIN_S = 10.0
+    away_until = 0.0  # on the monotonic clock, for the whole process
 
     def allow_request(self, request: Request, view: APIView) -> bool:
+        if time.monotonic() < FailOpenThrottle.away_until:
+            return True
         try:
             return super().allow_request(request, view)
         except (RedisError, OSError) as error:
+            FailOpenThrottle.away_until = time.monotonic() + self.ASK_AGAIN_S
             logger.warning("API rate limit not checked, the cache is away: %s", type(error).__name__)
             return True
 

@@ -1,11 +1,12 @@
 """Who gets in, and what the API says to those who do not."""
 
+import time
 from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
 import redis
-from django.core.cache import cache
+from django.core.cache.backends.redis import RedisCache
 from django.urls import reverse
 from django.utils import timezone
 from knox.models import AuthToken
@@ -87,9 +88,23 @@ def test_more_requests_than_the_rate_are_told_when_to_come_again(
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
 
 
-def test_the_api_answers_while_the_cache_is_away(owner: Member, caplog: pytest.LogCaptureFixture) -> None:
-    with patch.object(type(cache._connections[cache._alias]), "get", side_effect=redis.ConnectionError("refused")):  # type: ignore[attr-defined]
-        answer = owner.api.get(reverse("api:order-list"))
+def test_the_api_answers_while_the_cache_is_away(
+    owner: Member, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FailOpenThrottle, "away_until", 0.0)
+    url = reverse("api:order-list")
 
-    assert answer.status_code == 200
-    assert "API rate limit not checked, the cache is away: ConnectionError" in caplog.messages
+    with patch.object(RedisCache, "get", side_effect=redis.ConnectionError("refused")) as asked:
+        answers = [owner.api.get(url).status_code for _ in range(3)]
+
+    assert answers == [200, 200, 200]
+    assert asked.call_count == 1
+    assert caplog.messages.count("API rate limit not checked, the cache is away: ConnectionError") == 1
+
+
+def test_the_cache_is_asked_again_after_a_while(owner: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FailOpenThrottle, "away_until", time.monotonic() - 1)
+    monkeypatch.setattr(FailOpenThrottle, "THROTTLE_RATES", {"user": "1/min"})
+    url = reverse("api:order-list")
+
+    assert [owner.api.get(url).status_code for _ in range(2)] == [200, 429]
