@@ -10,7 +10,7 @@ from django.test import Client
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.connectors import instruments, opening, pointers
-from apps.connectors.models import Connector, MarketPrice
+from apps.connectors.models import Connector, Instrument, MarketPrice
 from apps.trading.models import Order, Position
 from apps.trading.sweeper import sweep
 from tests.factories import ConnectorFactory, PointerFactory
@@ -72,6 +72,21 @@ class Desk:
         return self.paper.orders(self.account.access_key)
 
 
+_listed: dict[tuple[str, str], list[Instrument]] = {}
+
+
+def list_instruments(paper: PaperProcess, market: str) -> None:
+    """Store the listing, read once: the exchange limits how often one address may ask for it."""
+    key = (paper.base_url, market)
+    if key not in _listed:
+        instruments.sync("paper", market)
+        _listed[key] = list(Instrument.objects.filter(environment="paper", market=market))
+        return
+    for row in _listed[key]:
+        row.pk = None
+    Instrument.objects.bulk_create(_listed[key])
+
+
 def desk(paper: PaperProcess, market: str, settings: Any, **options: Any) -> Desk:
     settings.PAPER_URL = paper.base_url
     opening.close_all()
@@ -80,7 +95,7 @@ def desk(paper: PaperProcess, market: str, settings: Any, **options: Any) -> Des
         futures={"USDT": "10000"} if market == "futures" else None,
         **options,
     )
-    instruments.sync("paper", market)
+    list_instruments(paper, market)
     connector = ConnectorFactory(market=market, credentials=(account.access_key, account.secret_key, account.memo))
     pointer = PointerFactory(connector=connector)
     symbol = "BTC_USDT" if market == "spot" else "BTCUSDT"
