@@ -11,12 +11,6 @@ from apps.accounts.access import WorkspaceMixin
 from apps.accounts.forms import SettingsForm, StateForm, ZoneForm
 from apps.accounts.models import Role, TradingState, User
 
-SAID = {
-    TradingState.ACTIVE: "Trading is on again. New alerts are traded from now on.",
-    TradingState.REDUCE_ONLY: "New positions are off. Exits still work.",
-    TradingState.HALTED: "Everything is stopped: no order leaves this workspace. Open positions stay open.",
-}
-
 
 class SettingsView(LoginRequiredMixin, View):
     """A viewer changes their own time zone here too, so the role is asked for the workspace's name only."""
@@ -74,9 +68,8 @@ class StopView(WorkspaceMixin):
         self.workspace.trading_state = state
         self.workspace.save(update_fields=["trading_state"])
         audit.record(self.workspace, "workspace.trading_state", request=request, before=before, after=state.value)
-        messages.add_message(
-            request, messages.SUCCESS if state is TradingState.ACTIVE else messages.WARNING, SAID[state]
-        )
+        if state is TradingState.ACTIVE:  # the other two stand on every page until they are lifted
+            messages.success(request, "Trading is on again. Alerts are traded from now on.")
         return redirect(came_from(request))
 
 

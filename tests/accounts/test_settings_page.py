@@ -120,3 +120,21 @@ def test_stop_leads_back_to_the_page_it_was_pressed_on(owner):
 
     assert own["Location"] == "http://testserver/app/alerts/"
     assert foreign["Location"] == "/app/"
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (TradingState.HALTED, "Everything is stopped in this workspace"),
+        (TradingState.REDUCE_ONLY, "New positions are off in this workspace"),
+    ],
+)
+def test_stop_stands_on_every_page_until_it_is_lifted(owner, state, sentence):
+    owner.client.post("/app/settings/stop/", {"state": state.value})
+    stopped = owner.client.get(PAGE).content.decode()
+    owner.client.post("/app/settings/stop/", {"state": "active"})
+    lifted = owner.client.get(PAGE).content.decode()
+
+    assert sentence in stopped
+    assert sentence not in lifted
+    assert "Trading is on again." in lifted

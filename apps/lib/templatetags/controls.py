@@ -12,7 +12,11 @@ def control(field: BoundField) -> SafeString:
     """Draw the field's control. Django itself links it to its help and its errors (aria-describedby)."""
     css = control_class(field.field.widget)
     own = field.field.widget.attrs.get("class", "")
-    return field.as_widget(attrs={"class": f"{css} {own}".strip()})
+    attrs: dict[str, str | bool] = {"class": f"{css} {own}".strip()}
+    placeholder = str(field.field.widget.attrs.get("placeholder", ""))
+    if placeholder.casefold().startswith(str(field.label).casefold()):
+        attrs["placeholder"] = False  # it only repeats the label
+    return field.as_widget(attrs=attrs)
 
 
 @register.filter
