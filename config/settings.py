@@ -17,7 +17,7 @@ if (BASE_DIR / ".env").is_file():
 
 
 def required(name: str) -> str:
-    value = env.str(name, default="")
+    value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(f"{name} is not set: see .env.example")
     return value
@@ -293,6 +293,10 @@ USER_AGENT = env.str("USER_AGENT", default=f"{SITE_NAME}/0.1")
 FENCE_WINDOW_S = env.int("FENCE_WINDOW_S", default=60)
 FENCE_SKEW_S = env.int("FENCE_SKEW_S", default=3)
 FENCE_VISIBILITY_S = env.int("FENCE_VISIBILITY_S", default=30)
+# Who has not recorded the answer to an order by then counts as dead: connect 3 s, read 8 s, room for a slow database.
+SEND_LIMIT_S = env.int("SEND_LIMIT_S", default=20)
+# Work on one symbol of a connector that nobody renewed for so long may be taken over.
+LEASE_S = env.int("LEASE_S", default=60)
 
 # --- Alerts ---------------------------------------------------------------------------------------------------------
 WEBHOOK_RATE_PER_MINUTE = env.int("WEBHOOK_RATE_PER_MINUTE", default=60)

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +33,7 @@ def client_ip(request: HttpRequest) -> str | None:
     return address_of(request.META, settings.TRUSTED_PROXIES)
 
 
-def address_of(meta: dict[str, Any], trusted_proxies: int) -> str | None:
+def address_of(meta: Mapping[str, str], trusted_proxies: int) -> str | None:
     if trusted_proxies:
         hops = [hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
         if len(hops) >= trusted_proxies:

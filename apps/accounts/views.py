@@ -9,7 +9,8 @@ from django.views.generic import View
 from apps.accounts import audit
 from apps.accounts.access import WorkspaceMixin
 from apps.accounts.forms import SettingsForm, StateForm, ZoneForm
-from apps.accounts.models import Role, TradingState, User
+from apps.accounts.models import Role, User
+from apps.accounts.trading_state import TradingState
 
 
 class SettingsView(LoginRequiredMixin, View):

@@ -6,14 +6,18 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
 from apps.connectors import instruments
 from apps.connectors.exchange import CredentialsError, ExchangeError
-from apps.connectors.models import Connector, SuspectedDuplicate
+from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
+from apps.connectors.policies import SuspectedDuplicate
 from apps.connectors.sealing import SealError
 from apps.lib.pool import run_all
 from apps.trading import leases
@@ -29,13 +33,14 @@ logger = logging.getLogger(__name__)
 
 RETRY = timedelta(seconds=2)
 BLOCKED = timedelta(seconds=1)
-CLAIM = timedelta(seconds=60)
 BURST = timedelta(seconds=1)
 SAME_FIRING = timedelta(seconds=4)
 REDELIVERY = timedelta(seconds=60)
 # After so long without a word from the exchange a waiting exit is reported as failed instead of tried again.
 GIVE_UP = timedelta(hours=24)
 MOST_ROUNDS = 50
+
+_IN_QUEUE = (AlertStatus.QUEUED, AlertStatus.EXECUTING)
 
 _STATUS = {
     Verdict.IGNORED: AlertStatus.IGNORED,
@@ -61,7 +66,11 @@ def execute_due() -> int:
 def due_keys() -> list[tuple[UUID, str]]:
     """Return the (connector, symbol) pairs that have a due alert and whose lease is free."""
     now = timezone.now()
-    due = Alert.unscoped.filter(status__in=[AlertStatus.QUEUED, AlertStatus.EXECUTING], next_at__lte=now)
+    waiting = Alert.unscoped.filter(status__in=_IN_QUEUE, next_at__isnull=False)
+    before = waiting.filter(connector_id=OuterRef("connector_id"), received_at__lt=OuterRef("received_at"))
+    # Nothing overtakes the alert before it, be that one waiting for its time or not read yet.
+    due = waiting.filter(next_at__lte=now).exclude(Exists(before.filter(symbol=OuterRef("symbol"), next_at__gt=now)))
+    due = due.exclude(Exists(_unread(OuterRef("connector_id"), before=OuterRef("received_at"))))
     keys = set(due.values_list("connector_id", "symbol").distinct())
     return sorted((key for key in keys if not leases.is_taken(*key)), key=str)
 
@@ -72,10 +81,12 @@ def run_key(key: tuple[UUID, str]) -> None:
     with leases.held(connector_id, symbol) as lease:
         while lease is not None and (alert := next_alert(connector_id, symbol)) is not None:
             lease.renew()
-            if not _settled(connector_id, symbol):
+            # An alert that has its orders waits for nothing: they are what the others wait for.
+            if alert.order_id is None and not _settled(connector_id, symbol):
                 _postpone_or_expire(connector_id, symbol)
                 return
-            execute(alert)
+            with watched(alert.pk):
+                execute(alert)
 
 
 def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
@@ -83,14 +94,17 @@ def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
 
     None when there is none, or the oldest one waits for its time: nothing overtakes it.
     """
-    waiting = (
+    waiting: QuerySet[Alert] = (
         Alert.unscoped.filter(connector_id=connector_id, symbol=symbol)
-        .filter(status__in=[AlertStatus.QUEUED, AlertStatus.EXECUTING])
+        .filter(status__in=_IN_QUEUE)
         .select_related("connector", "connector__workspace", "pointer", "parent", "order")
         .order_by("received_at", "id")
     )
     first = waiting.first()
     if first is None or first.next_at is None or first.next_at > timezone.now():
+        return None
+    if _unread(connector_id, before=first.received_at).exists():
+        # Another process is reading it: what it says, and for which symbol, is known in a moment.
         return None
     if first.status == AlertStatus.EXECUTING or first.is_exit:
         return first
@@ -101,23 +115,32 @@ def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
     return burst.first() or first
 
 
+def _unread(connector_id: UUID | OuterRef, *, before: datetime | OuterRef) -> QuerySet[Alert]:
+    received = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__isnull=False)
+    return received.filter(connector_id=connector_id, received_at__lt=before)
+
+
 def execute(alert: Alert) -> None:
-    """Run one alert as far as it goes now. The caller holds the lease."""
+    """Run one alert as far as it goes now. The caller holds the lease; run twice, it still acts once."""
+    if alert.order_id is None:
+        _decide(alert)
     if alert.order_id is not None:
         _drive(alert)
-        return
+
+
+def _decide(alert: Alert) -> None:
+    """Turn a queued alert into committed orders, or into a reason why there are none. Sends nothing."""
     if alert.claimed_at is None:
         alert.claimed_at = timezone.now()
     if _is_repeat(alert):
-        alert.save()
+        _store(alert)
         return
     try:
-        signal = signal_of(alert)
-        _run(alert, signal)
+        _plan(alert, signal_of(alert))
     except CredentialsError as error:
         set_reason(alert, f"KEY_{error.reason}", f"{error.sentence} Nothing was traded.", {"code": error.code})
         finish(alert, AlertStatus.REJECTED)
-        alert.save()
+        _store(alert)
     except SealError:
         set_reason(
             alert,
@@ -126,24 +149,24 @@ def execute(alert: Alert) -> None:
             {},
         )
         finish(alert, AlertStatus.REJECTED)
-        alert.save()
+        _store(alert)
     except ExchangeError as error:
         _no_news(alert, error)
 
 
-def _run(alert: Alert, signal: Signal) -> None:
+def _plan(alert: Alert, signal: Signal) -> None:
     if signal.is_test:
         # No exchange is opened here: a test cannot trade.
         set_reason(alert, "TEST", "Test: the message was understood. Nothing was sent.", {})
         finish(alert, AlertStatus.TESTED)
-        alert.save()
+        _store(alert)
         return
     connector = alert.connector
     origin = Origin(alert.pk, alert.released_at or alert.received_at)
     denial = precheck(signal, origin=origin, connector=connector)
     if denial is not None:
         _refuse(alert, denial)
-        alert.save()
+        _store(alert)
         return
     prepared = prepare(
         signal,
@@ -154,8 +177,25 @@ def _run(alert: Alert, signal: Signal) -> None:
         shadow=_shadow(connector, alert.symbol),
     )
     _commit(alert, prepared)
-    if prepared.orders:
-        _drive(alert)
+
+
+def _is_decided(alert: Alert) -> bool:
+    """Lock the row and say whether another process decided meanwhile: a lease that ran out may have been taken over.
+
+    The caller's transaction writes the decision.
+    """
+    row = Alert.unscoped.select_for_update(of=("self",)).filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
+    if row.values_list("pk", flat=True).first() is not None:
+        return False
+    logger.warning("alert %s was decided by another process", alert.pk)
+    alert.refresh_from_db()
+    return True
+
+
+def _store(alert: Alert) -> None:
+    with transaction.atomic():
+        if not _is_decided(alert):
+            alert.save()
 
 
 def _commit(alert: Alert, prepared: Prepared) -> None:
@@ -168,12 +208,14 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
         "held": f"long {prepared.account.holding.long:f}, short {prepared.account.holding.short:f}",
     }
     with transaction.atomic():
+        if _is_decided(alert):
+            return
         for order in prepared.orders:
             born(order, cause="planned" if order.state == OrderState.PLANNED else "denied", evidence=order.facts)
         if prepared.orders:
             alert.order = prepared.orders[0]
             alert.status = AlertStatus.EXECUTING
-            alert.next_at = timezone.now() + CLAIM
+            alert.next_at = timezone.now() + leases.length()
         if prepared.denial is not None:
             _refuse(alert, prepared.denial)
         _store_shadow(alert, plan.shadow_after)
@@ -214,7 +256,7 @@ def _no_news(alert: Alert, error: ExchangeError) -> None:
     if now - alert.received_at > GIVE_UP:
         set_reason(alert, "EXCHANGE_UNREACHABLE", "The exchange did not answer for a day. Nothing was sent.", {})
         finish(alert, AlertStatus.FAILED)
-    alert.save()
+    _store(alert)
 
 
 def _is_repeat(alert: Alert) -> bool:
@@ -260,17 +302,19 @@ def _original(alert: Alert) -> Alert | None:
 
 def _settled(connector_id: UUID, symbol: str) -> bool:
     """Look at what is under way for the key; False while an order is unfinished or in doubt: nothing new is sent."""
+    # An exit that was proved absent is final, yet to be sent anew.
     open_orders = (
         Order.unscoped.filter(connector_id=connector_id, symbol=symbol)
-        .exclude(state__in=FINAL_STATES)
+        .filter(~Q(state__in=FINAL_STATES) | Q(state=OrderState.NOT_PLACED, next_at__isnull=False))
         .exclude(waits_for_parent=True)
         .select_related("connector", "instrument")
     )
     now = timezone.now()
     for order in open_orders:
         if order.next_at is None or order.next_at <= now or order.state in {OrderState.ACCEPTED, OrderState.PARTIAL}:
-            step(order)
-    return all(order.is_final for order in open_orders) and not _waiting_legs(connector_id, symbol)
+            run_all(step, [order])
+    is_settled = all(order.is_final and order.next_at is None for order in open_orders)
+    return is_settled and not _waiting_legs(connector_id, symbol)
 
 
 def _waiting_legs(connector_id: UUID, symbol: str) -> bool:
@@ -285,13 +329,14 @@ def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
     for alert in waiting.filter(next_at__lte=now).select_related(
         "connector", "connector__workspace", "pointer", "parent"
     ):
-        denial = _too_old(alert, now)
-        if denial is not None:
-            _refuse(alert, denial)
-            alert.save()
-            continue
-        alert.next_at = now + BLOCKED
-        alert.save(update_fields=["next_at"])
+        with watched(alert.pk):
+            denial = _too_old(alert, now)
+            if denial is not None:
+                _refuse(alert, denial)
+                _store(alert)
+                continue
+            queued = Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
+            queued.update(next_at=now + BLOCKED)
 
 
 def _too_old(alert: Alert, now: datetime) -> Denial | None:

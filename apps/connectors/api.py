@@ -5,7 +5,7 @@ from django_filters import rest_framework as filters
 from rest_framework import serializers
 
 from apps.accounts.api import RowSerializer, WordField, WordsFilter, WorkspaceViewSet
-from apps.accounts.models import TradingState
+from apps.accounts.trading_state import TradingState
 from apps.connectors.models import MARKETS, CheckStatus, Connector, Environment, Pointer
 
 

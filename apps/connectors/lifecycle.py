@@ -8,8 +8,9 @@ from django.utils import timezone
 from apps.accounts.models import Plan, Workspace
 from apps.connectors import check, pointers
 from apps.connectors.exchange import Credentials
-from apps.connectors.models import Connector, ExitExcess, Pointer
+from apps.connectors.models import Connector, Pointer
 from apps.connectors.opening import forget_credentials, seal_credentials
+from apps.connectors.policies import ExitExcess
 from apps.lib import wakeups
 
 RUN_CHECKS = "apps.connectors.tasks.run_checks"

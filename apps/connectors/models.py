@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.accounts.models import TradingState
 from apps.accounts.tenancy import WorkspaceOwned
+from apps.accounts.trading_state import TradingState
 from apps.connectors.exchange import MarginMode, Market
 from apps.connectors.policies import ExitExcess, Mismatch, SuspectedDuplicate
 from apps.lib.fields import MoneyField

@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import Count, DateTimeField, DecimalField, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from apps.accounts.models import TradingState, Workspace
+from apps.accounts.models import Workspace
+from apps.accounts.trading_state import TradingState
 from apps.connectors.models import Connector
 
 DAY = timedelta(hours=24)

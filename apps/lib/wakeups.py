@@ -10,7 +10,7 @@ import threading
 import time
 
 from celery import current_app
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)

@@ -36,21 +36,26 @@ from apps.connectors.exchange import (
 from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
+from apps.trading import guards
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.following import evidence_of, look
+from apps.trading.guards import GuardFacts
 from apps.trading.legs import Intent
 from apps.trading.models import Order, OrderState
+from apps.trading.placing import limits_of, standing
 from apps.trading.reversal import give_up, is_ready, replan_exit, waiting_legs
-from apps.trading.transitions import LOOK_PAUSES_S, advance, deny, move
+from apps.trading.transitions import LOOK_PAUSES_S, StaleOrderError, advance, deny, move
 
 logger = logging.getLogger(__name__)
 
 S = OrderState
 
-# Connect 3 s, read 8 s, and room for a slow database: later the sender is taken for dead.
-SEND_LIMIT = timedelta(seconds=20)
 FOLLOW_PAUSES_S = (0.03, 0.08, 0.15, 0.3, 0.5, 0.8, 1.2)
+# A slow exchange must not keep a worker longer than this at one order; the sweeper goes on.
+FOLLOW_AT_MOST_S = 15
 LONGEST_WAIT_S = 30
+# A leg sent within this of its plan is sent on the guards of the plan.
+GUARDS_HOLD = timedelta(seconds=2)
 
 
 def drive(order: Order) -> None:
@@ -58,20 +63,20 @@ def drive(order: Order) -> None:
 
     The caller holds the lease of (connector, symbol). What is left over has `next_at` set for whoever comes next.
     """
-    if order.state == S.PLANNED:
-        send(order)
-    for pause in FOLLOW_PAUSES_S:
-        if order.is_final or order.state in {S.PLANNED, S.UNKNOWN, S.SUBMITTING}:
-            break
-        look(order)
-        if order.is_final:
-            break
-        time.sleep(pause)
+    try:
+        if order.state == S.PLANNED:
+            send(order)
+        _follow(order)
+    except StaleOrderError:
+        # Another process moved the order first; whoever it was goes on with it.
+        order.refresh_from_db()
     settle_legs(order)
 
 
 def step(order: Order) -> None:
     """Do the one thing that is due for an order: used by the poller and the sweeper."""
+    if order.is_final and order.state != S.NOT_PLACED:
+        Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version).update(next_at=None)
     if order.state == S.NOT_PLACED:
         replan_exit(order)
     if order.state == S.PLANNED:
@@ -87,11 +92,7 @@ def step(order: Order) -> None:
 
 def send(order: Order) -> None:
     """Send one planned order once. The row says SUBMITTING, with its fence, before any byte leaves."""
-    now = timezone.now()
-    if order.expires_at is not None and now > order.expires_at and order.intent == Intent.ENTRY:
-        _expire(order, now)
-        return
-    if order.waits_for_parent and not is_ready(order):
+    if _has_expired(order) or (order.waits_for_parent and not is_ready(order)) or _is_stopped(order):
         return
     try:
         exchange = open_connector(order.connector)
@@ -108,6 +109,10 @@ def send(order: Order) -> None:
             ),
         )
         return
+    if _has_expired(order):
+        # What was asked of the exchange before took its time.
+        return
+    now = timezone.now()
     signed_at = now + timedelta(milliseconds=exchange.clock_offset_ms)
     move(
         order,
@@ -117,7 +122,7 @@ def send(order: Order) -> None:
         signed_at=signed_at,
         fence_at=signed_at + fence(),
         attempt=order.attempt + 1,
-        next_at=now + SEND_LIMIT,
+        next_at=now + timedelta(seconds=settings.SEND_LIMIT_S),
     )
     try:
         report = exchange.submit(request_of(order), signed_at_ms=_milliseconds(signed_at))
@@ -163,6 +168,17 @@ def settle_legs(order: Order) -> None:
             give_up(leg, order)
 
 
+def _follow(order: Order) -> None:
+    until = time.monotonic() + FOLLOW_AT_MOST_S
+    for pause in FOLLOW_PAUSES_S:
+        if order.is_final or order.state in {S.PLANNED, S.UNKNOWN, S.SUBMITTING} or time.monotonic() > until:
+            return
+        look(order)
+        if order.is_final:
+            return
+        time.sleep(pause)
+
+
 def _acknowledge(order: Order, report: OrderReport) -> None:
     advance(
         order,
@@ -187,6 +203,9 @@ def _verdict(order: Order, error: ExchangeError) -> _Verdict:
         case DuplicateOrderError():
             return _Verdict(S.UNKNOWN, "client order id known to the exchange")
         case UnreachableError():
+            return _Verdict(S.UNKNOWN, "no proof of the outcome")
+        case RateLimitError() if not error.code:
+            # A gateway's word, not the exchange's: it proves nothing about what stood behind the gateway.
             return _Verdict(S.UNKNOWN, "no proof of the outcome")
         case RateLimitError():
             return _Verdict(S.PLANNED, "rate limited", max(error.retry_after, 1))
@@ -213,10 +232,40 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
     advance(order, verdict.to, cause=verdict.cause, evidence=evidence_of(error), **columns)
 
 
-def _expire(order: Order, now: datetime) -> None:
+def _has_expired(order: Order) -> bool:
+    """Expire an entry that was not sent in time."""
+    now = timezone.now()
+    if order.expires_at is None or now <= order.expires_at or order.intent != Intent.ENTRY:
+        return False
     waited = int((now - order.created_at).total_seconds())
     denial = Denial(DenialCode.ENTRY_EXPIRED, {"age": str(waited), "limit": str(settings.ENTRY_MAX_AGE_S)})
     advance(order, S.EXPIRED, cause="expired", reason_code=denial.code.value, reason=denial.sentence[:500])
+    return True
+
+
+def _is_stopped(order: Order) -> bool:
+    """Deny what waited to be sent and may no longer: a halt, a pause or the end of the trial came in between."""
+    now = timezone.now()
+    if now - order.created_at < GUARDS_HOLD:
+        return False
+    connector = Connector.unscoped.select_related("workspace").get(pk=order.connector_id)
+    facts = GuardFacts(
+        intent=Intent(order.intent),
+        now=now,
+        received_at=order.created_at,
+        symbol=order.symbol,
+        quote=order.instrument.quote,
+        **standing(connector),  # type: ignore[arg-type]
+    )
+    checks = [guards.check_halted]
+    if order.intent == Intent.ENTRY:
+        checks += [guards.check_reduce_only, guards.check_paused, guards.check_trial]
+    limits = limits_of(connector)
+    denial = next((found for check in checks if (found := check(facts, limits)) is not None), None)
+    if denial is None:
+        return False
+    deny(order, denial)
+    return True
 
 
 def _measure_clock(connector: Connector, exchange: Exchange) -> None:

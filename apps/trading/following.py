@@ -2,17 +2,19 @@
 
 import logging
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
 
 from apps.connectors import instruments
-from apps.connectors.exchange import Exchange, ExchangeError, OrderReport, OrderStatus
+from apps.connectors.exchange import Book, Exchange, ExchangeError, OrderReport, OrderStatus
 from apps.connectors.opening import open_connector
+from apps.connectors.sealing import SealError
 from apps.trading import recording
 from apps.trading.legs import Intent
 from apps.trading.market import read_account
-from apps.trading.models import Order, OrderState
+from apps.trading.models import MOVES, Order, OrderState
 from apps.trading.transitions import StaleOrderError, advance, note, postpone
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,12 @@ NOT_FOUND_APART = timedelta(seconds=5)
 
 def look(order: Order) -> None:
     """Ask the exchange about a sent order and record what it says. An error is no news."""
-    exchange = open_connector(order.connector)
+    try:
+        exchange = open_connector(order.connector)
+    except SealError:
+        logger.error("order %s: the key to ask with cannot be opened", order.pk)
+        postpone(order, cause="key cannot be opened")
+        return
     try:
         report = exchange.find_order(
             order.symbol, client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id
@@ -58,13 +65,12 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
     if report.filled_quantity > order.filled_quantity:
         fills = exchange.fills(order.symbol, exchange_order_id=report.exchange_order_id)
         recording.record(order, [fill for fill in fills if fill.exchange_order_id == report.exchange_order_id])
-        if report.filled_quantity > order.filled_quantity and _is_overdue(report):
+        if report.filled_quantity > order.filled_quantity and _has_ended(report) and _is_overdue(report):
             recording.infer(order, report)
-    is_complete = order.filled_quantity >= report.filled_quantity
     columns: dict[str, Any] = {"exchange_order_id": report.exchange_order_id or order.exchange_order_id}
     if order.acknowledged_at is None:
         columns["acknowledged_at"] = timezone.now()
-    to = _state_for(report, is_complete=is_complete)
+    to = _state_for(report, recorded=order.filled_quantity)
     if to is None:
         logger.error("order %s: the exchange names a state we do not know", order.pk)
         postpone(order, cause="unknown state at the exchange")
@@ -78,6 +84,9 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         }
     if to == S.FILLED:
         columns |= {"reason_code": "", "reason": ""}
+    if order.is_final and to not in MOVES[OrderState(order.state)]:
+        # Another process brought it to its end meanwhile; a final order is never due again.
+        return
     if to == order.state:
         postpone(order, cause="still open", **columns)
         return
@@ -87,8 +96,9 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
     advance(order, to, cause="told by the exchange", evidence=evidence, **columns)
 
 
-def _state_for(report: OrderReport, *, is_complete: bool) -> OrderState | None:
-    """A final word counts once every fill it speaks of is recorded."""
+def _state_for(report: OrderReport, *, recorded: Decimal) -> OrderState | None:
+    """A final word counts once every fill it speaks of is recorded; `recorded` in the order's quantity units."""
+    is_complete = recorded >= report.filled_quantity
     if report.status is OrderStatus.UNRECOGNIZED:
         return None
     if report.status is OrderStatus.REJECTED:
@@ -97,7 +107,12 @@ def _state_for(report: OrderReport, *, is_complete: bool) -> OrderState | None:
         return S.FILLED
     if report.status is OrderStatus.CANCELED and is_complete:
         return S.CANCELED
-    return S.PARTIAL if report.filled_quantity else S.ACCEPTED
+    return S.PARTIAL if report.filled_quantity or recorded else S.ACCEPTED
+
+
+def _has_ended(report: OrderReport) -> bool:
+    """While the order lives, fills that are not told yet may still be: inferred ones would count twice with them."""
+    return report.status in {OrderStatus.FILLED, OrderStatus.CANCELED}
 
 
 def _is_overdue(report: OrderReport) -> bool:
@@ -141,4 +156,6 @@ def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
     before = order.facts.get("account", {})
     account = read_account(order.connector, exchange, instruments.in_words(order.instrument))
     now = account.as_facts()
-    return all(now[name] == before.get(name) for name in ("held_long", "held_short"))
+    # On a book of its own the other side may have moved by another leg of the same alert.
+    sides = {Book.LONG: ("held_long",), Book.SHORT: ("held_short",)}.get(Book(order.book), ("held_long", "held_short"))
+    return all(now[name] == before.get(name) for name in sides)

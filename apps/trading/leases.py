@@ -5,17 +5,20 @@ from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
 from apps.lib.process import process_name
 from apps.trading.models import Lease
 
-LENGTH = timedelta(seconds=60)
-
 
 class LeaseLostError(Exception):
     """The lease ran out and another worker has it: start nothing more."""
+
+
+def length() -> timedelta:
+    return timedelta(seconds=settings.LEASE_S)
 
 
 class HeldLease:
@@ -25,7 +28,7 @@ class HeldLease:
 
     def renew(self) -> None:
         row = Lease.objects.filter(pk=self._row_id, token=self._token)
-        if not row.update(until=timezone.now() + LENGTH):
+        if not row.update(until=timezone.now() + length()):
             raise LeaseLostError
 
     def release(self) -> None:
@@ -37,7 +40,7 @@ def take(connector_id: UUID, symbol: str) -> HeldLease | None:
     now = timezone.now()
     row, _ = Lease.objects.get_or_create(connector_id=connector_id, symbol=symbol, defaults={"until": now})
     free = Lease.objects.filter(pk=row.pk, token=row.token, until__lte=now)
-    if not free.update(owner=process_name(), until=now + LENGTH, token=F("token") + 1):
+    if not free.update(owner=process_name(), until=now + length(), token=F("token") + 1):
         return None
     return HeldLease(row.pk, row.token + 1)
 

@@ -14,11 +14,12 @@ from apps.accounts.trading_state import TradingState
 from apps.connectors import instruments
 from apps.connectors.exchange import Exchange, FeeRates, Market, Ticker
 from apps.connectors.models import Connector, Instrument
+from apps.connectors.policies import ExitExcess, Mismatch
 from apps.trading import guards, sizing
 from apps.trading.denials import Denial, Verdict
 from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.ids import client_order_id, order_id
-from apps.trading.legs import ExitExcess, Intent, Leg, Mismatch, Plan, PlanSettings, ShadowPosition
+from apps.trading.legs import Intent, Leg, Plan, PlanSettings, ShadowPosition
 from apps.trading.market import Account, fee_rates, read_account, read_ticker
 from apps.trading.models import DOUBTFUL_STATES, Order, OrderState, Position
 from apps.trading.planner import plan

@@ -17,14 +17,13 @@ A message with the hedge key touches each book by itself and is refused on an ac
 from decimal import Decimal, localcontext
 
 from apps.connectors.exchange import Book, Instrument, Market, PositionMode, Side
+from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import (
-    ExitExcess,
     Holding,
     Intent,
     Leg,
-    Mismatch,
     Note,
     NoteCode,
     Plan,
@@ -37,11 +36,9 @@ from apps.trading.targets import Target, TargetContradictionError, about_equal, 
 from apps.trading.wording import describe_holding, exact_units, is_dust, own_side, too_small, unit_of
 
 __all__ = [
-    "ExitExcess",
     "Holding",
     "Intent",
     "Leg",
-    "Mismatch",
     "Note",
     "NoteCode",
     "Plan",

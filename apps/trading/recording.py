@@ -172,7 +172,8 @@ def _locked_position(order: Order) -> Position:
         defaults={"workspace_id": order.workspace_id, "instrument_id": order.instrument_id},
     )
     locked = Position.unscoped.select_for_update()
-    return locked.get(connector_id=order.connector_id, symbol=order.symbol, book=order.book)
+    position: Position = locked.get(connector_id=order.connector_id, symbol=order.symbol, book=order.book)
+    return position
 
 
 def _store(position: Position, state: PositionState, contract_size: Decimal) -> None:

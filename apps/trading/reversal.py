@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.connectors import instruments
 from apps.connectors.exchange import Book, ExchangeError, Side
 from apps.connectors.opening import open_connector
+from apps.connectors.sealing import SealError
 from apps.trading import sizing
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.following import evidence_of
@@ -41,9 +42,9 @@ def is_ready(order: Order) -> bool:
         return False
     if order.attempt:
         return True
-    exchange = open_connector(order.connector)
     words = instruments.in_words(order.instrument)
     try:
+        exchange = open_connector(order.connector)
         account = read_account(order.connector, exchange, words)
         opposite = account.holding.short if order.side == Side.BUY else account.holding.long
         if opposite >= words.quantity_step:
@@ -59,6 +60,9 @@ def is_ready(order: Order) -> bool:
             fee_rates=fee_rates(order.connector_id, exchange, order.symbol),
             leverage=order.leverage,
         )
+    except SealError:
+        deny(order, Denial(DenialCode.CLOSE_LEG_FAILED, {"state": parent.get_state_display(), "symbol": order.symbol}))
+        return False
     except ExchangeError as error:
         logger.warning("order %s: account not read before the opening leg: %s", order.pk, error.sentence)
         postpone(order, cause="account not read", evidence=evidence_of(error))
@@ -77,10 +81,13 @@ def is_ready(order: Order) -> bool:
 
 def replan_exit(order: Order) -> None:
     """Send an exit that was proved absent again, under its own name, for what is held now; nothing held, nothing."""
-    exchange = open_connector(order.connector)
     words = instruments.in_words(order.instrument)
     try:
-        account = read_account(order.connector, exchange, words)
+        account = read_account(order.connector, open_connector(order.connector), words)
+    except SealError:
+        logger.error("order %s: the key to send the exit with cannot be opened", order.pk)
+        postpone(order, cause="key cannot be opened")
+        return
     except ExchangeError as error:
         postpone(order, cause="account not read", evidence=evidence_of(error))
         return

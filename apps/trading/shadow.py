@@ -10,14 +10,13 @@ stops a buy: it only tells the two halves of a reversal apart.
 from decimal import Decimal
 
 from apps.connectors.exchange import Book, Instrument, Side
+from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import (
-    ExitExcess,
     Holding,
     Intent,
     Leg,
-    Mismatch,
     Note,
     NoteCode,
     Plan,

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from celery import shared_task
-from celery.signals import worker_ready
+from celery.signals import task_prerun, worker_ready
+from django.db import close_old_connections
 from django.utils import timezone
 
 from apps.lib.process import process_name
@@ -35,6 +36,12 @@ def beat_heart() -> None:
 def heartbeat(kind: str) -> None:
     name = f"{kind}@{process_name().split(':')[0]}"
     WorkerHeartbeat.objects.update_or_create(name=name, defaults={"kind": kind, "at": timezone.now()})
+
+
+@task_prerun.connect
+def drop_dead_connections(**_: object) -> None:
+    """Celery keeps the connection of a thread; one that the database closed meanwhile would fail every later task."""
+    close_old_connections()
 
 
 @worker_ready.connect

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.lib.process import process_name
 from apps.trading.denials import Denial
-from apps.trading.models import FINAL_STATES, MOVES, Order, OrderEvent, OrderState
+from apps.trading.models import FINAL_STATES, LIVE_STATES, MOVES, Order, OrderEvent, OrderState
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ def move(order: Order, to: OrderState, *, cause: str, evidence: dict[str, Any] |
     if to in FINAL_STATES:
         columns.setdefault("finished_at", timezone.now())
         columns.setdefault("next_at", None)
+    elif order.is_final:
+        columns.setdefault("finished_at", None)
     with transaction.atomic():
         _swap(order, {**columns, "state": to, "worker": process_name()})
         _record(order, from_state=order.state, to_state=to, cause=cause, evidence=evidence or {})
@@ -49,7 +51,7 @@ def note(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **
 
 
 def born(order: Order, *, cause: str, evidence: dict[str, Any] | None = None) -> None:
-    """Insert a new order with its first event; the caller's transaction holds both. Nothing happens when it exists."""
+    """Insert a new order with its first event; the caller's transaction holds both. IntegrityError when it exists."""
     order.save(force_insert=True)
     _record(order, from_state="", to_state=order.state, cause=cause, evidence=evidence or {}, version=0)
 
@@ -65,6 +67,8 @@ def advance(
     attempt = order.attempt
     for _ in range(5):
         try:
+            if order.state in {OrderState.NOT_PLACED, OrderState.REJECTED} and to in LIVE_STATES | {OrderState.FILLED}:
+                logger.error("order %s: alive at the exchange after %s", order.pk, order.state)
             move(order, to, cause=cause, evidence=evidence, **columns)
             return
         except StaleOrderError:
@@ -85,7 +89,10 @@ def postpone(order: Order, *, cause: str, evidence: dict[str, Any] | None = None
     pause = LOOK_PAUSES_S[min(order.query_count, len(LOOK_PAUSES_S) - 1)]
     columns |= {"query_count": order.query_count + 1, "next_at": timezone.now() + timedelta(seconds=pause)}
     if evidence:
-        note(order, cause=cause, evidence=evidence, **columns)
+        try:
+            note(order, cause=cause, evidence=evidence, **columns)
+        except StaleOrderError:
+            order.refresh_from_db()
         return
     if Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version).update(**columns):
         for name, value in columns.items():

@@ -1,7 +1,8 @@
 import pytest
 
 from apps.accounts.forms import zone_choices
-from apps.accounts.models import AuditEvent, Role, TradingState
+from apps.accounts.models import AuditEvent, Role
+from apps.accounts.trading_state import TradingState
 from tests.people import member
 
 PAGE = "/app/settings/"

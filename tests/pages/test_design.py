@@ -9,7 +9,8 @@ import time_machine
 from django.conf import settings
 from django.template import Context, Template
 
-from apps.accounts.models import Subscription, TradingState
+from apps.accounts.models import Subscription
+from apps.accounts.trading_state import TradingState
 from apps.alerts.models import AlertStatus
 from apps.connectors.models import CheckStatus, Environment
 from apps.lib.templatetags import figures

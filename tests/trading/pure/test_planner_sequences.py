@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.trading.legs import ExitExcess, Holding, Intent, Mismatch, NoteCode, PlanSettings
+from apps.connectors.policies import ExitExcess, Mismatch
+from apps.trading.legs import Holding, Intent, NoteCode, PlanSettings
 from apps.trading.signal import Signal
 from tests.trading.pure.build import CONTRACTS, brief, fill_all, hold, order, plan_for
 

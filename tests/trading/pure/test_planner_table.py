@@ -2,7 +2,8 @@
 
 import pytest
 
-from apps.trading.legs import ExitExcess, Holding, Intent, Mismatch, NoteCode, PlanSettings
+from apps.connectors.policies import ExitExcess, Mismatch
+from apps.trading.legs import Holding, Intent, NoteCode, PlanSettings
 from tests.trading.pure.build import CLOSE_ALL, brief, hold, order, plan_for
 
 ACTUAL = {"flat": hold(), "long": hold(long="5"), "short": hold(short="5")}

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from apps.trading.legs import ExitExcess, NoteCode, PlanSettings, ShadowPosition
+from apps.connectors.policies import ExitExcess
+from apps.trading.legs import NoteCode, PlanSettings, ShadowPosition
 from apps.trading.signal import Signal
 from tests.trading.pure.build import CLOSE_ALL, brief, hold, order, plan_for
 
