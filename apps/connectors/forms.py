@@ -94,7 +94,7 @@ class PaperAccountForm(NameForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["label"].required = False
-        self.fields["label"].help_text = "Optional."
+        self.fields["label"].help_text = ""
 
     def clean_label(self) -> str:
         return self.cleaned_data["label"] or "Paper account"

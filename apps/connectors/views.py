@@ -1,5 +1,4 @@
 import uuid
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,9 +23,9 @@ from apps.connectors.forms import (
     PaperAccountForm,
     RotateForm,
 )
-from apps.connectors.message import close_all_message, standard_message, trendspider_message
 from apps.connectors.models import MARKETS, CheckStatus, Connector, Environment, Pointer
 from apps.connectors.paper_accounts import PaperUnavailableError, open_account
+from apps.connectors.pasting import Paste, messages_to_paste
 
 TRADINGVIEW_ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 TRENDSPIDER_ADDRESS = "3.12.143.24"
@@ -193,10 +192,10 @@ class ConnectorDetail(WorkspaceMixin, OneConnectorMixin, TemplateView):
             return ""
         return pointers.reveal(pointer)
 
-    def _messages(self, pointer: Pointer | None, text: str) -> "tuple[Paste, ...]":
+    def _messages(self, pointer: Pointer | None, text: str) -> tuple[Paste, ...]:
         if pointer is None or not text:
             return ()
-        return _messages_to_paste(text, source=pointer.source, market=self.connector.market)
+        return messages_to_paste(text, source=pointer.source, market=self.connector.market)
 
     def _old_pointers(self, pointer: Pointer | None) -> list[Pointer]:
         rows = self.connector.pointers.exclude(pk=pointer.pk) if pointer else self.connector.pointers.all()
@@ -335,44 +334,3 @@ def _created(view: WorkspaceMixin, new: lifecycle.NewConnector, credentials: Cre
 
 def _coded(code: str, sentence: str) -> str:
     return f"{code}: {sentence}"
-
-
-@dataclass(frozen=True, slots=True)
-class Paste:
-    """One message to paste: what it is for, and when to use it."""
-
-    title: str
-    use: str
-    message: str
-
-
-TRENDSPIDER_SIDES = (
-    ("enter long", "buy", "flat", False),
-    ("exit long", "sell", "long", False),
-    ("enter short", "sell", "flat", True),
-    ("exit short", "buy", "short", True),
-)
-
-
-def _messages_to_paste(pointer_text: str, *, source: str, market: str) -> tuple[Paste, ...]:
-    """Return the messages of a connector, those of its own source first; a spot connector gets none for shorts."""
-    tradingview = (
-        Paste(
-            "TradingView strategy",
-            "One alert on the strategy covers entries, exits and reversals.",
-            standard_message(pointer_text),
-        ),
-    )
-    trendspider = tuple(
-        Paste(
-            f"TrendSpider, {title}",
-            "Type the size you want in place of 0.01, in units of the coin.",
-            trendspider_message(pointer_text, action=action, prev_position=before),
-        )
-        for title, action, before, is_short in TRENDSPIDER_SIDES
-        if not (is_short and market == Market.SPOT)
-    )
-    close_all = Paste("Close all", "Closes whatever is open in the alert's symbol.", close_all_message(pointer_text))
-    is_trendspider = source == Pointer.Source.TRENDSPIDER
-    first, second = (trendspider, tradingview) if is_trendspider else (tradingview, trendspider)
-    return (*first, *second, close_all)

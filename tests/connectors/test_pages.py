@@ -220,3 +220,21 @@ def test_open_positions_of_the_connector_stand_on_its_page(owner: Member) -> Non
 
     assert "BTCUSDT long" in html
     assert "ETHUSDT" not in html
+
+
+def test_messages_hide_the_pointer_until_shown_or_copied(owner: Member) -> None:
+    connector = mine(owner)
+    pointer = pointers.current(connector)
+
+    html = page(owner, "detail", connector)
+    shown, _, hidden = html.partition('id="message-first"')
+
+    assert f"&quot;pointer&quot;: &quot;sf_••••{pointer.last4}&quot;" in shown
+    assert f"&quot;pointer&quot;: &quot;{pointers.reveal(pointer)}&quot;" in hidden
+
+
+def test_failed_check_is_said_beside_a_pause(owner: Member) -> None:
+    html = page(owner, "detail", mine(owner, check_status="failed", paused_at=timezone.now()))
+
+    assert "needs attention" in html
+    assert "paused" in html
