@@ -20,6 +20,8 @@ from apps.lib.keyset import page_of
 from apps.trading import queries as trading
 
 PAGE_SIZE = 50
+# What static/js/poll.js calls itself: a region that polls once must say so again, or it would lose its address.
+POLL = "poll"
 
 
 class AlertList(WorkspaceMixin, TemplateView):
@@ -65,6 +67,7 @@ class AlertPage(WorkspaceMixin, TemplateView):
         order_ids = [order.pk for order in row.orders]
         fills = trading.fills(self.workspace).filter(order_id__in=order_ids).order_by("filled_at", "trade_id")
         listing = queries.listing(self.workspace)
+        is_moving = alert.is_waiting or not queries.is_final(row.orders)
         return super().get_context_data(
             alert=alert,
             row=row,
@@ -80,7 +83,8 @@ class AlertPage(WorkspaceMixin, TemplateView):
             duplicates=list(listing.filter(duplicate_of=alert).order_by("received_at")[:50]),
             original=listing.filter(pk=alert.duplicate_of_id).first() if alert.duplicate_of_id else None,
             is_held=alert.status == AlertStatus.HELD,
-            is_moving=alert.is_waiting or not queries.is_final(row.orders),
+            is_moving=is_moving,
+            is_live=is_moving or self.request.headers.get("X-Requested-With") == POLL,
             may_trade=self.membership.may_trade,
             **kwargs,
         )

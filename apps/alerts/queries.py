@@ -24,6 +24,8 @@ _WITHOUT_FILL = (
     OrderState.REJECTED, OrderState.NOT_PLACED, OrderState.DENIED, OrderState.EXPIRED, OrderState.CANCELED,
 )  # fmt: skip
 _WORD_OF_DENIED = "rejected"
+# The database keeps a message's keys in an order of its own.
+_FIELDS = ("ticker", "symbol", "action", "prev_position", "quantity", "closeall", "hedgemode", "pointer", "held")
 
 
 def display_key(alert: Alert, orders: Sequence[Order]) -> str:
@@ -177,7 +179,9 @@ def is_final(orders: Sequence[Order]) -> bool:
 
 
 def fields_of(understood: Mapping[str, object]) -> list[tuple[str, str]]:
-    return [(str(name), "—" if value in (None, "") else str(value)) for name, value in understood.items()]
+    """Return the names and values to show, those of the standard message first, as it writes them."""
+    names = sorted(understood, key=lambda name: (_FIELDS.index(name) if name in _FIELDS else len(_FIELDS), name))
+    return [(name, "—" if understood[name] in (None, "") else str(understood[name])) for name in names]
 
 
 def _ms(delta: object) -> int:

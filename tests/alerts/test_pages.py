@@ -318,3 +318,21 @@ def test_page_takes_a_bounded_number_of_queries(
 
     with django_assert_max_num_queries(14):
         page(owner, alert)
+
+
+def test_page_keeps_itself_fresh_until_the_alert_is_over(owner: Member) -> None:
+    alert = heard(owner, status="executed", next_at=None)
+    order = caused(alert, state="accepted")
+
+    moving = page(owner, alert)
+    order.state = "filled"
+    order.save()
+    over = page(owner, alert)
+    polled = owner.client.get(
+        reverse("alerts:detail", args=[alert.pk]), headers={"X-Requested-With": "poll"}
+    ).content.decode()
+
+    assert f'id="alert" data-poll="/app/alerts/{alert.pk}/" data-active' in moving
+    assert "data-poll" not in over
+    assert f'id="alert" data-poll="/app/alerts/{alert.pk}/"' in polled
+    assert "data-active" not in polled

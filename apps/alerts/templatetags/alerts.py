@@ -1,13 +1,18 @@
 """What pages of the rooms to the right show of alerts, without importing this one."""
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from apps.alerts import queries
 from apps.alerts.models import Alert
 from apps.alerts.notes import sentence_of
 from apps.connectors.models import Connector
+from apps.lib.templatetags.figures import iso, utc
 from apps.trading.models import Order
 
 register = template.Library()
@@ -22,6 +27,14 @@ def last_alerts(connector: Connector, count: int) -> list[queries.AlertRow]:
 @register.simple_tag
 def cause_of(order: Order) -> Alert | None:
     return queries.cause_of(order)
+
+
+@register.simple_tag(takes_context=True)
+def clock(context: dict[str, Any], at: datetime) -> SafeString:
+    """Write the time of day to the millisecond, in the reader's zone (`zone` of the context)."""
+    shown = at.astimezone(ZoneInfo(str(context.get("zone") or "UTC")))
+    text = f"{shown:%H:%M:%S}.{shown.microsecond // 1000:03d}"
+    return format_html('<time class="figure" datetime="{}" title="{}">{}</time>', iso(at), utc(at), text)
 
 
 @register.filter
