@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 

@@ -3,11 +3,13 @@
 import hashlib
 import logging
 from datetime import timedelta
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.payload import Item, parse
 from apps.alerts.reasons import Reason, Refusal
@@ -27,12 +29,28 @@ def read_received() -> int:
     """Read the deliveries that are due, oldest first; return how many."""
     due = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__lte=timezone.now())
     _ensure_listings(due)
+    lot: list[UUID] = []
+    try:
+        return _read_together(due, lot)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # one delivery that cannot be read must not keep the others from being read
+        logger.exception("%d deliveries could not be read together: one by one", len(lot))
+    for alert_id in lot:
+        with watched(alert_id):
+            _read_together(due.filter(pk=alert_id), [])
+    return len(lot)
+
+
+def _read_together(due: QuerySet[Alert], lot: list[UUID]) -> int:
+    """Read what no other process is reading, all or none; `lot` names what was claimed, also when it raises."""
     with transaction.atomic():
         claimed = list(
             due.select_for_update(skip_locked=True, of=("self",))
             .select_related("connector", "pointer", "parent")
             .order_by("received_at", "id")[:LOT]
         )
+        lot += [alert.pk for alert in claimed]
         for alert in claimed:
             read(alert)
     return len(claimed)
