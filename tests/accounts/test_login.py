@@ -103,3 +103,13 @@ def test_changing_the_password_keeps_this_session_and_mails(client, ada):
     assert client.session["_auth_user_id"] == str(ada.pk)
     assert [message.subject for message in mail.outbox] == ["Your password was changed"]
     assert "  Browser:" in mail.outbox[0].body
+
+
+def test_logging_in_says_nothing_and_logging_out_that_trading_goes_on(client, ada):
+    log_in(client)
+    inside = client.get("/strategies/").content
+    client.post("/accounts/logout/")
+    outside = client.get("/").content
+
+    assert b"Successfully signed in" not in inside
+    assert b"You are logged out. Trading goes on." in outside
