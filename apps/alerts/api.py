@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet
@@ -41,4 +41,5 @@ class AlertViewSet(WorkspaceViewSet):
         if getattr(self, "swagger_fake_view", False):
             return rows
         caused = Order.objects.for_workspace(self.workspace).filter(origin_id=OuterRef("pk"))
-        return rows.annotate(orders=ArraySubquery(caused.order_by("created_at", "id").values("id")))
+        order_ids = ArraySubquery(caused.order_by("created_at", "id").values("id"))
+        return cast("QuerySet[Any]", rows.annotate(orders=order_ids))
