@@ -63,6 +63,7 @@ def orders(*states: str, filled: str = "0") -> list[Order]:
         ("executed", orders("filled", "filled"), "filled"),
         ("executed", orders("canceled"), "cancelled"),
         ("executed", orders("canceled", filled="3"), "partly filled"),
+        ("executed", orders("filled", "rejected", filled="3"), "partly filled"),
         ("executed", orders("rejected"), "rejected"),
         ("executed", orders("denied"), "rejected"),
         ("executed", orders("not_placed"), "failed"),

@@ -120,9 +120,12 @@ def test_paper_and_live_are_never_added_up(owner: Member) -> None:
     live = ConnectorFactory(workspace=owner.workspace, environment="live")
     EquityPointFactory(connector=paper, equity=Decimal(10000))
     EquityPointFactory(connector=live, equity=Decimal(40))
+    PositionFactory(connector=paper)
 
     assert take(owner).environments == ("live", "paper")
     assert take(owner).equity == Decimal(40)
+    assert take(owner).positions == ()
+    assert len(take(owner, "paper").positions) == 1
     assert take(owner, "paper").equity == Decimal(10000)
     assert take(owner, "no such").equity == Decimal(40)
 
