@@ -191,8 +191,8 @@ class PositionFactory(factory.django.DjangoModelFactory):
     instrument = factory.SubFactory(InstrumentFactory)
     symbol = factory.SelfAttribute("instrument.symbol")
     signed_quantity = Decimal(10)
-    cost = Decimal(600)
     avg_entry_price = Decimal(60000)
+    cost = factory.LazyAttribute(lambda o: abs(o.signed_quantity) * o.instrument.contract_size * o.avg_entry_price)
 
 
 class LedgerEntryFactory(factory.django.DjangoModelFactory):

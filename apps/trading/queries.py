@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from apps.accounts.models import Workspace
 from apps.connectors.models import MarketPrice
+from apps.trading import accounting
 from apps.trading.models import ZERO, EquityPoint, Fill, LedgerEntry, Order, OrderState, Position
+from apps.trading.recording import state_of
 
 STALE_AFTER = timedelta(seconds=15)
 
@@ -49,8 +51,7 @@ class OpenPosition:
 
 def unrealized_pnl(position: Position, mark_price: Decimal) -> Decimal:
     """Return open PnL at mark, in quote currency, before closing fees; 0 when flat."""
-    gained = mark_price - position.avg_entry_price
-    return position.signed_quantity * position.instrument.contract_size * gained
+    return accounting.unrealized_pnl(state_of(position), mark_price, contract_size=position.instrument.contract_size)
 
 
 def open_positions(workspace: Workspace, *, environment: str | None = None) -> list[OpenPosition]:
