@@ -12,6 +12,8 @@ from django.views.generic import View
 from apps.accounts.models import Membership, Workspace
 from apps.accounts.tenancy import WorkspaceOwned
 
+NO_WORKSPACE = "This login belongs to no workspace."
+
 
 class WorkspaceMixin(LoginRequiredMixin, View):
     """A page of the member's own workspace. Changing methods need the role of a trader or owner; a viewer gets 403."""
@@ -29,7 +31,7 @@ class WorkspaceMixin(LoginRequiredMixin, View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
             if not request.membership:  # type: ignore[attr-defined]
-                raise PermissionDenied("This login belongs to no workspace.")
+                raise PermissionDenied(NO_WORKSPACE)
             if request.method not in {"GET", "HEAD", "OPTIONS"} and not self.membership.may_trade:
                 raise PermissionDenied("Your role in this workspace is viewer: ask an owner to make this change.")
         return super().dispatch(request, *args, **kwargs)

@@ -5,8 +5,9 @@ from django.conf import settings
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
+from django.urls import reverse
 
-from apps.accounts.models import User
+from apps.accounts.models import Membership, User
 from apps.accounts.signup import open_workspace
 
 
@@ -30,6 +31,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             if commit:
                 open_workspace(saved)
         return saved
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        """Staff without a workspace of their own have nothing to see on the dashboard."""
+        if request.user.is_staff and not Membership.objects.filter(user=request.user).exists():
+            return reverse("admin:index")
+        return str(super().get_login_redirect_url(request))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         # Subjects are drawn without a request, so without the context processors.

@@ -1,5 +1,6 @@
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -7,7 +8,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.generic import View
 
 from apps.accounts import audit
-from apps.accounts.access import WorkspaceMixin
+from apps.accounts.access import NO_WORKSPACE, WorkspaceMixin
 from apps.accounts.forms import SettingsForm, StateForm, ZoneForm
 from apps.accounts.models import Role, User
 from apps.accounts.trading_state import TradingState
@@ -30,6 +31,8 @@ class SettingsView(LoginRequiredMixin, View):
 
     def form(self, request: HttpRequest) -> SettingsForm:
         membership = request.membership  # type: ignore[attr-defined]
+        if not membership:
+            raise PermissionDenied(NO_WORKSPACE)
         return SettingsForm(
             request.POST if request.method == "POST" else None,
             user=request.user,  # type: ignore[arg-type]

@@ -3,6 +3,7 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.urls import reverse
 
 from tests.factories import PASSWORD, UserFactory
 
@@ -113,3 +114,13 @@ def test_logging_in_says_nothing_and_logging_out_that_trading_goes_on(client, ad
 
     assert b"Successfully signed in" not in inside
     assert b"You are logged out. Trading goes on." in outside
+
+
+def test_staff_without_a_workspace_land_in_the_admin(client, settings):
+    staff = UserFactory(is_staff=True, is_superuser=True)
+    EmailAddress.objects.create(user=staff, email=staff.email, verified=True, primary=True)
+
+    answer = client.post(reverse("account_login"), {"login": staff.email, "password": PASSWORD})
+
+    assert answer["Location"] == reverse("admin:index")
+    assert client.get(reverse("accounts:settings")).status_code == 403
