@@ -25,3 +25,6 @@ CACHES = {"default": CACHES["default"] | {"LOCATION": REDIS_URL}}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+# Tests wait one after the other, in the transaction of the test.
+INNER_THREADS = 0
