@@ -1,0 +1,159 @@
+"""One connector with a real account at the paper exchange, and everything due made due now."""
+
+import importlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from apps.alerts.execution import execute_due
+from apps.alerts.models import Alert
+from apps.connectors import pointers
+from apps.connectors.models import Connector, MarketPrice
+from apps.trading.models import Order, OrderEvent, Position
+from apps.trading.sweeper import sweep
+from tests.factories import (
+    ConnectorFactory,
+    InstrumentFactory,
+    MarketPriceFactory,
+    PointerFactory,
+    SpotInstrumentFactory,
+)
+from tests.paper.running import PaperAccount
+from tests.shared_paper import SharedPaper
+
+SUBMIT = {"futures": "/contract/private/submit-order", "spot": "/spot/v2/submit_order"}
+
+
+@dataclass(slots=True)
+class Bench:
+    paper: SharedPaper
+    account: PaperAccount
+    connector: Connector
+    pointer: str
+    _sent: int = field(default=0)
+
+    def post(self, action: str, prev: str, quantity: str, **more: Any) -> Alert:
+        """Deliver one alert with an id of its own; nothing runs yet."""
+        self._sent += 1
+        message = {
+            "ticker": "BTCUSDT",
+            "action": action,
+            "prev_position": prev,
+            "quantity": quantity,
+            "pointer": self.pointer,
+            "id": f"n{self._sent}",
+            **more,
+        }
+        answer = Client().post("/webhook", data=json.dumps(message), content_type="application/json")
+        assert answer.status_code == 200, answer.content
+        return Alert.unscoped.get(pk=answer.json()["id"])
+
+    def send(self, action: str, prev: str, quantity: str, **more: Any) -> Alert:
+        """Deliver one alert and let the worker's code run once."""
+        alert = self.post(action, prev, quantity, **more)
+        execute_due()
+        alert.refresh_from_db()
+        return alert
+
+    def wait(self, rounds: int = 1) -> None:
+        """Let time pass for everything that is due some day, and do it: the sweeper's work."""
+        for _ in range(rounds):
+            now = timezone.now()
+            Order.unscoped.filter(next_at__gt=now).update(next_at=now)
+            sweep()
+            Alert.unscoped.filter(next_at__gt=now).update(next_at=now)
+            execute_due()
+
+    def pass_fence(self) -> None:
+        """Let every sent order be older than the exchange would still take it."""
+        Order.unscoped.exclude(fence_at=None).update(fence_at=timezone.now() - timedelta(seconds=1))
+
+    def fault(self, action: str, route: str = "", **details: Any) -> None:
+        self.paper.fault(route or SUBMIT[self.connector.market], action, **details)
+
+    def orders(self) -> list[Order]:
+        return list(Order.unscoped.filter(connector=self.connector).order_by("created_at", "leg"))
+
+    def order(self) -> Order:
+        return Order.unscoped.get(connector=self.connector)
+
+    def path(self, order: Order) -> list[str]:
+        """Return the states the order went through."""
+        moves = OrderEvent.unscoped.filter(order=order).order_by("version").values_list("from_state", "to_state")
+        return [to_state for from_state, to_state in moves if from_state != to_state]
+
+    def book(self) -> list[tuple[str, str]]:
+        """Return what the exchange itself has: our id and the size of every order it took."""
+        return [(row["client_order_id"], row["size"]) for row in self.paper.orders(self.account.access_key)]
+
+    def held(self) -> Any:
+        return Position.unscoped.get(connector=self.connector).signed_quantity
+
+    def status(self, alert: Alert) -> tuple[str, str]:
+        alert.refresh_from_db()
+        return alert.status, alert.reason_code
+
+
+def bench(paper: SharedPaper, market: str, **options: Any) -> Bench:
+    account = paper.new_account(
+        spot={"USDT": "10000"} if market == "spot" else None,
+        futures={"USDT": "10000"} if market == "futures" else None,
+        **options,
+    )
+    instrument = InstrumentFactory() if market == "futures" else SpotInstrumentFactory()
+    # Fresh for the whole test: the address's allowance of public calls is for the tests that are about it.
+    if not MarketPrice.objects.filter(instrument=instrument).exists():
+        price = Decimal(60000)
+        MarketPriceFactory(instrument=instrument, bid=price, ask=price, at=timezone.now() + timedelta(hours=1))
+    connector = ConnectorFactory(market=market, credentials=(account.access_key, account.secret_key, account.memo))
+    paper.set_price(instrument.symbol, "60000")
+    return Bench(paper, account, connector, pointers.reveal(PointerFactory(connector=connector)))
+
+
+@pytest.fixture
+def futures(db: None, paper: SharedPaper) -> Bench:
+    return bench(paper, "futures")
+
+
+@pytest.fixture
+def spot(db: None, paper: SharedPaper) -> Bench:
+    return bench(paper, "spot")
+
+
+@pytest.fixture
+def _rows_of_migrations(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Committed tests end with empty tables; put back what migrations had written, once that is done."""
+    yield
+    with django_db_blocker.unblock():
+        importlib.import_module("apps.accounts.migrations.0003_plans").add_plans(apps, None)
+        connection.close()
+
+
+@pytest.fixture
+def committed(_rows_of_migrations: None, transactional_db: None) -> None:
+    """For tests whose rows other threads and processes have to see."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_failed_unseen(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Background work logs what it raises and goes on; no test may overlook that."""
+    yield
+    if "failing" in request.fixturenames:
+        return
+    raised = [record for record in caplog.get_records("call") if record.exc_info and record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in raised] == []
+
+
+@pytest.fixture
+def failing() -> None:
+    """For a test in which something is meant to raise."""

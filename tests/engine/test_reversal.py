@@ -1,0 +1,227 @@
+"""Close, prove flat, open. Flat is the accepted failure; the opening leg never goes without its closing leg filled."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.exchange import OrderRejectedError, OrderReport, RejectReason
+from apps.trading import executor
+from apps.trading.models import Order, OrderState
+from tests.engine.conftest import Bench
+
+S = OrderState
+
+
+class DiedError(BaseException):
+    """Ends the worker there: nothing catches it."""
+
+
+@pytest.fixture
+def long(futures: Bench) -> Bench:
+    """Ten contracts long, so that selling 25 closes 10 and opens 15 short."""
+    futures.send("buy", "flat", "0.01")
+    return futures
+
+
+def legs(bench: Bench) -> tuple[Order, Order]:
+    close, opening = (order for order in bench.orders()[1:])
+    assert (close.leg, opening.leg) == ("c", "o")
+    return close, opening
+
+
+def sizes(bench: Bench) -> list[str]:
+    return [size for _, size in bench.book()]
+
+
+def test_rejected_close_gives_the_open_leg_up(long: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> OrderReport:
+        raise OrderRejectedError("x" * 5000, reason=RejectReason.NO_POSITION, code="40021")
+
+    monkeypatch.setattr(FuturesExchange, "submit", refuse)
+
+    long.send("sell", "long", "0.025")
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, close.reason_code, len(close.reason)) == (S.REJECTED, "NO_POSITION", 500)
+    assert (opening.state, opening.reason_code, opening.attempt) == (S.DENIED, "CLOSE_LEG_FAILED", 0)
+    assert sizes(long) == ["10"]
+
+
+def test_open_leg_waits_while_the_close_is_in_doubt_and_goes_once_it_is_found(long: Bench) -> None:
+    long.fault("drop_answer")
+    long.send("sell", "long", "0.025")
+    close, opening = legs(long)
+    assert (close.state, opening.state, sizes(long)) == (S.UNKNOWN, S.PLANNED, ["10", "10"])
+
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, opening.state) == (S.FILLED, S.FILLED)
+    assert sizes(long) == ["10", "10", "15"]
+    assert long.held() == -15
+
+
+def test_open_leg_that_waited_too_long_is_not_sent(long: Bench) -> None:
+    long.fault("drop_answer")
+    long.send("sell", "long", "0.025")
+    Order.unscoped.filter(waits_for_parent=True).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.EXPIRED, "ENTRY_EXPIRED")
+    assert sizes(long) == ["10", "10"]
+    assert long.held() == 0
+
+
+def test_close_that_was_not_placed_closes_anew_and_opens_nothing(long: Bench) -> None:
+    long.fault("drop_request")
+    long.send("sell", "long", "0.025")
+    long.pass_fence()
+
+    long.wait(4)
+
+    close, opening = legs(long)
+    assert (close.state, close.attempt, close.filled_quantity) == (S.FILLED, 2, Decimal(10))
+    assert (opening.state, opening.reason_code) == (S.DENIED, "CLOSE_LEG_FAILED")
+    assert sizes(long) == ["10", "10"]
+    assert long.held() == 0
+
+
+def test_open_leg_in_doubt_is_not_sent_again(long: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, sent = FuturesExchange.submit, []
+
+    def lose_the_second(self: FuturesExchange, *args: Any, **kwargs: Any) -> OrderReport:
+        sent.append(args)
+        if len(sent) == 2:
+            long.fault("drop_answer")
+        return submit(self, *args, **kwargs)
+
+    monkeypatch.setattr(FuturesExchange, "submit", lose_the_second)
+    long.send("sell", "long", "0.025")
+    assert legs(long)[1].state == S.UNKNOWN
+
+    long.wait(2)
+
+    assert legs(long)[1].state == S.FILLED
+    assert sizes(long) == ["10", "10", "15"]
+    assert len(sent) == 2
+
+
+def test_position_not_read_before_the_open_leg_is_no_proof_of_flat(long: Bench) -> None:
+    long.fault("drop_answer")
+    long.send("sell", "long", "0.025")
+    long.fault("status", "/contract/private/position-v2", status=502, accepted=False, times=3)
+
+    long.wait()
+    assert (legs(long)[1].state, sizes(long)) == (S.PLANNED, ["10", "10"])
+    long.wait(2)
+
+    assert legs(long)[1].state == S.FILLED
+    assert sizes(long) == ["10", "10", "15"]
+
+
+def test_rest_still_open_after_the_close_denies_the_open_leg(long: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    long.fault("drop_answer")
+    long.send("sell", "long", "0.025")
+    positions = FuturesExchange.positions
+    before = Order.unscoped.count()
+
+    def lagging(self: FuturesExchange, symbol: str | None = None) -> Any:
+        real = positions(self, symbol)
+        from dataclasses import replace
+
+        return [replace(row, signed_quantity=Decimal(4)) for row in real] or [held]
+
+    held = positions(_exchange(long), "BTCUSDT") or None
+    assert held is None
+    held = _position(Decimal(4))
+    monkeypatch.setattr(FuturesExchange, "positions", lagging)
+
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.DENIED, "CLOSE_LEG_FAILED")
+    assert (sizes(long), Order.unscoped.count()) == (["10", "10"], before)
+
+
+@pytest.mark.parametrize("after", ["close recorded", "leg made due", "leg sized"])
+def test_worker_dies_between_close_and_open_and_the_sweeper_goes_on(
+    long: Bench, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    with monkeypatch.context() as patch:
+        _die(patch, after)
+        with pytest.raises(DiedError):
+            long.send("sell", "long", "0.025")
+    close, opening = legs(long)
+    assert (close.state, opening.state, sizes(long)) == (S.FILLED, S.PLANNED, ["10", "10"])
+    _release_dead_lease()
+
+    Order.unscoped.filter(pk=close.pk).update(finished_at=timezone.now() - timedelta(seconds=6))
+    long.wait(3)
+
+    assert [order.state for order in legs(long)] == [S.FILLED, S.FILLED]
+    assert sizes(long) == ["10", "10", "15"]
+    assert long.held() == -15
+
+
+def test_worker_dies_after_a_failed_close_and_the_sweeper_gives_the_open_leg_up(
+    long: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> OrderReport:
+        raise OrderRejectedError("no", reason=RejectReason.NO_POSITION, code="40021")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FuturesExchange, "submit", refuse)
+        _die(patch, "close recorded")
+        with pytest.raises(DiedError):
+            long.send("sell", "long", "0.025")
+    _release_dead_lease()
+
+    Order.unscoped.filter(leg="c").update(finished_at=timezone.now() - timedelta(seconds=6))
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, opening.state, opening.reason_code) == (S.REJECTED, S.DENIED, "CLOSE_LEG_FAILED")
+    assert sizes(long) == ["10"]
+
+
+def _die(patch: pytest.MonkeyPatch, after: str) -> None:
+    def die(*args: Any, **kwargs: Any) -> None:
+        raise DiedError
+
+    drive, advance = executor.drive, executor.move
+    if after == "close recorded":
+        patch.setattr("apps.trading.executor.waiting_legs", die)
+    elif after == "leg made due":
+        patch.setattr("apps.trading.executor.drive", lambda leg: die() if leg.waits_for_parent else drive(leg))
+    else:
+        patch.setattr(
+            "apps.trading.executor.move",
+            lambda order, *args, **kwargs: die() if order.waits_for_parent else advance(order, *args, **kwargs),
+        )
+
+
+def _release_dead_lease() -> None:
+    """The dead worker's lease has run out."""
+    from apps.trading.models import Lease
+
+    Lease.objects.update(until=timezone.now())
+
+
+def _exchange(bench: Bench) -> FuturesExchange:
+    from apps.connectors.opening import open_connector
+
+    return open_connector(bench.connector)  # type: ignore[return-value]
+
+
+def _position(quantity: Decimal) -> Any:
+    from apps.connectors.exchange import Book, PositionReport
+
+    price = Decimal(60000)
+    return PositionReport("BTCUSDT", Book.NET, quantity, price, price, Decimal(0), Decimal(1), None)

@@ -1,0 +1,145 @@
+"""An order that is not to be seen for a while."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.alerts.models import AlertStatus
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.exchange import OrderReport
+from apps.trading.models import OrderState
+from tests.engine.conftest import Bench
+
+S = OrderState
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The exchange shows no order for as many questions as stand in the list."""
+    left = [0]
+    find = FuturesExchange.find_order
+
+    def found(exchange: FuturesExchange, *args: Any, **kwargs: Any) -> OrderReport | None:
+        if left[0]:
+            left[0] -= 1
+            return None
+        return find(exchange, *args, **kwargs)
+
+    monkeypatch.setattr(FuturesExchange, "find_order", found)
+    return left
+
+
+def test_order_not_shown_for_a_while_is_found_in_the_end(futures: Bench, blind: list[int]) -> None:
+    blind[0] = 4
+    futures.fault("drop_answer")
+    futures.send("buy", "flat", "0.01")
+
+    futures.wait(4)
+    assert futures.order().state == S.UNKNOWN
+    futures.wait()
+
+    order = futures.order()
+    assert (order.state, order.filled_quantity, order.attempt) == (S.FILLED, Decimal(10), 1)
+    assert futures.book() == [(order.client_order_id, "10")]
+
+
+def test_order_shown_only_after_the_fence_is_not_taken_for_absent(futures: Bench, blind: list[int]) -> None:
+    blind[0] = 5
+    futures.fault("drop_answer")
+    futures.send("buy", "flat", "0.01")
+    futures.pass_fence()
+
+    # The position changed: not shown is no proof then.
+    futures.wait(5)
+    assert futures.order().state == S.UNKNOWN
+    futures.wait()
+
+    order = futures.order()
+    assert (order.state, order.attempt) == (S.FILLED, 1)
+    assert futures.book() == [(order.client_order_id, "10")]
+
+
+def test_accepted_order_not_shown_at_once_stays_accepted(
+    futures: Bench, blind: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.trading.executor.FOLLOW_PAUSES_S", (0, 0))
+    blind[0] = 3
+    futures.send("buy", "flat", "0.01")
+    assert futures.order().state == S.ACCEPTED
+
+    futures.wait(2)
+
+    order = futures.order()
+    assert (order.state, order.attempt, order.filled_quantity) == (S.FILLED, 1, Decimal(10))
+    assert futures.book() == [(order.client_order_id, "10")]
+
+
+def test_order_proved_absent_that_turns_up_after_all_is_recorded(
+    futures: Bench, blind: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    futures.fault("drop_answer")
+    futures.send("buy", "flat", "0.01")
+    order = futures.order()
+    order.state, order.next_at, order.finished_at = S.NOT_PLACED, None, timezone.now()
+    order.save()
+    from apps.trading.following import look
+
+    look(order)
+
+    assert (futures.order().state, futures.held()) == (S.FILLED, 10)
+    assert "alive at the exchange after not_placed" in caplog.text
+
+
+def test_nothing_new_is_sent_while_an_order_is_in_doubt_and_the_next_entry_expires(futures: Bench) -> None:
+    futures.fault("drop_answer")
+    futures.send("buy", "flat", "0.01")
+    second = futures.send("buy", "long", "0.005")
+    assert (second.status, second.order_id) == (AlertStatus.QUEUED, None)
+    assert len(futures.book()) == 1
+
+    # Nobody hears from the exchange, and time passes.
+    futures.fault("status", "/contract/private/get-open-orders", status=502, accepted=False, times=1000)
+    futures.fault("status", "/contract/private/order-history", status=502, accepted=False, times=1000)
+    futures.fault("status", "/contract/private/trades", status=502, accepted=False, times=1000)
+    second.received_at = timezone.now() - timedelta(seconds=121)
+    second.save()
+    futures.wait()
+
+    assert futures.status(second) == (AlertStatus.EXPIRED, "ENTRY_EXPIRED")
+    assert len(futures.book()) == 1
+    assert futures.order().state == S.UNKNOWN
+
+
+def test_exit_waits_behind_an_order_in_doubt_and_then_runs(futures: Bench) -> None:
+    futures.fault("drop_answer")
+    futures.send("buy", "flat", "0.01")
+    leaving = futures.send("sell", "long", "0.01")
+    assert leaving.status == AlertStatus.QUEUED
+
+    futures.wait(2)
+
+    assert futures.status(leaving) == (AlertStatus.EXECUTED, "")
+    assert [order.state for order in futures.orders()] == [S.FILLED, S.FILLED]
+    assert futures.held() == 0
+    assert [size for _, size in futures.book()] == ["10", "10"]
+
+
+def test_next_alert_waits_for_an_exit_that_is_to_be_sent_anew(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    futures.fault("drop_request")
+    futures.send("sell", "long", "0.01")
+    order = futures.orders()[1]
+    order.state, order.finished_at = S.NOT_PLACED, timezone.now()
+    order.next_at = timezone.now() + timedelta(minutes=1)
+    order.save()
+
+    entry = futures.send("buy", "flat", "0.005")
+    assert (entry.status, len(futures.book())) == (AlertStatus.QUEUED, 1)
+    futures.wait(2)
+
+    assert futures.status(entry) == (AlertStatus.EXECUTED, "")
+    assert [size for _, size in futures.book()] == ["10", "10", "5"]
+    assert futures.held() == 5
