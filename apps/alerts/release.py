@@ -3,7 +3,7 @@
 from django.utils import timezone
 
 from apps.alerts.models import Alert, AlertStatus
-from apps.alerts.views import EXECUTE
+from apps.alerts.receiving import EXECUTE
 from apps.lib import wakeups
 
 

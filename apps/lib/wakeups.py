@@ -16,7 +16,8 @@ from kombu.exceptions import OperationalError
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 0.25
-_COALESCE_S = 0.003
+# A message costs half a millisecond of CPU. The first of a herd goes out at once, the rest count as one.
+_COALESCE_S = 0.05
 _BREAKER_S = 10.0
 
 
