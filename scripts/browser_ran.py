@@ -11,8 +11,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def collected() -> set[str]:
     """Return `module.name` of every browser test."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "browser"]
+    # Quiet once, by pyproject.toml: said twice, pytest prints counts and no names.
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-m", "browser"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        print(result.stdout[-2000:], result.stderr[-2000:], sep="\n")
     nodes = [line for line in result.stdout.splitlines() if "::" in line]
     return {node.replace("/", ".").replace(".py::", ".", 1).replace("::", ".") for node in nodes}
 

@@ -18,7 +18,9 @@ def main() -> int:
         print(WITHOUT, file=sys.stderr)
         return 1
     chosen = sys.argv[1:]
-    command = [sys.executable, "-m", "pytest", *(chosen or ["-n", str(min(os.cpu_count() or 1, 4))])]
+    # By group: the browser tests share one running product, so they stay in one worker.
+    all_of_it = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadgroup"]
+    command = [sys.executable, "-m", "pytest", *(chosen or all_of_it)]
     if not chromium:
         print(f"\n*** {WITHOUT}\n", file=sys.stderr)
         command += ["-m", "not browser"]
