@@ -81,6 +81,10 @@ def is_ready(order: Order) -> bool:
 
 def replan_exit(order: Order) -> None:
     """Send an exit that was proved absent again, under its own name, for what is held now; nothing held, nothing."""
+    if order.intent != Intent.EXIT:
+        Order.unscoped.filter(pk=order.pk).update(next_at=None)
+        order.next_at = None
+        return
     words = instruments.in_words(order.instrument)
     try:
         account = read_account(order.connector, open_connector(order.connector), words)

@@ -1,11 +1,13 @@
 """Alerts that fail, overtake, run twice or belong to somebody else by now."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 from django.utils import timezone
 
 from apps.alerts import execution, reading
@@ -275,6 +277,28 @@ def test_orders_planned_by_a_worker_that_died_are_sent_once_by_the_sweeper(
     assert futures.status(alert) == (AlertStatus.EXECUTED, "")
 
 
+@pytest.mark.parametrize("at", ["apps.trading.executor._acknowledge", "apps.trading.recording.note"])
+def test_database_that_goes_away_after_the_order_is_out_leaves_a_row_to_go_on_from(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, failing: None, at: str
+) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(at, away)
+        patch.setattr(execution, "MOST_ROUNDS", 1)
+        alert = futures.send("buy", "flat", "0.01")
+    assert futures.status(alert)[0] == AlertStatus.EXECUTING
+    assert len(futures.book()) == 1
+
+    futures.wait(3)
+
+    order = futures.order()
+    assert (order.state, order.attempt, futures.held()) == (S.FILLED, 1, 10)
+    assert futures.book() == [(order.client_order_id, "10")]
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
 def test_message_of_any_size_is_decided(futures: Bench) -> None:
     for quantity in ("99999999999999999999", "0.000000000000000001", "999999999", "1e15"):
         alert = futures.send("buy", "flat", quantity)
@@ -286,9 +310,6 @@ def test_message_of_any_size_is_decided(futures: Bench) -> None:
 def test_parts_of_one_delivery_survive_one_of_them(
     futures: Bench, monkeypatch: pytest.MonkeyPatch, failing: None
 ) -> None:
-    import json
-
-    from django.test import Client
 
     base = {"ticker": "BTCUSDT", "pointer": futures.pointer}
     messages = [

@@ -12,7 +12,8 @@ from apps.alerts import reading
 from apps.alerts.execution import execute, execute_due
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.trading.executor import drive
+from apps.connectors.bitmart.transport import Transport
+from apps.trading.executor import drive, step
 from apps.trading.following import look
 from apps.trading.models import Fill, LedgerEntry, Order, OrderState
 from apps.trading.sweeper import sweep
@@ -120,7 +121,6 @@ def test_sweeper_and_worker_that_both_see_the_close_filled_open_once(
     futures.send("sell", "long", "0.025")
     close = Order.unscoped.get(leg="c")
     copies = [Order.unscoped.select_related("connector", "instrument").get(pk=close.pk) for _ in range(2)]
-    from apps.trading.executor import step
 
     at_once(*[lambda copy=copy: step(copy) for copy in copies], sweep)  # type: ignore[misc]
     futures.wait(2)
@@ -144,3 +144,23 @@ def test_many_workers_and_alerts_of_one_symbol_run_each_once_and_in_order(future
     assert [futures.status(alert)[0] for alert in alerts] == [AlertStatus.EXECUTED] * 5
     assert [size for _, size in futures.book()] == ["1", "2", "3", "4", "5"]
     assert futures.held() == 15
+
+
+def test_no_transaction_is_open_while_the_exchange_is_asked(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    send, asked = Transport.send, []
+
+    def watched(self: Transport, request: Any) -> Any:
+        asked.append((request.url.partition("?")[0].rpartition("/")[2], connection.in_atomic_block))
+        return send(self, request)
+
+    monkeypatch.setattr(Transport, "send", watched)
+    futures.send("buy", "flat", "0.01")
+    futures.fault("drop_request")
+    futures.send("sell", "long", "0.025")
+    futures.pass_fence()
+
+    futures.wait(5)
+
+    assert futures.held() == 0
+    assert {"submit-order", "position-v2", "order-history", "trades"} <= {name for name, _ in asked}
+    assert [name for name, in_transaction in asked if in_transaction] == []

@@ -176,7 +176,9 @@ def test_fills_of_a_living_order_are_not_inferred_and_so_not_counted_twice(futur
     assert (order.state, order.filled_quantity, futures.held()) == (S.FILLED, Decimal(10), 10)
 
 
-def test_answer_older_than_what_is_recorded_takes_nothing_back(futures: Bench, slow: Slow) -> None:
+def test_answer_older_than_what_is_recorded_takes_nothing_back(
+    futures: Bench, slow: Slow, caplog: pytest.LogCaptureFixture
+) -> None:
     slow.told = 2
     futures.send("buy", "flat", "0.01")
 
@@ -187,6 +189,7 @@ def test_answer_older_than_what_is_recorded_takes_nothing_back(futures: Bench, s
     futures.wait()
 
     assert (futures.order().state, futures.held()) == (S.FILLED, 10)
+    assert "does not lead" not in caplog.text
 
 
 def test_cancelled_order_keeps_the_fills_it_had(futures: Bench, slow: Slow) -> None:

@@ -3,9 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from apps.alerts.models import AlertStatus
-from apps.trading.models import Fill, OrderState
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.exchange import OrderReport, OrderRequest
+from apps.connectors.opening import open_connector
+from apps.trading.models import Fill, Lease, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
 
 S = OrderState
@@ -150,6 +154,55 @@ def test_exit_that_was_not_placed_and_has_nothing_left_to_close_stays_unsent(fut
     assert [size for _, size in futures.book()] == ["10", "10"]
 
 
+@pytest.mark.parametrize("is_due", [False, True])
+def test_entry_proved_absent_is_not_sent_even_when_somebody_makes_it_due(futures: Bench, is_due: bool) -> None:
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01")
+    futures.pass_fence()
+    futures.wait(3)
+    # The trader goes short by hand: the entry's side could now be taken for a closing one.
+    _by_hand(futures, side=4, size="10")
+    Order.unscoped.update(next_at=timezone.now() if is_due else None)
+
+    futures.wait(2)
+
+    order = futures.order()
+    assert (order.state, order.attempt, order.next_at) == (S.NOT_PLACED, 1, None)
+    assert [size for _, size in futures.book()] == ["10"]
+
+
+@pytest.mark.parametrize(("action", "prev", "sizes"), [("buy", "flat", []), ("sell", "long", ["10", "10"])])
+def test_worker_that_wakes_up_after_the_fence_places_nothing(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, action: str, prev: str, sizes: list[str]
+) -> None:
+    """Frozen between its claim and the bytes: by now the order is proved absent, and an exit was sent anew."""
+    if action == "sell":
+        futures.send("buy", "flat", "0.01")
+    submit, signed = FuturesExchange.submit, []
+
+    def frozen(self: FuturesExchange, request: OrderRequest, *, signed_at_ms: int) -> OrderReport:
+        signed.append(signed_at_ms)
+        if len(signed) > 1:
+            return submit(self, request, signed_at_ms=signed_at_ms)
+        Lease.objects.update(until=timezone.now())
+        futures.pass_fence()
+        futures.wait(5)
+        return submit(self, request, signed_at_ms=signed_at_ms - 61_000)
+
+    monkeypatch.setattr(FuturesExchange, "submit", frozen)
+
+    alert = futures.send(action, prev, "0.01")
+    futures.wait(2)
+
+    order = futures.orders()[-1]
+    claims = OrderEvent.unscoped.filter(order=order, to_state=S.SUBMITTING)
+    assert claims.count() == len(signed) == order.attempt
+    assert signed[-1] == int(order.signed_at.timestamp() * 1000)
+    assert order.state == (S.FILLED if action == "sell" else S.NOT_PLACED)
+    assert [size for _, size in futures.book()] == sizes
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
 def test_absent_order_on_a_changed_account_stays_unknown(futures: Bench) -> None:
     futures.fault("drop_request")
     futures.send("buy", "flat", "0.01")
@@ -202,11 +255,9 @@ def _open_by_hand(futures: Bench, size: str) -> None:
 
 def _by_hand(futures: Bench, *, side: int, size: str) -> None:
     """Trade past us, as a person on the exchange's own page does."""
-    from apps.connectors.opening import open_connector
-
     exchange = open_connector(futures.connector)
     body = {"symbol": "BTCUSDT", "side": side, "type": "market", "size": int(size), "mode": 1}
-    if side == 1:
+    if side in {1, 4}:
         body |= {"leverage": "1", "open_type": "isolated"}
     client = exchange._client  # type: ignore[attr-defined]
     client.signed_once("/contract/private/submit-order", body, signed_at_ms=client.now_ms())

@@ -8,9 +8,9 @@ import pytest
 from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.connectors.exchange import OrderRejectedError, OrderReport, RejectReason
+from apps.connectors.exchange import Book, OrderRejectedError, OrderReport, PositionReport, RejectReason
 from apps.trading import executor
-from apps.trading.models import Order, OrderState
+from apps.trading.models import Lease, Order, OrderState
 from tests.engine.conftest import Bench
 
 S = OrderState
@@ -129,25 +129,15 @@ def test_position_not_read_before_the_open_leg_is_no_proof_of_flat(long: Bench) 
 def test_rest_still_open_after_the_close_denies_the_open_leg(long: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     long.fault("drop_answer")
     long.send("sell", "long", "0.025")
-    positions = FuturesExchange.positions
-    before = Order.unscoped.count()
-
-    def lagging(self: FuturesExchange, symbol: str | None = None) -> Any:
-        real = positions(self, symbol)
-        from dataclasses import replace
-
-        return [replace(row, signed_quantity=Decimal(4)) for row in real] or [held]
-
-    held = positions(_exchange(long), "BTCUSDT") or None
-    assert held is None
-    held = _position(Decimal(4))
-    monkeypatch.setattr(FuturesExchange, "positions", lagging)
+    price = Decimal(60000)
+    rest = PositionReport("BTCUSDT", Book.NET, Decimal(4), price, price, Decimal(0), Decimal(1), None)
+    monkeypatch.setattr(FuturesExchange, "positions", lambda *_: [rest])
 
     long.wait(2)
 
     close, opening = legs(long)
     assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.DENIED, "CLOSE_LEG_FAILED")
-    assert (sizes(long), Order.unscoped.count()) == (["10", "10"], before)
+    assert sizes(long) == ["10", "10"]
 
 
 @pytest.mark.parametrize("after", ["close recorded", "leg made due", "leg sized"])
@@ -170,8 +160,9 @@ def test_worker_dies_between_close_and_open_and_the_sweeper_goes_on(
     assert long.held() == -15
 
 
+@pytest.mark.parametrize("is_due", [False, True])
 def test_worker_dies_after_a_failed_close_and_the_sweeper_gives_the_open_leg_up(
-    long: Bench, monkeypatch: pytest.MonkeyPatch
+    long: Bench, monkeypatch: pytest.MonkeyPatch, is_due: bool
 ) -> None:
     def refuse(*args: Any, **kwargs: Any) -> OrderReport:
         raise OrderRejectedError("no", reason=RejectReason.NO_POSITION, code="40021")
@@ -184,10 +175,12 @@ def test_worker_dies_after_a_failed_close_and_the_sweeper_gives_the_open_leg_up(
     _release_dead_lease()
 
     Order.unscoped.filter(leg="c").update(finished_at=timezone.now() - timedelta(seconds=6))
+    Order.unscoped.filter(waits_for_parent=True).update(next_at=timezone.now() if is_due else None)
     long.wait(2)
 
     close, opening = legs(long)
     assert (close.state, opening.state, opening.reason_code) == (S.REJECTED, S.DENIED, "CLOSE_LEG_FAILED")
+    assert opening.facts["denial"]["state"] == "rejected"
     assert sizes(long) == ["10"]
 
 
@@ -209,19 +202,5 @@ def _die(patch: pytest.MonkeyPatch, after: str) -> None:
 
 def _release_dead_lease() -> None:
     """The dead worker's lease has run out."""
-    from apps.trading.models import Lease
 
     Lease.objects.update(until=timezone.now())
-
-
-def _exchange(bench: Bench) -> FuturesExchange:
-    from apps.connectors.opening import open_connector
-
-    return open_connector(bench.connector)  # type: ignore[return-value]
-
-
-def _position(quantity: Decimal) -> Any:
-    from apps.connectors.exchange import Book, PositionReport
-
-    price = Decimal(60000)
-    return PositionReport("BTCUSDT", Book.NET, quantity, price, price, Decimal(0), Decimal(1), None)

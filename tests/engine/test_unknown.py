@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderReport
+from apps.trading.following import look
 from apps.trading.models import OrderState
 from tests.engine.conftest import Bench
 
@@ -85,7 +86,6 @@ def test_order_proved_absent_that_turns_up_after_all_is_recorded(
     order = futures.order()
     order.state, order.next_at, order.finished_at = S.NOT_PLACED, None, timezone.now()
     order.save()
-    from apps.trading.following import look
 
     look(order)
 
