@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from config.secretfile import new_secrets  # noqa: E402 - the path comes first
+from config.secretfile import new_secrets
 
 if __name__ == "__main__":
     for name, value in new_secrets().items():
