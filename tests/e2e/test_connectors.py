@@ -7,10 +7,18 @@ import requests
 from playwright.sync_api import Page, StorageState, expect
 
 from tests.e2e.conftest import Visitor
-from tests.e2e.people import confirm_password
+from tests.e2e.people import confirm_password, fill_log_in
 from tests.e2e.product import Product
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+TEN_MINUTES_AGO = """
+from django.contrib.sessions.backends.db import SessionStore
+session = SessionStore("{session}")
+for method in session["account_authentication_methods"]:
+    method["at"] -= 600
+session.save()
+"""
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ def test_keys_that_the_exchange_refuses_are_named_and_never_sent_back(tab: Page)
     tab.get_by_label("Access key").fill("a" * 40)
     tab.get_by_label("Secret key").fill("b" * 64)
     tab.get_by_label("Memo").fill("nobody")
-    tab.get_by_role("button", name="Connect").or_(tab.get_by_role("main").locator("button[type=submit]")).last.click()
+    tab.get_by_role("button", name="Store and check").click()
 
     expect(tab.get_by_role("heading", level=1, name="Wrong keys")).to_be_visible()
     expect(tab.locator("#findings")).to_contain_text("Nothing was traded.")
@@ -79,13 +87,23 @@ def test_rotated_pointer_replaces_the_old_one_at_once(tab: Page, product: Produc
     assert [deliver(product, old), deliver(product, new)] == [404, 200]
 
 
-def test_rotation_asks_for_the_password_again(tab: Page, product: Product, visit: Callable[..., Visitor]) -> None:
+def test_rotation_asks_for_the_password_when_it_was_entered_long_ago(
+    visit: Callable[..., Visitor], product: Product
+) -> None:
+    tab = visit().page
+    fill_log_in(tab, product.facts["email"], product.facts["password"])
     open_paper_connector(tab, "Asked again")
-    path = tab.url.removeprefix(product.url)
-    tab.context.clear_cookies(name="session")
-    tab.goto(f"{path}rotate/")
+    session = next(cookie["value"] for cookie in tab.context.cookies() if cookie["name"] == "session")
+    product.manage("shell", "--no-imports", "-c", TEN_MINUTES_AGO.format(session=session))
 
-    expect(tab).to_have_url(f"/accounts/login/?next={path}rotate/")
+    tab.get_by_role("link", name="Rotate pointer").click()
+    expect(tab.get_by_role("heading", level=1, name="Confirm that it is you")).to_be_visible()
+    tab.get_by_label("Password").fill("not the password")
+    tab.get_by_role("main").get_by_role("button").first.click()
+    expect(tab.get_by_role("heading", level=1, name="Confirm that it is you")).to_be_visible()
+    confirm_password(tab, product)
+
+    expect(tab.get_by_role("heading", level=1, name="Rotate pointer")).to_be_visible()
 
 
 def test_pause_refuses_entries_until_resume(tab: Page, product: Product) -> None:
