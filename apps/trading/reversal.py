@@ -82,8 +82,7 @@ def is_ready(order: Order) -> bool:
 def replan_exit(order: Order) -> None:
     """Send an exit that was proved absent again, under its own name, for what is held now; nothing held, nothing."""
     if order.intent != Intent.EXIT:
-        Order.unscoped.filter(pk=order.pk).update(next_at=None)
-        order.next_at = None
+        _leave(order)
         return
     words = instruments.in_words(order.instrument)
     try:
@@ -98,8 +97,7 @@ def replan_exit(order: Order) -> None:
     held = account.holding.long if order.side == Side.SELL else account.holding.short
     quantity = min(order.quantity, held)
     if quantity < max(words.min_quantity, words.quantity_step):
-        Order.unscoped.filter(pk=order.pk).update(next_at=None)
-        order.next_at = None
+        _leave(order)
         return
     advance(
         order,
@@ -112,6 +110,12 @@ def replan_exit(order: Order) -> None:
         next_at=timezone.now(),
         facts={**order.facts, "account": account.as_facts()},
     )
+
+
+def _leave(order: Order) -> None:
+    """Nobody has to look at it any more."""
+    Order.unscoped.filter(pk=order.pk).update(next_at=None)
+    order.next_at = None
 
 
 def leg_of(order: Order) -> Leg:

@@ -2,6 +2,7 @@
 
 import random
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from apps.trading.models import FINAL_STATES, Fill, Lease, Order, OrderState
 from tests.engine.conftest import SUBMIT, Bench
 
 S = OrderState
-ALERTS = 12
+ALERTS = 10
 ASKED = (
     "/contract/private/get-open-orders",
     "/contract/private/order-history",
@@ -37,7 +38,7 @@ class DiedError(BaseException):
     """Ends the worker there: nothing catches it."""
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_books_agree_after_a_storm(futures: Bench, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     seed = random.randrange(10**6)
     sys.stdout.write(f"seed {seed}\n")
@@ -61,10 +62,16 @@ def storm(futures: Bench, monkeypatch: pytest.MonkeyPatch, dice: random.Random) 
 
     futures.paper.control("DELETE", "faults")
     Lease.objects.update(until=timezone.now())
-    for _ in range(12):
+    for _ in range(8):
         futures.pass_fence()
         Order.unscoped.filter(waits_for_parent=True, state=S.PLANNED).update(expires_at=timezone.now())
-        futures.wait()
+        futures.wait(2)
+        unfinished = Order.unscoped.exclude(state__in=FINAL_STATES)
+        if not unfinished.exists() and not Alert.unscoped.filter(status__in=WAITING).exists():
+            break
+        # The account may be asked for its position six times in two seconds.
+        time.sleep(2)
+    time.sleep(2)
 
     assert_books_agree(futures)
 
