@@ -8,7 +8,7 @@ BIN := .venv/bin
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check css clean install install-dev
+.PHONY: help run test check bench css clean install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: install-dev ## Run the test suite (TESTS="tests/alerts -k parse" for a par
 
 check: install-dev ## Lint, types, templates, migrations, deployment settings, built CSS
 	@$(BIN)/python scripts/check.py
+
+bench: install-dev ## Measure alerts and orders beside their references (QUICK=1 for a short look)
+	@$(BIN)/python scripts/bench.py $(if $(QUICK),--quick)
 
 css: ## Build static/css/app.css from assets/ (needs npm)
 	@cd assets && npm ci --no-audit --no-fund && npm run build

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.accounts.models import Workspace
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.models import Connector, Pointer
 from apps.trading.models import Order
@@ -36,8 +37,16 @@ class Alert(WorkspaceOwned):
 
     same_workspace = ("connector", "pointer")
 
-    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="alerts", db_index=False)
-    pointer = models.ForeignKey(Pointer, on_delete=models.PROTECT, related_name="alerts", db_index=False)
+    # One foreign key over all three holds them to the pointer's own row (migration 0002): single ones would only cost.
+    workspace = models.ForeignKey(
+        Workspace, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    connector = models.ForeignKey(
+        Connector, on_delete=models.PROTECT, related_name="alerts", db_index=False, db_constraint=False
+    )
+    pointer = models.ForeignKey(
+        Pointer, on_delete=models.PROTECT, related_name="alerts", db_index=False, db_constraint=False
+    )
     received_at = models.DateTimeField(default=timezone.now)
     body = models.BinaryField()
     content_type = models.CharField(max_length=100, blank=True)
