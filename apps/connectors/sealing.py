@@ -87,17 +87,14 @@ def unseal(sealed: str, place: Place) -> Secret:
     private = _private_keys(tuple(settings.CREDENTIALS_PRIVATE_KEYS)).get(key_id)
     if version != FORMAT or private is None:
         raise SealError(f"no private key {key_id!r} in this process")
-    ephemeral_public, nonce, ciphertext = (
-        raw[:_EPHEMERAL],
-        raw[_EPHEMERAL : _EPHEMERAL + _NONCE],
-        raw[_EPHEMERAL + _NONCE :],
-    )
-    shared = private.exchange(X25519PublicKey.from_public_bytes(ephemeral_public))
-    key = _derive(shared, ephemeral_public + private.public_key().public_bytes_raw())
+    ephemeral_public, rest = raw[:_EPHEMERAL], raw[_EPHEMERAL:]
     try:
-        return Secret(AESGCM(key).decrypt(nonce, ciphertext, place.additional_data(key_id)).decode())
-    except InvalidTag:
+        shared = private.exchange(X25519PublicKey.from_public_bytes(ephemeral_public))
+        key = _derive(shared, ephemeral_public + private.public_key().public_bytes_raw())
+        opened = AESGCM(key).decrypt(rest[:_NONCE], rest[_NONCE:], place.additional_data(key_id))
+    except (InvalidTag, ValueError):
         raise SealError("the value does not belong to this row, or is damaged") from None
+    return Secret(opened.decode())
 
 
 def key_id_of(sealed: str) -> str:
