@@ -18,8 +18,7 @@ def main() -> int:
         print(WITHOUT, file=sys.stderr)
         return 1
     chosen = sys.argv[1:]
-    # By group: the browser tests share one running product, so they stay in one worker.
-    all_of_it = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadgroup"]
+    all_of_it = ["-n", str(min(os.cpu_count() or 1, 4)), "-p", "tests.e2e.scheduling"]
     command = [sys.executable, "-m", "pytest", *(chosen or all_of_it)]
     if not chromium:
         print(f"\n*** {WITHOUT}\n", file=sys.stderr)

@@ -1,6 +1,7 @@
 """The product and the browser of these tests, each started once."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +42,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    running = Product(tmp_path_factory.mktemp("product"))
-    running.start()
-    yield running
-    running.stop()
+def product() -> Iterator[Product]:
+    # Not in pytest's own folder: each pytest that starts closes that to other users, and PostgreSQL runs as one.
+    with tempfile.TemporaryDirectory(prefix="sferica-e2e-", ignore_cleanup_errors=True) as folder:
+        running = Product(Path(folder))
+        running.start()
+        yield running
+        running.stop()
 
 
 @dataclass(slots=True)
@@ -85,7 +88,7 @@ def visit(chromium: Browser, product: Product) -> Iterator[Callable[..., Visitor
     for context in contexts:
         context.close()
     said = [line for watch in watches for line in watch.said]
-    assert said == [], said
+    assert said == [], "\n".join([*said, product.last_lines()])
 
 
 @pytest.fixture(scope="package")

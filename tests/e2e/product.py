@@ -108,7 +108,11 @@ class Product:
             return False
 
     def last_lines(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+        """Return the ends of the logs, for the message of a failure."""
+        logs = [self.log, self.state_dir / "logs" / "web.log", self.state_dir / "logs" / "worker.log"]
+        return "\n".join(
+            line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()[-25:]
+        )
 
     @cached_property
     def facts(self) -> dict[str, Any]:

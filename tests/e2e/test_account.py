@@ -11,7 +11,7 @@ from tests.e2e.conftest import Visitor
 from tests.e2e.people import code_for, confirm_password, fill_log_in, newcomer, sign_up
 from tests.e2e.product import Product, text_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 STAFF_PAGES = [
     "",

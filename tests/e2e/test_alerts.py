@@ -9,7 +9,7 @@ from tests.e2e.conftest import Visitor
 from tests.e2e.history import History
 from tests.e2e.product import Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.e2e.conftest import Visitor
 from tests.e2e.people import confirm_password, fill_log_in
 from tests.e2e.product import Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 TEN_MINUTES_AGO = """
 from django.contrib.sessions.backends.db import SessionStore

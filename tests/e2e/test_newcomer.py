@@ -11,7 +11,7 @@ from tests.e2e.conftest import Visitor
 from tests.e2e.people import code_for, newcomer, sign_up
 from tests.e2e.product import Product, fired
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 MOST_TABS = 120
 

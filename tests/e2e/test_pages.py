@@ -14,7 +14,7 @@ from tests.e2e.people import confirm_password
 from tests.e2e.product import Product
 from tests.e2e.watching import sticking_out, violations
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PUBLIC = {
     "front": "/",

@@ -9,7 +9,7 @@ from playwright.sync_api import StorageState, expect
 from tests.e2e.conftest import Visitor
 from tests.e2e.product import Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_own_pointer_stands_in_the_message_of_a_strategy(

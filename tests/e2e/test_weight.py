@@ -9,7 +9,7 @@ from playwright.sync_api import Response, StorageState
 from tests.e2e.conftest import Visitor
 from tests.e2e.history import History
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 MOST_HTML = 100_000
 MOST_SCRIPT = 150_000

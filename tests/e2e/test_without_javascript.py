@@ -9,7 +9,7 @@ from tests.e2e.conftest import Visitor
 from tests.e2e.people import fill_log_in
 from tests.e2e.product import Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_log_in_connector_and_settings_work_without_javascript(visit: Callable[..., Visitor], product: Product) -> None:
