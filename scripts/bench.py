@@ -22,7 +22,7 @@ from scripts.bench import line, memory  # noqa: E402
 from scripts.bench.figures import median, table  # noqa: E402
 from scripts.bench.product import whole  # noqa: E402
 
-POINTERS = 500
+POINTERS = 6000
 RATE_PER_MINUTE = 1_000_000  # the limit of a pointer must not end a measurement
 CLIENTS = [1, 16, 64]
 PARTS = ("starts", "memory", "line", "webhook")

@@ -10,7 +10,7 @@ from apps.connectors import pointers
 from apps.connectors.models import Connector, Environment, Pointer
 from apps.connectors.opening import seal_credentials
 
-POINTERS_EACH = 5
+POINTERS_EACH = 30
 
 
 def many_pointers(count: int, kept: Path) -> list[str]:
