@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Model, Q, QuerySet
@@ -24,8 +24,9 @@ class Cursor:
         at, _, pk = text.partition("_")
         try:
             moment = datetime.fromisoformat(at)
-            return cls(moment, uuid.UUID(pk)) if moment.tzinfo else None
-        except ValueError:
+            # In UTC: Python reads zones that the database refuses.
+            return cls(moment.astimezone(UTC), uuid.UUID(pk)) if moment.tzinfo else None
+        except (ValueError, OverflowError):
             return None
 
 

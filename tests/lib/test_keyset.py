@@ -23,6 +23,20 @@ def test_text_that_is_no_cursor_starts_at_the_newest(text: str) -> None:
     assert Cursor.read(text) is None
 
 
+@pytest.mark.parametrize("at", ["2026-11-22T08:41:03+20:00", "2026-11-22T08:41:03-23:59"])
+@pytest.mark.django_db
+def test_zone_that_the_database_does_not_know_is_no_error(at: str) -> None:
+    rows = Alert.objects.for_workspace(PointerFactory().workspace)
+
+    page = page_of(rows, field="received_at", cursor=f"{at}_{uuid.UUID(int=7)}", size=5)
+
+    assert page.rows == []
+
+
+def test_moment_before_the_first_year_starts_at_the_newest() -> None:
+    assert Cursor.read(f"0001-01-01T00:00:00+14:00_{uuid.UUID(int=7)}") is None
+
+
 @pytest.mark.django_db
 def test_pages_hold_every_row_once_even_within_one_moment() -> None:
     pointer = PointerFactory()
