@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidValue
-from django.db import models
+from django.db import DataError, models
 from django_filters import rest_framework as filters
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
@@ -123,6 +123,10 @@ class NewestFirst(CursorPagination):
             return super().paginate_queryset(queryset, request, view)
         except InvalidValue as error:
             raise exceptions.NotFound(self.invalid_cursor_message) from error
+        except DataError as error:
+            # Read by Python and refused by the database: a moment 20 hours from UTC, in a filter or a cursor.
+            sentence = "A value in the query is out of range: write moments in UTC, like 2026-11-22T08:41:03Z."
+            raise exceptions.ValidationError(sentence, code="OUT_OF_RANGE") from error
 
 
 class WorkspaceViewSet(ReadOnlyModelViewSet[Any]):

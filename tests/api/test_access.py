@@ -1,6 +1,7 @@
 """Who gets in, and what the API says to those who do not."""
 
 import time
+from base64 import b64encode
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -108,3 +109,13 @@ def test_the_cache_is_asked_again_after_a_while(owner: Member, monkeypatch: pyte
     url = reverse("api:order-list")
 
     assert [owner.api.get(url).status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(
+    "query", [{"created_after": "2026-11-22T08:41:03+20:00"}, {"cursor": b64encode(b"p=2026-11-22 08:41:03-20:00")}]
+)
+def test_a_moment_in_no_zone_of_this_world_is_refused(owner: Member, name: str, query: dict[str, str]) -> None:
+    answer = owner.api.get(reverse(f"api:{name}-list"), query)
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "OUT_OF_RANGE")
