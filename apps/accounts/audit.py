@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +30,14 @@ def record(
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """Return the sender's address, believing X-Forwarded-For only from the configured number of proxies."""
-    return address_of(request.META, settings.TRUSTED_PROXIES)
+    """Return the sender's address, believing X-Forwarded-For only from the configured number of proxies.
+
+    None for a text that is no address.
+    """
+    try:
+        return str(ip_address(address_of(request.META, settings.TRUSTED_PROXIES) or ""))
+    except ValueError:
+        return None
 
 
 def address_of(meta: Mapping[str, str], trusted_proxies: int) -> str | None:

@@ -13,6 +13,9 @@ class WorkspaceMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\0" in (request.session.session_key or ""):
+            # A cookie can spell NUL, which the database would refuse: such a session does not exist.
+            request.session = type(request.session)()
         request.membership = SimpleLazyObject(lambda: membership_of(request))  # type: ignore[attr-defined]
         response = self.get_response(request)
         if request.user.is_authenticated and not response.has_header("Cache-Control"):
