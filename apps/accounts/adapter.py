@@ -32,6 +32,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 open_workspace(saved)
         return saved
 
+    def is_reauthentication_required(self, *, app: str, **_: Any) -> bool:
+        """Ask who it is for a change of the e-mail addresses too: who reads the mail can reset the password."""
+        return True
+
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         """Staff without a workspace of their own have nothing to see on the dashboard."""
         if request.user.is_staff and not Membership.objects.filter(user=request.user).exists():

@@ -1,6 +1,8 @@
 """Every allauth page that is offered is drawn in our frame."""
 
 import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
 
 from tests.factories import PASSWORD
 from tests.people import Member
@@ -66,3 +68,19 @@ def test_theme_comes_from_the_cookie(owner: Member):
 
     assert [b'data-theme="' in page.partition(b"<head>")[0] for page in pages] == [False, True, False]
     assert b'data-theme="dark"' in pages[1]
+
+
+def test_an_address_is_added_only_by_a_person_who_has_just_confirmed(owner: Member):
+    form = {"action_add": "", "email": "second@example.com"}
+
+    asked = owner.client.post("/accounts/email/", form)
+
+    assert (asked.status_code, asked.url.partition("?")[0]) == (302, "/accounts/reauthenticate/")
+    assert not EmailAddress.objects.filter(email="second@example.com").exists()
+    assert mail.outbox == []
+
+    owner.confirm()
+    added = owner.client.post("/accounts/email/", form)
+
+    assert added.status_code == 302
+    assert [message.to for message in mail.outbox] == [["second@example.com"]]
