@@ -48,6 +48,11 @@ class StaffAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             condition |= Q(**{name: searched})
         return queryset.filter(condition), False
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse `?data__secret__startswith=A`: what is not shown must not be guessed letter by letter either."""
+        hidden = {"password", *(self.exclude or ())}
+        return lookup.partition("__")[0] not in hidden and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may_add and super().has_add_permission(request)
 

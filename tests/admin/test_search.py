@@ -58,3 +58,18 @@ def test_the_search_finds_the_one_row(staff: Client, model: str, term: Callable[
     answer = staff.get(reverse(f"admin:{model}_changelist"), {"q": str(term(case))})
 
     assert [row.pk for row in answer.context["cl"].result_list] == [case.found[model].pk]
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        ("accounts_user", {"password__startswith": "scrypt"}),
+        ("mfa_authenticator", {"data__secret__startswith": "A"}),
+        ("connectors_connector", {"key_fingerprint__startswith": "a"}),
+        ("connectors_pointer", {"sealed_display__startswith": "a"}),
+    ],
+)
+def test_a_hidden_column_cannot_be_guessed_by_filtering(staff: Client, model: str, lookup: dict[str, str]) -> None:
+    answer = staff.get(reverse(f"admin:{model}_changelist"), lookup)
+
+    assert answer.status_code == 400
