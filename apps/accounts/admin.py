@@ -206,7 +206,10 @@ class LogEntryAdmin(ReadOnlyAdmin):
 
 @admin.register(Authenticator)
 class AuthenticatorAdmin(ReadOnlyAdmin):
-    """Deleting one lets a person in who lost the second factor. Its secret is not shown."""
+    """Deleting one lets a person in who lost the second factor. Its secret is not shown.
+
+    A superuser's is taken by a superuser only.
+    """
 
     may_delete = True
     exclude = ("data",)
@@ -215,6 +218,11 @@ class AuthenticatorAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     search_ids = ("user_id",)
     search_fields = ("user__email",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.user.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_delete_permission(request, obj)
 
 
 @admin.register(EmailAddress)

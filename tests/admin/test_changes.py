@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.forms.models import model_to_dict
 from django.test import Client
@@ -181,3 +182,17 @@ def test_a_lost_second_factor_can_be_removed_but_not_read_or_changed(staff: Clie
 
     assert changed.status_code == 403
     assert Authenticator.objects.count() == 0
+
+
+def test_the_second_factor_of_a_superuser_is_not_for_other_staff_to_take(chief: User) -> None:
+    helper = UserFactory(is_staff=True)
+    helper.user_permissions.set(Permission.objects.filter(content_type__app_label="mfa"))
+    client = Client()
+    client.force_login(helper, backend="django.contrib.auth.backends.ModelBackend")
+    of_chief = Authenticator.objects.create(user=chief, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    of_trader = Authenticator.objects.create(user=UserFactory(), type=Authenticator.Type.TOTP, data={"secret": "x"})
+
+    statuses = [client.post(url_of(row, "delete"), {"post": "yes"}).status_code for row in (of_chief, of_trader)]
+
+    assert statuses == [403, 302]
+    assert list(Authenticator.objects.all()) == [of_chief]
