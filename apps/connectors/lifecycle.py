@@ -108,8 +108,11 @@ def delete(connector: Connector) -> None:
         locked.deleted_at = timezone.now()
         forget_credentials(locked)
         locked.save(
-            update_fields=["deleted_at", "sealed_access_key", "sealed_secret_key", "sealed_memo", "key_fingerprint"]
-        )
+            update_fields=[
+                "deleted_at", "sealed_access_key", "sealed_secret_key", "sealed_memo", "key_fingerprint",
+                "credentials_set_at",
+            ]
+        )  # fmt: skip
         pointers.revoke_all(locked)
 
 

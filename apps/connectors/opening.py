@@ -80,9 +80,10 @@ def credentials_of(connector: Connector) -> Credentials:
 
 
 def forget_credentials(connector: Connector) -> None:
-    """Erase the sealed credentials of a deleted connector."""
+    """Erase the sealed credentials of a deleted connector. No process goes on with a copy that it holds open."""
     connector.sealed_access_key = connector.sealed_secret_key = connector.sealed_memo = ""
     connector.key_fingerprint = ""
+    connector.credentials_set_at = timezone.now()
 
 
 def close_all() -> None:

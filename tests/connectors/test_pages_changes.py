@@ -12,7 +12,8 @@ from django.utils import timezone
 from apps.accounts.models import AuditEvent, Plan
 from apps.connectors import pointers
 from apps.connectors.models import CheckStatus, Connector, Pointer
-from apps.connectors.opening import credentials_of
+from apps.connectors.opening import credentials_of, open_connector
+from apps.connectors.sealing import SealError
 from tests.connectors.confirming import confirm
 from tests.factories import ConnectorFactory, OrderFactory, PointerFactory, PositionFactory
 from tests.people import Member
@@ -439,6 +440,18 @@ def test_deletion_erases_keys_and_pointers_and_keeps_history(owner: Member) -> N
     assert not any(pointer.is_live for pointer in connector.pointers.all())
     position.refresh_from_db()
     assert actions(owner) == ["connector.deleted"]
+
+
+def test_an_account_held_open_does_not_outlive_the_deletion(owner: Member) -> None:
+    connector = mine(owner, label="Old desk")
+    open_connector(connector)
+    confirm(owner)
+
+    post(owner, "delete", connector, label="Old desk")
+
+    connector.refresh_from_db()
+    with pytest.raises(SealError):
+        open_connector(connector)
 
 
 def test_wrong_name_deletes_nothing(owner: Member) -> None:
