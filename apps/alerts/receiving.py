@@ -39,14 +39,17 @@ def is_delivery(environ: dict[str, Any]) -> bool:
 def receive(environ: dict[str, Any]) -> Answer:
     """Store the delivery and answer; nothing that talks to an exchange happens here.
 
-    200 stored · 400 empty · 404 no live pointer, one constant answer · 405 · 413 · 429 · 503 could not be stored, send
-    it again.
+    200 stored · 400 empty or broken off · 404 no live pointer, one constant answer · 405 · 413 · 429 · 503 could not
+    be stored, send it again.
     """
     if environ["REQUEST_METHOD"] != "POST":
         return _refuse(405, "METHOD", "Send alerts with POST.", Allow="POST")
     body = read_body(environ)
     if body is None:
         return _refuse(413, "TOO_LARGE", "The message is larger than 64 KiB.")
+    if len(body) < (announced(environ) or 0):
+        # Its sender sends it again: half of several messages must not run now and once more then.
+        return _refuse(400, "INCOMPLETE", "The message broke off before its end: send it again.")
     if not body.strip():
         return _refuse(400, "EMPTY", "The message is empty: put the alert message into the alert.")
     ip = address_of(environ, settings.TRUSTED_PROXIES)
@@ -74,12 +77,17 @@ def receive(environ: dict[str, Any]) -> Answer:
 def read_body(environ: dict[str, Any]) -> bytes | None:
     """Return the body, or None when it is larger than MAX_BODY; never reads more than that."""
     stream = environ["wsgi.input"]
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdigit():
-        return None if int(length) > MAX_BODY else stream.read(int(length))
+    length = announced(environ)
+    if length is not None:
+        return None if length > MAX_BODY else stream.read(length)
     # Chunked: there is no length, and the server's stream ends where the body does.
     body: bytes = stream.read(MAX_BODY + 1)
     return None if len(body) > MAX_BODY else body
+
+
+def announced(environ: dict[str, Any]) -> int | None:
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else None
 
 
 class UnknownPointers:

@@ -201,6 +201,15 @@ def test_empty_body_is_400(post: Post, body: bytes) -> None:
     assert (reply.status, reply.json()["reason"]) == (400, "EMPTY")
 
 
+def test_a_body_that_breaks_off_is_400_and_not_stored(post: Post, pointer: Pointer) -> None:
+    body = message(pointers.reveal(pointer))
+
+    reply = post(body, CONTENT_LENGTH=str(len(body) + 1))
+
+    assert (reply.status, reply.json()["reason"]) == (400, "INCOMPLETE")
+    assert Alert.unscoped.count() == 0
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_other_methods_are_405_and_say_what_is_allowed(post: Post, pointer: Pointer, method: str) -> None:
     reply = post(message(pointers.reveal(pointer)), method=method)
