@@ -2,6 +2,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import BaseForm
 from django.http import HttpRequest
@@ -9,6 +10,8 @@ from django.urls import reverse
 
 from apps.accounts.models import Membership, User
 from apps.accounts.signup import open_workspace
+
+LONGEST_EMAIL = 254
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -47,4 +50,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         super().send_mail(template_prefix, email, context | {"SITE_NAME": settings.SITE_NAME})
 
     def clean_email(self, email: str) -> str:
-        return str(super().clean_email(email)).lower()
+        cleaned = str(super().clean_email(email)).lower()
+        if not is_mailable(cleaned):
+            raise ValidationError(
+                "We cannot send mail to this address. Use one whose part before the @ is plain letters and digits.",
+                code="ADDRESS_NOT_USABLE",
+            )
+        return cleaned
+
+
+def is_mailable(email: str) -> bool:
+    """Say whether mail can be addressed to it: Django's validator lets pass what only looks like ASCII, as `İ` does."""
+    name, _, domain = email.rpartition("@")
+    try:
+        domain.encode("idna")
+    except UnicodeError:
+        return False
+    return name.isascii() and len(email) <= LONGEST_EMAIL

@@ -162,3 +162,15 @@ def test_mail_with_the_code_says_it_in_the_subject(client):
     assert message.subject == f"{code_in(message.body)} is your Sferica code"
     assert "Hello from" not in message.body
     assert "example.com" not in message.body
+
+
+@pytest.mark.parametrize(
+    "email", ["İİ" * 60 + "@example.com", "İ@example.com", "ada@" + "ü" * 60 + ".com", "ada@" + "İ.İ" * 60 + ".com"]
+)
+def test_address_that_no_mail_can_carry_is_refused_in_words(client, email):
+    answer = sign_up(client, email)
+
+    assert answer.status_code == 200
+    assert b"We cannot send mail to this address." in answer.content
+    assert User.objects.count() == 0
+    assert mail.outbox == []
