@@ -4,9 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
+from django.core.exceptions import SuspiciousOperation
 from django.core.paginator import Paginator
+from django.db import DataError
 from django.db.models import Field, Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 
 from apps.accounts.audit import record
@@ -52,6 +54,12 @@ class StaffAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Refuse `?data__secret__startswith=A`: what is not shown must not be guessed letter by letter either."""
         hidden = {"password", *(self.exclude or ())}
         return lookup.partition("__")[0] not in hidden and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        try:
+            return super().changelist_view(request, extra_context)
+        except DataError as error:
+            raise SuspiciousOperation("a filter in the address holds what the database cannot compare") from error
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.may_add and super().has_add_permission(request)

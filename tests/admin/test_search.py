@@ -73,3 +73,10 @@ def test_a_hidden_column_cannot_be_guessed_by_filtering(staff: Client, model: st
     answer = staff.get(reverse(f"admin:{model}_changelist"), lookup)
 
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("lookup", [{"status__exact": "\0"}, {"received_at__gte": "2026-11-22T08:41:03+20:00"}])
+def test_what_the_database_cannot_compare_is_a_bad_request(staff: Client, lookup: dict[str, str]) -> None:
+    answer = staff.get(reverse("admin:alerts_alert_changelist"), lookup)
+
+    assert answer.status_code == 400
