@@ -22,8 +22,6 @@ schema = SpectacularJSONAPIView.as_view(
     authentication_classes=[ApiToken],
     permission_classes=[IsAuthenticated],
     throttle_classes=[FailOpenThrottle],
-    # A tenant's `objects` answers to nothing but a workspace.
-    custom_settings={"DEFAULT_QUERY_MANAGER": "_default_manager"},
 )
 
 urlpatterns = [path("schema/", schema, name="schema"), *router.urls]

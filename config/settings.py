@@ -253,7 +253,13 @@ REST_KNOX = {
     "TOKEN_LIMIT_PER_USER": 10,
     "AUTH_HEADER_PREFIX": "Token",
 }
-SPECTACULAR_SETTINGS = {"TITLE": f"{SITE_NAME} API", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": f"{SITE_NAME} API",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # A tenant's `objects` answers to nothing but a workspace.
+    "DEFAULT_QUERY_MANAGER": "_default_manager",
+}
 
 # --- Background work ------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = broker.celery_url(REDIS_URL)
