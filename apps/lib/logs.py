@@ -3,7 +3,7 @@
 import logging
 import re
 
-POINTER_LIKE = re.compile(r"\bsf_[a-z2-7]{32}\b|\bsfk_[0-9a-zA-Z]{20,}\b", re.IGNORECASE)
+POINTER_LIKE = re.compile(r"sf_[a-z2-7]{32}|sfk_[0-9a-zA-Z]{20,}", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:
