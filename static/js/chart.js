@@ -34,6 +34,20 @@ function looks() {
   };
 }
 
+// The library draws UTC; the rest of the page speaks the reader's zone.
+function inZone(timeZone) {
+  const written = (parts) => new Intl.DateTimeFormat("en-GB", { timeZone, ...parts });
+  const clock = written({ hour: "2-digit", minute: "2-digit" });
+  const day = written({ day: "numeric", month: "short" });
+  const month = written({ month: "short", year: "numeric" });
+  const full = written({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const byKind = [month, month, day, clock, clock]; // the library's tick kinds: year, month, day, time, time with seconds
+  return {
+    localization: { timeFormatter: (seconds) => full.format(seconds * 1000) },
+    timeScale: { tickMarkFormatter: (seconds, kind) => byKind[kind].format(seconds * 1000) },
+  };
+}
+
 function draw(element) {
   const source = document.getElementById(element.dataset.chart);
   if (!source) return;
@@ -41,6 +55,7 @@ function draw(element) {
   if (!points.length) return;
   const style = looks();
   const chart = createChart(element, style.chart);
+  if (element.dataset.zone) chart.applyOptions(inZone(element.dataset.zone));
   const series = chart.addSeries(element.dataset.kind === "line" ? LineSeries : AreaSeries, style.series);
   series.setData(points);
   chart.timeScale().fitContent();
