@@ -129,7 +129,7 @@ DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 REDIS_URL = required("REDIS_URL")
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "apps.lib.cache.FailOpenRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "sferica",
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
