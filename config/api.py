@@ -2,8 +2,9 @@ from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.routers import SimpleRouter
+from rest_framework.throttling import UserRateThrottle
 
-from apps.accounts.api import ApiToken, FailOpenThrottle
+from apps.accounts.api import ApiToken
 from apps.alerts.api import AlertViewSet
 from apps.connectors.api import ConnectorViewSet
 from apps.trading.api import EquityPointViewSet, FillViewSet, OrderViewSet, PositionViewSet
@@ -21,7 +22,7 @@ router.register("equity-points", EquityPointViewSet, basename="equity-point")
 schema = SpectacularJSONAPIView.as_view(
     authentication_classes=[ApiToken],
     permission_classes=[IsAuthenticated],
-    throttle_classes=[FailOpenThrottle],
+    throttle_classes=[UserRateThrottle],
 )
 
 urlpatterns = [path("schema/", schema, name="schema"), *router.urls]

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidValue
@@ -10,13 +9,11 @@ from django.db import DataError, models
 from django_filters import rest_framework as filters
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
-from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.throttling import UserRateThrottle
-from rest_framework.views import APIView
 from rest_framework.viewsets import ReadOnlyModelViewSet
 
 from apps.accounts.middleware import membership_of
@@ -50,26 +47,6 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
             "name": "Authorization",
             "description": "`Token sfk_…`; tokens are made under Settings, API tokens",
         }
-
-
-class FailOpenThrottle(UserRateThrottle):
-    """Count requests per person, and let them pass while the cache is away.
-
-    A cache that hangs costs a second to find out, so it is not asked again for a while.
-    """
-
-    ASK_AGAIN_S = 10.0
-    away_until = 0.0  # on the monotonic clock, for the whole process
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        if time.monotonic() < FailOpenThrottle.away_until:
-            return True
-        try:
-            return super().allow_request(request, view)
-        except (RedisError, OSError) as error:
-            FailOpenThrottle.away_until = time.monotonic() + self.ASK_AGAIN_S
-            logger.warning("API rate limit not checked, the cache is away: %s", type(error).__name__)
-            return True
 
 
 class AmountField(serializers.DecimalField):
@@ -139,7 +116,7 @@ class WorkspaceViewSet(ReadOnlyModelViewSet[Any]):
     time_field: str
     authentication_classes = (ApiToken,)
     permission_classes = (IsAuthenticated,)
-    throttle_classes = (FailOpenThrottle,)
+    throttle_classes = (UserRateThrottle,)
     pagination_class = NewestFirst
     filterset_class: type[filters.FilterSet]
     workspace: Workspace

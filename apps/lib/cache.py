@@ -20,7 +20,7 @@ BREAKER_S = 10.0
 class FailOpenRedisCache(RedisCache):
     """Rate limits kept here count nothing while Redis is away; log-ins and pages go on."""
 
-    _closed_until = 0.0
+    _closed_until = 0.0  # on the monotonic clock, for the whole process
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         return self._ask(lambda: super(FailOpenRedisCache, self).get(key, default, version), otherwise=default)
