@@ -1,6 +1,7 @@
 """The product and the browser of these tests, each started once."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -88,7 +89,9 @@ def visit(chromium: Browser, product: Product) -> Iterator[Callable[..., Visitor
     for context in contexts:
         context.close()
     said = [line for watch in watches for line in watch.said]
-    assert said == [], "\n".join([*said, product.last_lines()])
+    if said:
+        sys.stderr.write(product.last_lines())
+    assert said == []
 
 
 @pytest.fixture(scope="package")
