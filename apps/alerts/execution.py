@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import SuspectedDuplicate
 from apps.connectors.sealing import SealError
+from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
 from apps.trading import leases
 from apps.trading.denials import Denial, Verdict
@@ -210,15 +212,31 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
         if _is_decided(alert):
             return
         for order in prepared.orders:
-            born(order, cause="planned" if order.state == OrderState.PLANNED else "denied", evidence=order.facts)
+            born(order, cause="planned" if order.state == OrderState.PLANNED else "denied", evidence=_reasons_of(order))
         if prepared.orders:
             alert.order = prepared.orders[0]
             alert.status = AlertStatus.EXECUTING
             alert.next_at = timezone.now() + leases.length()
         if prepared.denial is not None:
             _refuse(alert, prepared.denial)
+        else:
+            # What an earlier try said of itself no longer holds.
+            set_reason(alert, "", "", {})
         _store_shadow(alert, plan.shadow_after)
         alert.save()
+
+
+def _reasons_of(order: Order) -> dict[str, str]:
+    """The plan's sentence, what was held, and what it was expected to cost, as plain texts."""
+    figures = {**order.facts.get("account", {}), **order.facts.get("estimate", {}), **order.facts.get("denial", {})}
+    return {"sentence": order.facts.get("sentence", ""), **{name: _short(value) for name, value in figures.items()}}
+
+
+def _short(value: str) -> str:
+    try:
+        return normalize_text(round(Decimal(value), 8))
+    except InvalidOperation:
+        return value
 
 
 def _drive(alert: Alert) -> None:

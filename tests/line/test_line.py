@@ -1,6 +1,10 @@
 from decimal import Decimal
 
-from apps.alerts.models import AlertStatus
+import pytest
+from django.utils import timezone
+
+from apps.alerts.models import Alert, AlertStatus
+from apps.connectors.exchange import UnreachableError
 from apps.trading.models import Fill, LedgerEntry, OrderState
 from tests.line.conftest import Desk
 
@@ -87,3 +91,23 @@ def test_order_over_the_limit_is_denied_and_not_sent(futures: Desk) -> None:
     assert alert.reason.startswith("Over your limit: this order is worth 60")
     assert futures.orders()[0].state == OrderState.DENIED
     assert futures.at_exchange() == []
+
+
+def test_a_filled_alert_keeps_no_reason_of_an_earlier_try(futures: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("apps.alerts.execution.prepare", unreachable)
+        alert = futures.send("buy", "flat", "0.01")
+    assert (alert.status, alert.reason_code) == (AlertStatus.QUEUED, "WAITING_FOR_EXCHANGE")
+
+    Alert.unscoped.filter(pk=alert.pk).update(next_at=timezone.now())
+    futures.work()
+
+    alert.refresh_from_db()
+    assert (alert.status, alert.reason_code, alert.reason, alert.facts) == (AlertStatus.EXECUTED, "", "", {})
+    planned = futures.orders()[0].events.get(cause="planned").evidence
+    assert planned["sentence"] == "Open long 10 contracts on BTCUSDT"
+    assert planned["notional"] == "600"
+
+
+def unreachable(*_: object, **__: object) -> None:
+    raise UnreachableError("BitMart did not answer.")
