@@ -34,10 +34,10 @@ def find_account(store: Store, headers: Mapping[str, str]) -> Account:
     key = headers.get("x-bm-key", "")
     if not key:
         raise Refusal(30001)
-    account = store.one(Account, "access_key = ?", key)
-    if account is None:
+    found = store.hot(Account).group("access_key", (key,))
+    if not found:
         raise Refusal(30002)
-    return account
+    return found[0]
 
 
 def check_signature(account: Account, call: Signed, *, now_ms: int, recv_window_ms: int | None) -> None:

@@ -22,6 +22,7 @@ class Exchange:
     def __init__(self, store: Store, catalogue: Catalogue, prices: Prices, *, clock: Callable[[], int]) -> None:
         """`clock` returns Unix milliseconds."""
         self.store = store
+        self.feed = store.feed
         self.catalogue = catalogue
         self.prices = prices
         self.clock = clock

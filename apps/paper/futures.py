@@ -85,17 +85,15 @@ class FuturesDesk:
         self._store.save(order)
 
     def live_orders(self, account_id: int, symbol: str = "") -> list[Order]:
-        where = "account_id = ? AND market = 'futures' AND state IN ('new', 'partially_filled')"
-        if symbol:
-            return self._store.find(Order, f"{where} AND symbol = ?", account_id, symbol, order="id DESC")
-        return self._store.find(Order, where, account_id, order="id DESC")
+        found = self._store.hot(Order).group("owner", (FUTURES, account_id))
+        rows = [order for order in found if symbol in {"", order.symbol}]
+        return sorted(rows, key=lambda order: -order.id)
 
     def match_resting(self, symbol: str, now_ms: int) -> None:
         """Fill every resting order of the symbol that the price has reached, at its own price, as maker."""
-        where = "market = 'futures' AND symbol = ? AND state IN ('new', 'partially_filled')"
         quote = self._prices.quote(symbol, now_ms)
         instrument = self._catalogue.futures[symbol]
-        for order in self._store.find(Order, where, symbol, order="id"):
+        for order in self._store.hot(Order).group("symbol", (FUTURES, symbol)):
             if crosses(order.side, order.price, quote):
                 self._fill(order, instrument, price=order.price, role="maker", now_ms=now_ms)
                 self._store.save(order)
@@ -105,7 +103,7 @@ class FuturesDesk:
         self._store.save(LeverageSetting(account.id, symbol, leverage, open_type))
 
     def leverage_setting(self, account_id: int, symbol: str) -> LeverageSetting | None:
-        return self._store.one(LeverageSetting, "account_id = ? AND symbol = ?", account_id, symbol)
+        return self._store.get(LeverageSetting, account_id, symbol)
 
     def set_position_mode(self, account: Account, position_mode: str) -> None:
         if account.position_mode != position_mode and (self.positions.held(account.id) or self.live_orders(account.id)):
@@ -118,7 +116,7 @@ class FuturesDesk:
         for resting in self.live_orders(position.account_id, position.symbol):
             self.cancel(resting, source="system", now_ms=now_ms)
         instrument = self._catalogue.futures[position.symbol]
-        account = self._store.one(Account, "id = ?", position.account_id)
+        account = self._store.get(Account, position.account_id)
         order = self._draft_for(
             position.account_id,
             FuturesRequest(

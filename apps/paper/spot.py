@@ -76,10 +76,9 @@ class SpotDesk:
 
     def match_resting(self, symbol: str, now_ms: int) -> None:
         """Fill every resting order of the symbol that the price has reached, at its own price, as maker."""
-        where = "market = 'spot' AND symbol = ? AND state IN ('new', 'partially_filled')"
         quote = self._prices.quote(symbol, now_ms)
         instrument = self._catalogue.spot[symbol]
-        for order in self._store.find(Order, where, symbol, order="id"):
+        for order in self._store.hot(Order).group("symbol", (SPOT, symbol)):
             if crosses(order.side, order.price, quote):
                 self._fill(order, instrument, size=order.left, price=order.price, role="maker", now_ms=now_ms)
                 self._store.save(order)
