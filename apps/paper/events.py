@@ -71,24 +71,38 @@ class Feed:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
-        self._waiting: list[Event] = []
+        self._open: list[Event] = []
+        self._kept: list[Event] = []
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every later event, in order; return what ends that. It must not raise or block."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    @property
+    def is_heard(self) -> bool:
+        return bool(self._listeners)
+
     def add(self, event: Event) -> None:
         if self._listeners:
-            self._waiting.append(event)
+            self._open.append(event)
+
+    def keep(self) -> None:
+        """The transaction that added these has ended; its commit is still to come."""
+        self._kept += self._open
+        self._open.clear()
 
     def release(self) -> None:
-        """Tell what was added: the transaction is on disk."""
-        told, self._waiting = self._waiting, []
+        """Tell what was kept: it is on disk."""
+        told, self._kept = self._kept, []
         for event in told:
             for listener in tuple(self._listeners):
                 listener(event)
 
+    def forget_open(self) -> None:
+        self._open.clear()
+
     def forget(self) -> None:
-        """Drop what was added: the transaction was rolled back."""
-        self._waiting.clear()
+        """Drop everything: the commit failed."""
+        self._open.clear()
+        self._kept.clear()

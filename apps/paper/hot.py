@@ -1,9 +1,13 @@
 """Rows that are asked for on every order, kept in memory: accounts, money, positions and what is still live."""
 
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator
 from dataclasses import fields
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
+
+from apps.paper.records import Order
 
 R = TypeVar("R", bound=Any)
 Key = tuple[Any, ...]
@@ -74,3 +78,38 @@ def key_of(columns: tuple[str, ...]) -> Callable[[Any], Key]:
         return lambda row: ()
     read = attrgetter(columns[0])
     return lambda row: (read(row),)
+
+
+class OrderTable(HotTable[Order]):
+    """The live orders, and those with a limit once more by price and then by age: the book that they make."""
+
+    def __init__(self) -> None:
+        by_owner = {"owner": ("market", "account_id"), "symbol": ("market", "symbol")}
+        super().__init__(Order, ("id",), groups=by_owner, keeps=lambda order: order.is_live)
+        self._books: dict[Key, list[tuple[Decimal, int]]] = {}
+
+    def put(self, key: Key, row: Order | None) -> Order | None:
+        before = super().put(key, row)
+        if before is not None:
+            book = self._books[before.market, before.symbol, before.side]
+            del book[bisect_left(book, _rank(before))]
+        if row is not None and row.is_live:
+            insort(self._books.setdefault((row.market, row.symbol, row.side), []), _rank(row))
+        return before
+
+    def best_first(self, market: str, symbol: str, side: str) -> Iterator[Order]:
+        """Yield copies from the best price on, the oldest first at one price. Orders may change meanwhile."""
+        place: tuple[Decimal, int] | None = None
+        book = self._books.get((market, symbol, side), [])
+        while (at := 0 if place is None else bisect_right(book, place)) < len(book):
+            place = book[at]
+            row = self.get((place[1],))
+            if row is not None:
+                yield row
+
+    def is_empty(self, market: str, symbol: str, side: str) -> bool:
+        return not self._books.get((market, symbol, side))
+
+
+def _rank(order: Order) -> tuple[Decimal, int]:
+    return (-order.price if order.side == "buy" else order.price, order.id)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from apps.paper.amounts import plain
 from apps.paper.events import Feed
-from apps.paper.hot import HotTable, Key, key_of
+from apps.paper.hot import HotTable, Key, OrderTable, key_of
 from apps.paper.records import (
     Account,
     Balance,
@@ -62,6 +62,7 @@ _INDEXES = (
     "CREATE INDEX IF NOT EXISTS orders_account ON orders (account_id, market, id)",
     "CREATE INDEX IF NOT EXISTS orders_client ON orders (account_id, client_order_id) WHERE client_order_id != ''",
     "CREATE INDEX IF NOT EXISTS orders_live ON orders (market, symbol) WHERE state IN ('new', 'partially_filled')",
+    "CREATE INDEX IF NOT EXISTS triggers_client ON triggers (account_id, client_order_id) WHERE client_order_id != ''",
     "CREATE INDEX IF NOT EXISTS triggers_account ON triggers (account_id, market, id)",
     "CREATE INDEX IF NOT EXISTS triggers_live ON triggers (market, symbol) WHERE state = 'waiting'",
     "CREATE INDEX IF NOT EXISTS fills_account ON fills (account_id, market, id)",
@@ -94,13 +95,16 @@ def _hot_tables() -> dict[type[Any], HotTable[Any]]:
         LeverageSetting: HotTable(LeverageSetting, ("account_id", "symbol"), groups={}),
         Countdown: HotTable(Countdown, ("account_id", "symbol"), groups={}),
         Setting: HotTable(Setting, ("name",), groups={}),
-        Order: HotTable(Order, ("id",), groups=by_owner, keeps=lambda order: order.is_live),
         Trigger: HotTable(Trigger, ("id",), groups=by_owner, keeps=lambda trigger: trigger.is_live),
     }
 
 
 class Store:
-    """A change is in memory at once and in the file when its transaction ends; `feed` tells of it after that."""
+    """A change is in memory at once and in the file when its transaction ends; `feed` tells of it after that.
+
+    With `groups_commits` set, ended transactions wait in memory for one `commit()` that writes them together: nobody
+    may be told of them before.
+    """
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
@@ -108,10 +112,15 @@ class Store:
         self._database.execute("PRAGMA synchronous = FULL")
         self._make_tables()
         self.feed = Feed()
+        self.groups_commits = False
         self._open = False
+        self._has_savepoint = False
+        self._ended: dict[type[Any], dict[Key, Any]] = {}
         self._dirty: dict[type[Any], dict[Key, Any]] = {}
         self._undo: list[tuple[HotTable[Any], Key, Any]] = []
-        self._hot = _hot_tables()
+        self._ended_undo: list[tuple[HotTable[Any], Key, Any]] = []
+        self.orders = OrderTable()
+        self._hot = _hot_tables() | {Order: self.orders}
         for kind, hot in self._hot.items():
             for row in self.find(kind, _LIVE.get(kind, "1"), order="rowid"):
                 hot.put(hot.key(row), row)
@@ -122,18 +131,43 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit on leaving, roll everything back on any error. Inside another one: part of it."""
+        """Keep what is changed on leaving, undo all of it on any error. Inside another one: part of it."""
         if self._open:
             yield
             return
         self._open = True
+        ended = False
         try:
             yield
-            self._commit()
+            ended = True
         finally:
             self._open = False
-            if self._undo or self._dirty or self._database.in_transaction:
-                self._roll_back()
+            if ended:
+                self._end()
+            else:
+                self._undo_open()
+        if not self.groups_commits:
+            self.commit()
+
+    @property
+    def waits_for_commit(self) -> bool:
+        return bool(self._ended) or self._database.in_transaction
+
+    def commit(self) -> None:
+        """Write every ended transaction, then tell the feed. On an error all of them are undone."""
+        try:
+            for kind in tuple(self._ended):
+                self._write(kind, self._ended.pop(kind))
+            if self._database.in_transaction:
+                self._database.execute("COMMIT")
+        except BaseException:
+            self._ended.clear()
+            self._put_back(self._ended_undo)
+            self.feed.forget()
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+        self._ended_undo.clear()
         self.feed.release()
 
     def new_id(self, kind: type[Any]) -> int:
@@ -157,7 +191,7 @@ class Store:
 
     def find(self, kind: type[R], where: str = "1", *values: Value, order: str = "", limit: int = -1) -> list[R]:
         """Return rows; `where` and `order` are SQL of ours, never of a caller's."""
-        self._write(kind)
+        self._flush(kind)
         names = ", ".join(_NAMES[kind])
         statement = f"SELECT {names} FROM {_TABLES[kind][0]} WHERE {where}"  # noqa: S608
         if order:
@@ -171,7 +205,7 @@ class Store:
 
     def live_symbols(self) -> list[tuple[str, str]]:
         """Return (market, symbol) of everything that waits for a price."""
-        keys = {*self._hot[Order].group_keys("symbol"), *self._hot[Trigger].group_keys("symbol")}
+        keys = {*self.orders.group_keys("symbol"), *self._hot[Trigger].group_keys("symbol")}
         return sorted((str(market), str(symbol)) for market, symbol in keys)
 
     def setting(self, name: str) -> str | None:
@@ -192,34 +226,54 @@ class Store:
             self._undo.append((hot, key, hot.put(key, record)))
         self._dirty.setdefault(kind, {})[key] = record
 
-    def _commit(self) -> None:
-        for kind in tuple(self._dirty):
-            self._write(kind)
-        if self._database.in_transaction:
-            self._database.execute("COMMIT")
-        self._undo.clear()
-
-    def _roll_back(self) -> None:
+    def _end(self) -> None:
+        if self._has_savepoint:
+            self._database.execute("RELEASE open")
+            self._has_savepoint = False
+        for kind, rows in self._dirty.items():
+            self._ended.setdefault(kind, {}).update(rows)
         self._dirty.clear()
-        for hot, key, before in reversed(self._undo):
-            hot.put(key, before)
+        self._ended_undo += self._undo
         self._undo.clear()
-        self.feed.forget()
-        if self._database.in_transaction:
-            self._database.execute("ROLLBACK")
+        self.feed.keep()
 
-    def _write(self, kind: type[Any]) -> None:
-        """Bring the changed rows of a kind into the file, in the open transaction."""
-        rows = self._dirty.pop(kind, None)
-        if not rows:
-            return
+    def _undo_open(self) -> None:
+        if self._has_savepoint:
+            self._database.execute("ROLLBACK TO open")
+            self._database.execute("RELEASE open")
+            self._has_savepoint = False
+        self._dirty.clear()
+        self._put_back(self._undo)
+        self.feed.forget_open()
+
+    def _put_back(self, undo: list[tuple[HotTable[Any], Key, Any]]) -> None:
+        for hot, key, before in reversed(undo):
+            hot.put(key, before)
+        undo.clear()
+
+    def _flush(self, kind: type[Any]) -> None:
+        """Bring the changed rows of a kind before the eyes of a query, without committing them."""
+        if kind in self._ended:
+            self._write(kind, self._ended.pop(kind))
+        if kind in self._dirty:
+            if not self._has_savepoint:
+                # What ended before must not go with what is open.
+                for earlier in tuple(self._ended):
+                    self._write(earlier, self._ended.pop(earlier))
+                if not self._database.in_transaction:
+                    self._database.execute("BEGIN IMMEDIATE")
+                self._database.execute("SAVEPOINT open")
+                self._has_savepoint = True
+            self._write(kind, self._dirty.pop(kind))
+
+    def _write(self, kind: type[Any], rows: dict[Key, Any]) -> None:
         if not self._database.in_transaction:
             self._database.execute("BEGIN IMMEDIATE")
+        names = _NAMES[kind]
         for key, record in rows.items():
             if record is None:
                 self._database.execute(_DELETE[kind], [_to_column(value) for value in key])
             else:
-                names = _NAMES[kind]
                 self._database.execute(_SAVE[kind], [_to_column(getattr(record, name)) for name in names])
 
     def _last_id(self, kind: type[Any]) -> int:
