@@ -98,37 +98,42 @@ def in_words(row: Instrument) -> words.Instrument:
 def refresh_prices(wanted: Mapping[tuple[str, str], Collection[str]]) -> int:
     """Fetch the prices of `(environment, market) -> symbols` and return how many rows were written.
 
-    `at` is our clock, so that an age can be told. ExchangeError when a venue does not answer; what was read before
-    is written.
+    ExchangeError when a venue does not answer; what was read before is written.
     """
     written = 0
-    now = timezone.now()
     for (environment, market), symbols in wanted.items():
         tickers = open_public(environment, market).tickers(sorted(symbols))
-        known = {
-            row.symbol: row.pk
-            for row in Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
-        }
-        rows = [
-            MarketPrice(
-                instrument_id=known[ticker.symbol],
-                last=ticker.last,
-                bid=ticker.bid,
-                ask=ticker.ask,
-                mark=ticker.mark if ticker.mark is not None else ticker.last,
-                at=now,
-            )
-            for ticker in tickers
-            if ticker.symbol in known
-        ]
-        MarketPrice.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["instrument"],
-            update_fields=["last", "bid", "ask", "mark", "at"],
-        )
-        written += len(rows)
+        written += write_prices(environment, market, [ticker for ticker in tickers if ticker.symbol in symbols])
     return written
+
+
+def write_prices(environment: str, market: str, tickers: Collection[words.Ticker]) -> int:
+    """Store prices that were just told and return how many; `at` is our clock, so that an age can be told."""
+    now = timezone.now()
+    symbols = [ticker.symbol for ticker in tickers]
+    listed = Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
+    known = dict(listed.values_list("symbol", "pk"))
+    rows = [
+        MarketPrice(
+            instrument_id=known[ticker.symbol],
+            last=ticker.last,
+            bid=ticker.bid,
+            ask=ticker.ask,
+            mark=ticker.mark if ticker.mark is not None else ticker.last,
+            at=now,
+        )
+        for ticker in tickers
+        if ticker.symbol in known
+    ]
+    # In one order everywhere: two processes that write the same prices must not wait for each other in a circle.
+    rows.sort(key=lambda row: row.instrument_id)
+    MarketPrice.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["instrument"],
+        update_fields=["last", "bid", "ask", "mark", "at"],
+    )
+    return len(rows)
 
 
 def environments() -> list[tuple[str, str]]:
