@@ -4,20 +4,21 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
 from starlette.types import Receive, Scope, Send
 
 from apps.paper.connections import Connections
 from apps.paper.control import PREFIX, ControlDesk
 from apps.paper.exchange import Exchange
-from apps.paper.faults import HTML_PAGE, Fault, FaultRoom
+from apps.paper.faults import FaultRoom
+from apps.paper.faults_wire import FaultyWire
 from apps.paper.prices import STEP_MS
 from apps.paper.rest import LONGEST_BODY, Request, Wire
 
@@ -36,8 +37,10 @@ class Desks:
 class _EveryPath:
     """One endpoint for every path and method: an unknown path is an answer of the exchange, not of the framework."""
 
-    def __init__(self, desks: Desks) -> None:
+    def __init__(self, desks: Desks, flush: Callable[[], None]) -> None:
         self._desks = desks
+        self._wire = FaultyWire(desks.wire, desks.faults, desks.exchange)
+        self._flush = flush
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
@@ -56,31 +59,16 @@ class _EveryPath:
         if asked.path.startswith(PREFIX):
             await self._desks.control.answer(asked)(scope, receive, send)
             return
-        fault = self._desks.faults.take(asked.path) if self._desks.faults.allowed else None
-        if fault is None:
-            await self._desks.wire.answer(asked)(scope, receive, send)
-            return
-        answer = await self._under(fault, asked)
-        if answer is not None:
+        answer = await self._wire.answer(asked, self._flush)
+        if isinstance(answer, Response):
             await answer(scope, receive, send)
             return
+        if answer is not None:
+            await answer.send_part(send)
         if request.client is not None:
             self._desks.connections.cut((request.client.host, request.client.port))
         while (await receive())["type"] != "http.disconnect":
             pass
-
-    async def _under(self, fault: Fault, asked: Request) -> Response | None:
-        """Return the answer the fault leaves, None when the connection is to be cut."""
-        answer = self._desks.wire.answer(asked) if fault.carries_out else None
-        if fault.delay_ms:
-            await asyncio.sleep(fault.delay_ms / 1000)
-        if fault.action == "delay":
-            return answer
-        if fault.action == "status":
-            return PlainTextResponse("", fault.status)
-        if fault.action == "html":
-            return HTMLResponse(HTML_PAGE, fault.status)
-        return None
 
 
 async def _read(request: HttpRequest) -> bytes:
@@ -92,6 +80,10 @@ async def _read(request: HttpRequest) -> bytes:
             parts.append(part)
         size += len(part)
     return b"".join(parts)[: LONGEST_BODY + 1]
+
+
+def _nothing() -> None:
+    return None
 
 
 async def _healthz(request: HttpRequest) -> Response:
@@ -118,5 +110,5 @@ def build_app(desks: Desks) -> Starlette:
             await ticker
         desks.exchange.store.close()
 
-    routes = [HttpRoute("/healthz", _healthz), HttpRoute("/{path:path}", _EveryPath(desks))]
+    routes = [HttpRoute("/healthz", _healthz), HttpRoute("/{path:path}", _EveryPath(desks, _nothing))]
     return Starlette(routes=routes, lifespan=ticking)

@@ -12,12 +12,14 @@ from starlette.responses import Response
 
 from apps.paper.amounts import ZERO, plain
 from apps.paper.exchange import Exchange
-from apps.paper.faults import ACTIONS, LONGEST_DELAY_MS, MOST_TIMES, Fault, FaultRoom
+from apps.paper.faults import FaultRoom
+from apps.paper.faults_script import order, report
 from apps.paper.futures import ONE_WAY, POSITION_MODES
 from apps.paper.params import SPOT, Codes, Params, parse_body
 from apps.paper.records import Account, Fill, Order, PricePin
 from apps.paper.refusals import Refusal
 from apps.paper.rest import Request
+from apps.paper.streams_manners import Manners
 from apps.paper.wallets import FUTURES
 from apps.paper.wallets import SPOT as SPOT_WALLET
 from apps.paper.wire import JsonAnswer, envelope
@@ -47,6 +49,7 @@ class ControlDesk:
         self._exchange = exchange
         self._faults = faults
         self._token = token
+        self.manners = Manners()
 
     def answer(self, request: Request) -> Response:
         """Answer a control request. Strangers get the same 404 as an unknown path."""
@@ -73,8 +76,10 @@ class ControlDesk:
             return self._create_account
         if method == "POST" and parts == ("prices",):
             return self._set_price
-        if parts == ("faults",) and self._faults.allowed and method in {"POST", "DELETE"}:
-            return self._arm_fault if method == "POST" else self._clear_faults
+        if parts == ("faults",) and self._faults.allowed and method in {"POST", "DELETE", "GET"}:
+            return {"POST": self._order_faults, "DELETE": self._clear_faults, "GET": self._show_faults}[method]
+        if method == "POST" and parts == ("streams",):
+            return self._change_manners
         if method == "GET" and len(parts) == 3 and parts[0] == "accounts" and parts[2] in {"orders", "fills"}:
             return self._orders if parts[2] == "orders" else self._fills
         raise Refusal(30000)
@@ -167,19 +172,15 @@ class ControlDesk:
         quote = exchange.prices.quote(symbol, exchange.clock())
         return {"symbol": symbol} | {name: plain(value) for name, value in asdict(quote).items()}
 
-    def _arm_fault(self, call: ControlCall) -> object:
-        params = call.params
-        action = params.choice("action", ACTIONS, code=50021)
-        fault = Fault(
-            route=params.need("route"),
-            action=action,
-            times=params.whole_between("times", 1, MOST_TIMES, default=1),
-            delay_ms=params.whole_between("delay_ms", 0, LONGEST_DELAY_MS, default=0),
-            status=params.whole_between("status", 200, 599, default=403 if action == "html" else 502),
-            accepted=_flag(params, "accepted", default=action != "html"),
-        )
-        self._faults.arm(fault)
-        return asdict(fault)
+    def _order_faults(self, call: ControlCall) -> object:
+        return order(call.params, self._faults)
+
+    def _show_faults(self, call: ControlCall) -> object:
+        return report(self._faults)
+
+    def _change_manners(self, call: ControlCall) -> object:
+        self.manners.change(call.params)
+        return asdict(self.manners)
 
     def _clear_faults(self, call: ControlCall) -> object:
         self._faults.clear()
@@ -209,15 +210,6 @@ def _positive(params: Params, name: str) -> str:
     if value <= ZERO:
         raise params.invalid(name)
     return plain(value)
-
-
-def _flag(params: Params, name: str, *, default: bool) -> bool:
-    value = params.values.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise params.invalid(name)
-    return value
 
 
 def _view(row: Order | Fill) -> dict[str, object]:

@@ -36,8 +36,8 @@ def open_desks(state_dir: Path, *, seed: int, control_token: str, faults: bool) 
     store = Store(state_dir / "paper.sqlite3")
     catalogue = build_catalogue()
     prices = Prices(store, catalogue, seed=seed, now_ms=now_ms())
-    exchange = Exchange(store, catalogue, prices, clock=now_ms)
     room = FaultRoom(allowed=faults)
+    exchange = Exchange(store, catalogue, prices, clock=room.skewed(now_ms))
     return Desks(
         exchange=exchange,
         wire=Wire(exchange, RateLimiter(time.monotonic)),
