@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
 from starlette.types import Receive, Scope, Send
 
+from apps.paper.commits import GroupCommit
 from apps.paper.connections import Connections
 from apps.paper.control import PREFIX, ControlDesk
 from apps.paper.exchange import Exchange
@@ -37,10 +38,11 @@ class Desks:
 class _EveryPath:
     """One endpoint for every path and method: an unknown path is an answer of the exchange, not of the framework."""
 
-    def __init__(self, desks: Desks, flush: Callable[[], None]) -> None:
+    def __init__(self, desks: Desks, commits: GroupCommit, flush: Callable[[], None]) -> None:
         self._desks = desks
         self._wire = FaultyWire(desks.wire, desks.faults, desks.exchange)
         self._flush = flush
+        self._commits = commits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
@@ -57,9 +59,12 @@ class _EveryPath:
             address=request.client.host if request.client else "",
         )
         if asked.path.startswith(PREFIX):
-            await self._desks.control.answer(asked)(scope, receive, send)
+            answer = self._desks.control.answer(asked)
+            await self._commits.wait()
+            await answer(scope, receive, send)
             return
-        answer = await self._wire.answer(asked, self._flush)
+        answer = await self._wire.answer(asked, self._push)
+        await self._commits.wait()
         if isinstance(answer, Response):
             await answer(scope, receive, send)
             return
@@ -69,6 +74,11 @@ class _EveryPath:
             self._desks.connections.cut((request.client.host, request.client.port))
         while (await receive())["type"] != "http.disconnect":
             pass
+
+    def _push(self) -> None:
+        """Send what streams have to say before the answer goes out."""
+        self._desks.exchange.store.commit()
+        self._flush()
 
 
 async def _read(request: HttpRequest) -> bytes:
@@ -101,14 +111,18 @@ async def _tick(exchange: Exchange) -> None:
 
 
 def build_app(desks: Desks) -> Starlette:
+    commits = GroupCommit(desks.exchange.store)
+
     @contextlib.asynccontextmanager
     async def ticking(app: Starlette) -> AsyncIterator[None]:
+        commits.start()
         ticker = asyncio.create_task(_tick(desks.exchange))
         yield
         ticker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ticker
+        commits.stop()
         desks.exchange.store.close()
 
-    routes = [HttpRoute("/healthz", _healthz), HttpRoute("/{path:path}", _EveryPath(desks, _nothing))]
+    routes = [HttpRoute("/healthz", _healthz), HttpRoute("/{path:path}", _EveryPath(desks, commits, _nothing))]
     return Starlette(routes=routes, lifespan=ticking)

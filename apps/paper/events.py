@@ -83,6 +83,10 @@ class Feed:
     def is_heard(self) -> bool:
         return bool(self._listeners)
 
+    @property
+    def has_kept(self) -> bool:
+        return bool(self._kept)
+
     def add(self, event: Event) -> None:
         if self._listeners:
             self._open.append(event)

@@ -8,10 +8,11 @@ from apps.paper.amounts import ZERO, ceil_to, floor_to
 from apps.paper.events import Ticked
 from apps.paper.futures import FuturesDesk
 from apps.paper.instruments import QUOTE, Catalogue
+from apps.paper.listing import Listing, as_text
 from apps.paper.matching import Market
 from apps.paper.policies import Policies
 from apps.paper.prices import STEP_MS, Prices, noise
-from apps.paper.records import Countdown, Position
+from apps.paper.records import Countdown, Position, Trigger
 from apps.paper.spot import SpotDesk
 from apps.paper.store import Store
 from apps.paper.triggers import TriggerDesk
@@ -48,8 +49,17 @@ class Exchange:
         self.futures = FuturesDesk(store, catalogue, prices, market=self.market, policies=self.policies)
         self.triggers = TriggerDesk(store, prices, self.futures)
         self.algo = AlgoDesk(store, prices, self.spot, policies=self.policies)
+        self.spot_listing = Listing(catalogue.spot)
+        self.futures_listing = Listing(catalogue.futures)
+        self._fixed_texts: dict[str, str] = {}
         self._last_step = -1
         self._marked_ms = 0
+
+    def fixed_text(self, name: str, make: Callable[[], object]) -> str:
+        """Return a list that never changes as JSON text, made once."""
+        if name not in self._fixed_texts:
+            self._fixed_texts[name] = as_text(make())
+        return self._fixed_texts[name]
 
     def advance(self, now_ms: int) -> None:
         """Bring the book to now: at most once per step of the price."""
@@ -65,8 +75,15 @@ class Exchange:
             return
         gap = now_ms - int(since)
         step = max(STEP_MS, gap // _MOST_MISSED_STEPS // STEP_MS * STEP_MS)
-        for at_ms in range(int(since) + step, now_ms, step):
+        for at_ms in range(max(int(since), self._newest_ms()) + step, now_ms, step):
             self.settle(at_ms)
+
+    def _newest_ms(self) -> int:
+        """Return when the latest of what waits or is held came: it must not meet prices from before that."""
+        times = [order.created_ms for order in self.store.orders.rows()]
+        times += [trigger.created_ms for trigger in self.store.hot(Trigger).rows()]
+        times += [position.updated_ms for position in self.futures.positions.all_held()]
+        return max(times, default=0)
 
     def settle(self, now_ms: int) -> None:
         """Fill what the price has reached, fire, liquidate what it has ruined, pay funding that is due."""

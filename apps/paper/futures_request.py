@@ -28,6 +28,9 @@ class Presets:
         target.stop_loss_type = self.stop_loss_type
 
 
+NO_PRESETS = Presets()
+
+
 @dataclass(frozen=True, slots=True)
 class FuturesRequest:
     symbol: str
@@ -40,7 +43,7 @@ class FuturesRequest:
     open_type: str | None
     client_order_id: str
     stp_mode: str
-    presets: Presets = Presets()
+    presets: Presets = NO_PRESETS
     trigger_id: int = 0
 
 

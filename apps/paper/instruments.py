@@ -123,10 +123,15 @@ class Catalogue:
     futures: Mapping[str, FuturesInstrument]
 
 
+_BRACKETS = ((1, 500_000), (2, 5_000_000), (5, 50_000_000))
+
+
 def _brackets(max_leverage: int) -> tuple[Bracket, ...]:
     rows: list[Bracket] = []
     floor, cum, previous = Decimal(0), Decimal(0), Decimal(0)
-    for number, (divisor, cap) in enumerate(((1, 500_000), (2, 5_000_000), (5, 50_000_000), (max_leverage, 500_000_000)), start=1):
+    for number, (divisor, cap) in enumerate(
+        ((1, 500_000), (2, 5_000_000), (5, 50_000_000), (max_leverage, 500_000_000)), start=1
+    ):
         leverage = max(1, max_leverage // divisor)
         # Half of the initial margin at the bracket's leverage, less a tenth: 0.0045 at 100 times.
         ratio = Decimal("0.45") / leverage

@@ -85,22 +85,29 @@ class Prices:
         self.seed = int(store.setting("seed") or seed)
         self.epoch_ms = int(store.setting("epoch_ms") or now_ms)
         self._pins = {pin.symbol: pin for pin in store.find(PricePin)}
+        # The number of the latest change of a held price, by symbol.
+        self.changes: dict[str, int] = {}
         self._step = -1
         self._quotes: dict[str, Quote] = {}
 
     def pin(self, pin: PricePin) -> None:
         self._store.save(pin)
         self._pins[pin.symbol] = pin
-        self._quotes.pop(pin.symbol, None)
+        self._changed(pin.symbol)
 
     def pinned(self, symbol: str) -> PricePin | None:
         return self._pins.get(symbol)
 
     def release(self, symbol: str) -> None:
         pin = self._pins.pop(symbol, None)
-        self._quotes.pop(symbol, None)
+        self._changed(symbol)
         if pin is not None:
             self._store.delete(pin)
+
+    def _changed(self, symbol: str) -> None:
+        self._quotes.pop(symbol, None)
+        self.changes.pop(symbol, None)
+        self.changes[symbol] = max(self.changes.values(), default=0) + 1
 
     def path(self, symbol: str, at_ms: int) -> Decimal:
         """Return the unpinned last price at any time, past or future, on the instrument's tick."""

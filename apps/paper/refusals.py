@@ -16,7 +16,11 @@ _TABLE: dict[int, tuple[int, str]] = {
     30013: (429, "Request too many requests"),
     30017: (418, "RATE_LIMIT. Account temporarily rejected by limiting rules"),
     30018: (503, "Request Body requires JSON format"),
-    30019: (200, "You do not have the permissions to perform this operation. Please contact customer service or BD for assistance."),
+    30019: (
+        200,
+        "You do not have the permissions to perform this operation. Please contact customer service or BD for"
+        " assistance.",
+    ),
     50000: (400, "Bad Request"),
     50001: (400, "Symbol not found"),
     50005: (400, "Order Id not found"),

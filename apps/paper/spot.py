@@ -170,9 +170,7 @@ class SpotDesk:
             if offer.maker is None:
                 self._market.take(order.symbol, offer.price, offer.size, now_ms)
             else:
-                self._fill(
-                    offer.maker, instrument, size=offer.size, price=offer.price, role="maker", now_ms=now_ms
-                )
+                self._fill(offer.maker, instrument, size=offer.size, price=offer.price, role="maker", now_ms=now_ms)
             self._fill(order, instrument, size=offer.size, price=offer.price, role="taker", now_ms=now_ms)
         if order.is_live and (plan.is_stopped or force is Force.IOC):
             self._end(order, instrument, source="stp" if plan.is_stopped else "system")
@@ -218,9 +216,7 @@ class SpotDesk:
         )
         save_order(self._store, order, "match", fill)
 
-    def _fee(
-        self, order: Order, instrument: SpotInstrument, *, notional: Decimal, role: str, now_ms: int
-    ) -> _Fee:
+    def _fee(self, order: Order, instrument: SpotInstrument, *, notional: Decimal, role: str, now_ms: int) -> _Fee:
         """Return the fee in quote, or in BMX when the account wants that and has enough of it."""
         fee = cut(notional * (instrument.taker_fee_rate if role == "taker" else instrument.maker_fee_rate))
         account = self._store.get(Account, order.account_id)
@@ -238,11 +234,11 @@ class SpotDesk:
     def _release(self, order: Order, instrument: SpotInstrument) -> None:
         back = order.reserved
         order.reserved = ZERO
-        self._wallets.change(order.account_id, SPOT, _pays_with(order, instrument), available=back, frozen=-back, cause="order")
+        self._wallets.change(
+            order.account_id, SPOT, _pays_with(order, instrument), available=back, frozen=-back, cause="order"
+        )
 
-    def _end(
-        self, order: Order, instrument: SpotInstrument, *, source: str, action: Action = "cancel"
-    ) -> None:
+    def _end(self, order: Order, instrument: SpotInstrument, *, source: str, action: Action = "cancel") -> None:
         order.state = "partially_canceled" if order.filled_size else "canceled"
         order.cancel_source = source
         self._release(order, instrument)

@@ -1,7 +1,7 @@
 """The exchange's own file: SQLite, one writer, every acknowledged change on disk before its answer leaves."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import Field, fields
 from decimal import Decimal
@@ -102,8 +102,8 @@ def _hot_tables() -> dict[type[Any], HotTable[Any]]:
 class Store:
     """A change is in memory at once and in the file when its transaction ends; `feed` tells of it after that.
 
-    With `groups_commits` set, ended transactions wait in memory for one `commit()` that writes them together: nobody
-    may be told of them before.
+    With `on_ended` set, ended transactions wait in memory, after a call of it, for the `commit()` that writes them
+    together: nobody may be told of them before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,7 +112,7 @@ class Store:
         self._database.execute("PRAGMA synchronous = FULL")
         self._make_tables()
         self.feed = Feed()
-        self.groups_commits = False
+        self.on_ended: Callable[[], None] | None = None
         self._open = False
         self._has_savepoint = False
         self._ended: dict[type[Any], dict[Key, Any]] = {}
@@ -146,12 +146,10 @@ class Store:
                 self._end()
             else:
                 self._undo_open()
-        if not self.groups_commits:
+        if self.on_ended is None:
             self.commit()
-
-    @property
-    def waits_for_commit(self) -> bool:
-        return bool(self._ended) or self._database.in_transaction
+        elif self._ended or self._database.in_transaction or self.feed.has_kept:
+            self.on_ended()
 
     def commit(self) -> None:
         """Write every ended transaction, then tell the feed. On an error all of them are undone."""

@@ -6,7 +6,7 @@ from decimal import Decimal
 from apps.paper.amounts import ZERO
 from apps.paper.futures import FuturesDesk
 from apps.paper.futures_fills import REDUCING
-from apps.paper.futures_request import FuturesRequest, Presets
+from apps.paper.futures_request import NO_PRESETS, FuturesRequest, Presets
 from apps.paper.prices import Prices, Quote
 from apps.paper.records import Account, Fill, Order, Position, Trigger
 from apps.paper.refusals import Refusal
@@ -41,7 +41,7 @@ class TriggerRequest:
     open_type: str | None = None
     client_order_id: str = ""
     callback_rate: Decimal = ZERO
-    presets: Presets = Presets()
+    presets: Presets = NO_PRESETS
     parent_id: int = 0
 
 
