@@ -194,10 +194,11 @@ def _futures(coin: Coin, row: list[str]) -> FuturesInstrument:
 
 
 def build_catalogue(count: int = KNOWN) -> Catalogue:
-    """Return `count` spot pairs and as many perpetuals."""
+    """Return `count` spot pairs and as many perpetuals, and the exchange's own token on spot."""
     rows = _coins(count)
     spot = [_spot(coin, row, 53 + place) for place, (coin, row) in enumerate(rows)]
     futures = [_futures(coin, row) for coin, row in rows]
-    rows.append((Coin(BMX, "BitMart Token", Decimal("0.18")), []))
-    coins = {coin.currency: coin for coin, _ in rows} | {QUOTE: Coin(QUOTE, QUOTE_NAME, Decimal(1))}
+    token = Coin(BMX, "BitMart Token", Decimal("0.18"))
+    spot.append(_spot(token, ["5", "2"], 53 + len(rows)))
+    coins = {coin.currency: coin for coin, _ in rows} | {BMX: token} | {QUOTE: Coin(QUOTE, QUOTE_NAME, Decimal(1))}
     return Catalogue(coins, {i.symbol: i for i in spot}, {i.symbol: i for i in futures})
