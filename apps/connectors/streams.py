@@ -44,4 +44,17 @@ class PricePushed:
     ticker: Ticker
 
 
-Event = Opened | Lost | LoginRefused | OrderPushed | PricePushed
+Level = tuple[Decimal, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class BookPushed:
+    """The best levels of an order book as (price, quantity), best first, without gaps since its snapshot."""
+
+    symbol: str
+    version: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+Event = Opened | Lost | LoginRefused | OrderPushed | PricePushed | BookPushed

@@ -14,8 +14,10 @@ from websockets.exceptions import WebSocketException
 
 from apps.connectors.bitmart import stream_futures, stream_spot
 from apps.connectors.bitmart.client import system_clock_ms
+from apps.connectors.bitmart.stream_books import BookChange, Books, GapError
 from apps.connectors.bitmart.stream_frames import (
     LARGEST_FRAME,
+    BooksChanged,
     LoggedIn,
     Pushed,
     Refused,
@@ -56,7 +58,9 @@ class Dialect(Protocol):
     def login(self, credentials: Credentials, timestamp_ms: int) -> str: ...
     def subscribe(self, topics: Sequence[str]) -> str: ...
     def unsubscribe(self, topics: Sequence[str]) -> str: ...
+    def request(self, topics: Sequence[str]) -> str: ...
     def price_topic(self, symbol: str) -> str: ...
+    def book_topic(self, symbol: str) -> str: ...
     def blames_key(self, refusal: Refused) -> bool: ...
     def read(self, frame: str) -> Said: ...
 
@@ -99,12 +103,19 @@ class Stream:
         self._wanted: frozenset[str] = frozenset() if line.credentials is None else frozenset({self._dialect.ORDERS})
         self._asked: set[str] = set()
         self._confirmed: set[str] = set()
+        self._books = Books()
+        self._gaps: set[str] = set()
         self._changed = asyncio.Event()
         self._asked_at = self._heard_at = self._sent_at = 0.0
 
     def want_prices(self, symbols: Iterable[str]) -> None:
         """Carry the prices of these symbols and no others from now on."""
-        self._wanted = frozenset(self._dialect.price_topic(symbol) for symbol in symbols)
+        self.want(symbols, books=())
+
+    def want(self, symbols: Iterable[str], *, books: Iterable[str]) -> None:
+        """Carry these prices and order books and nothing else from now on."""
+        prices = {self._dialect.price_topic(symbol) for symbol in symbols}
+        self._wanted = frozenset(prices | {self._dialect.book_topic(symbol) for symbol in books})
         self._changed.set()
 
     async def run(self) -> None:
@@ -181,7 +192,7 @@ class Stream:
 
     async def _follow(self, socket: ClientConnection) -> None:
         """Listen until the connection is lost; ask for topics as they are wanted, and never be silent for long."""
-        self._asked, self._confirmed = set(), set()
+        self._asked, self._confirmed, self._books, self._gaps = set(), set(), Books(), set()
         loop = asyncio.get_running_loop()
         await self._ask_for_topics(socket)
         while True:
@@ -193,6 +204,10 @@ class Stream:
             elif now - self._heard_at > SILENT_AFTER_S:
                 raise _LostError("silent")
             self._check_subscriptions(now)
+            if self._gaps:
+                gaps, self._gaps = self._gaps, set()
+                for message in in_lots(sorted(map(self._dialect.book_topic, gaps)), self._dialect.request):
+                    await self._send(socket, message)
             if self._changed.is_set():
                 await self._ask_for_topics(socket)
             if now - self._sent_at >= PING_AFTER_S:
@@ -239,6 +254,9 @@ class Stream:
             case Pushed(events):
                 for event in events:
                     self._on_event(event)
+            case BooksChanged(changes):
+                for change in changes:
+                    self._apply(change)
             case Subscribed(topic):
                 self._confirm(topic)
             case Refused(code=code) if code == _HARMLESS_CODE:
@@ -254,10 +272,21 @@ class Stream:
             case Refused():
                 raise _lost_by(said)
 
+    def _apply(self, change: BookChange) -> None:
+        try:
+            event = self._books.apply(change)
+        except GapError as gap:
+            self._gaps.add(gap.symbol)
+            return
+        if event is not None:
+            self._on_event(event)
+
     def _confirm(self, topic: str) -> None:
-        is_new = topic in self._asked and topic not in self._confirmed
-        self._confirmed.add(topic)
-        if is_new and topic == self._dialect.ORDERS:
+        """Note a confirmed subscription; its pace (`…@100ms`) is not always repeated in the answer."""
+        name = topic.partition("@")[0]
+        new = {asked for asked in self._asked - self._confirmed if asked.partition("@")[0] == name}
+        self._confirmed |= new
+        if self._dialect.ORDERS in new:
             self._on_event(Opened())
 
     def _check_subscriptions(self, now: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from apps.connectors.bitmart.stream_books import BookChange
 from apps.connectors.streams import Event
 
 MOST_TOPICS = 20
@@ -53,7 +54,12 @@ class Pushed:
     events: tuple[Event, ...]
 
 
-Said = Pong | LoggedIn | Subscribed | Refused | Pushed
+@dataclass(frozen=True, slots=True)
+class BooksChanged:
+    changes: tuple[BookChange, ...]
+
+
+Said = Pong | LoggedIn | Subscribed | Refused | Pushed | BooksChanged
 
 NOTHING = Pushed(())
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from apps.connectors.bitmart.stream_books import level_of, read_change
 from apps.connectors.bitmart.stream_frames import (
     NOTHING,
+    BooksChanged,
     LoggedIn,
     Message,
     Pong,
@@ -17,13 +19,23 @@ from apps.connectors.bitmart.stream_frames import (
     message_of,
 )
 from apps.connectors.bitmart.stream_login import login_args
-from apps.connectors.bitmart.wire import Row, amount, identifier_or_blank, positive_or_none, text, whole, word
+from apps.connectors.bitmart.wire import (
+    Row,
+    amount,
+    identifier_or_blank,
+    positive_or_none,
+    text,
+    unreadable,
+    whole,
+    word,
+)
 from apps.connectors.exchange import Credentials, Ticker, UnreachableError
-from apps.connectors.streams import OrderPushed, PricePushed
+from apps.connectors.streams import Level, OrderPushed, PricePushed
 
 PING = '{"action":"ping"}'
 ORDERS = "futures/order"
 _PRICES = "futures/ticker:"
+_BOOKS = "futures/depthIncrease50:"
 _OPEN_STATES = (1, 2)
 
 
@@ -39,8 +51,17 @@ def unsubscribe(topics: Sequence[str]) -> str:
     return compact({"action": "unsubscribe", "args": list(topics)})
 
 
+def request(topics: Sequence[str]) -> str:
+    """Return the message that asks for snapshots of books."""
+    return compact({"action": "request", "args": list(topics)})
+
+
 def price_topic(symbol: str) -> str:
     return _PRICES + symbol
+
+
+def book_topic(symbol: str) -> str:
+    return f"{_BOOKS}{symbol}@100ms"
 
 
 def blames_key(refusal: Refused) -> bool:
@@ -69,14 +90,23 @@ def read(frame: str) -> Said:
     return _read_push(group, message.get("data"))
 
 
-def _read_push(group: str, data: object) -> Pushed:
+def _read_push(group: str, data: object) -> Pushed | BooksChanged:
     if group == ORDERS and isinstance(data, list):
         orders = [row.get("order") for row in data if isinstance(row, dict)]
         return Pushed(tuple(_order(row) for row in orders if isinstance(row, dict)))
     if group.startswith(_PRICES) and isinstance(data, dict):
         event = _price(data)
         return Pushed(()) if event is None else Pushed((event,))
+    if group.startswith(_BOOKS) and isinstance(data, dict):
+        change = read_change(data, _level)
+        return NOTHING if change is None else BooksChanged((change,))
     return NOTHING
+
+
+def _level(value: object) -> Level:
+    if not isinstance(value, dict):
+        raise unreadable("level")
+    return level_of(value.get("price"), value.get("vol"))
 
 
 def _order(row: Row) -> OrderPushed:

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from apps.connectors.bitmart.stream_books import level_of, read_change
 from apps.connectors.bitmart.stream_frames import (
     NOTHING,
+    BooksChanged,
     LoggedIn,
     Message,
     Pong,
@@ -23,14 +25,16 @@ from apps.connectors.bitmart.wire import (
     instant,
     positive_or_none,
     text,
+    unreadable,
     word,
 )
 from apps.connectors.exchange import Credentials, Ticker, UnreachableError
-from apps.connectors.streams import Event, OrderPushed, PricePushed
+from apps.connectors.streams import Event, Level, OrderPushed, PricePushed
 
 PING = "ping"
 ORDERS = "spot/user/orders:ALL_SYMBOLS"
 _PRICES = "spot/ticker:"
+_BOOKS = "spot/depth/increase100:"
 _OPEN_STATES = frozenset({"new", "partially_filled"})
 _OPEN_NUMBERS = frozenset({"2", "4", "5", "7"})
 # Key empty, unknown, frozen, expired; signature empty, wrong.
@@ -49,8 +53,17 @@ def unsubscribe(topics: Sequence[str]) -> str:
     return compact({"op": "unsubscribe", "args": list(topics)})
 
 
+def request(topics: Sequence[str]) -> str:
+    """Return the message that asks for snapshots of books."""
+    return compact({"op": "request", "args": list(topics)})
+
+
 def price_topic(symbol: str) -> str:
     return _PRICES + symbol
+
+
+def book_topic(symbol: str) -> str:
+    return _BOOKS + symbol
 
 
 def blames_key(refusal: Refused) -> bool:
@@ -73,7 +86,7 @@ def read(frame: str) -> Said:
     return _read_push(message)
 
 
-def _read_push(message: Message) -> Pushed:
+def _read_push(message: Message) -> Pushed | BooksChanged:
     data = message.get("data")
     if not isinstance(data, list):
         # `{"data":"","table":…}` comes now and then.
@@ -84,7 +97,16 @@ def _read_push(message: Message) -> Pushed:
             return Pushed(tuple(_order(row) for row in rows))
         case "spot/ticker":
             return Pushed(tuple(event for row in rows if (event := _price(row)) is not None))
+        case "spot/depth/increase100":
+            changes = (read_change(row, _level) for row in rows)
+            return BooksChanged(tuple(change for change in changes if change is not None))
     return NOTHING
+
+
+def _level(value: object) -> Level:
+    if not isinstance(value, list) or len(value) < 2:
+        raise unreadable("level")
+    return level_of(value[0], value[1])
 
 
 def _order(row: Row) -> Event:
