@@ -9,7 +9,7 @@ import pytest
 
 from apps.connectors.bitmart import stream_futures, stream_spot
 from apps.connectors.bitmart.stream_books import BookChange, Books, GapError
-from apps.connectors.bitmart.stream_frames import BooksChanged
+from apps.connectors.bitmart.stream_frames import BooksChanged, Pushed
 from apps.connectors.exchange import Market
 from apps.connectors.streams import BookPushed
 from tests.connectors.bitmart.stream_server import venue
@@ -88,9 +88,7 @@ def test_an_unreadable_change_says_nothing(row: Any) -> None:
     full = {"symbol": "B", "version": "v", "type": "update", "bids": [["1"]], "asks": []} | row
 
     assert stream_spot.read(json.dumps({"table": "spot/depth/increase100", "data": [full]})) == BooksChanged(())
-    assert not getattr(
-        stream_futures.read(json.dumps({"group": "futures/depthIncrease50:B", "data": full})), "changes", ()
-    )
+    assert stream_futures.read(json.dumps({"group": "futures/depthIncrease50:B", "data": full})) == Pushed(())
 
 
 @pytest.mark.parametrize(
