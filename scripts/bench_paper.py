@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import uvicorn
@@ -50,6 +51,7 @@ class Round:
     per_second: float
     p50_ms: float
     p99_ms: float
+    cpu_us: float
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,22 +79,28 @@ def serve_echo(port: int) -> None:
 
 
 @contextmanager
-def running_echo() -> Iterator[int]:
+def running_echo() -> Iterator[tuple[int, int]]:
+    """Yield port and process id."""
     port = free_port()
     process = subprocess.Popen([sys.executable, __file__, "--echo", str(port)])
     try:
         wait_for(port)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait()
+
+
+def cpu_seconds(process_id: int) -> float:
+    fields = Path(f"/proc/{process_id}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_for(port: int) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()  # noqa: S310
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
         except OSError:
             time.sleep(0.05)
         else:
@@ -132,26 +140,28 @@ async def caller(port: int, keys: list[Key], *, until: float, times: list[float]
     writer.close()
 
 
-async def measure(port: int, keys: list[Key], *, in_flight: int, seconds: float) -> Round:
+async def measure(server: tuple[int, int], keys: list[Key], *, in_flight: int, seconds: float) -> Round:
+    port, process_id = server
     times: list[float] = []
+    cpu = cpu_seconds(process_id)
     started = time.perf_counter()
     shares = [keys[number::in_flight] for number in range(in_flight)]
     await asyncio.gather(*(caller(port, share, until=started + seconds, times=times) for share in shares))
     took = time.perf_counter() - started
+    cpu = (cpu_seconds(process_id) - cpu) / len(times) * 1_000_000
     times.sort()
-    return Round(len(times) / took, times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000)
+    return Round(len(times) / took, times[len(times) // 2] * 1000, times[len(times) * 99 // 100] * 1000, cpu)
 
 
 def middle(rounds: list[Round]) -> Round:
-    return Round(
-        *(statistics.median(getattr(one, name) for one in rounds) for name in ("per_second", "p50_ms", "p99_ms"))
-    )
+    return Round(*(statistics.median(getattr(one, field.name) for one in rounds) for field in fields(Round)))
 
 
 def show(in_flight: int, name: str, found: Round, base: Round) -> None:
-    ratio = found.per_second / base.per_second
+    ratio, cpu = found.per_second / base.per_second, base.cpu_us / found.cpu_us
     print(
-        f"{in_flight:>9} {name:<6} {found.per_second:>9.0f}/s {found.p50_ms:>8.2f} {found.p99_ms:>8.2f} ms {ratio:>7.2f}"
+        f"{in_flight:>9} {name:<6} {found.per_second:>7.0f} {found.p50_ms:>8.2f} {found.p99_ms:>8.2f}"
+        f" {found.cpu_us:>8.0f} {ratio:>8.2f} {cpu:>10.2f}"
     )
 
 
@@ -164,20 +174,21 @@ def main() -> None:
     if options.echo:
         serve_echo(options.echo)
         return
-    with tempfile.TemporaryDirectory() as state, running_echo() as echo_port:
+    with tempfile.TemporaryDirectory() as state, running_echo() as echo_server:
         paper = PaperProcess(Path(state))
         paper.start()
         try:
             made = [paper.new_account(futures={"USDT": "100000"}) for _ in range(ACCOUNTS)]
+            servers = (echo_server, (paper.port, paper.process_id))
             keys = [Key(one.access_key, one.secret_key, one.memo) for one in made]
-            print("in flight server   orders       p50      p99       ratio")
+            print("in flight server orders/s   p50 ms   p99 ms   CPU µs    ratio  CPU ratio")
             for in_flight in IN_FLIGHT:
                 pairs = []
                 for _ in range(options.rounds):
                     pairs.append(
                         [
-                            asyncio.run(measure(port, keys, in_flight=in_flight, seconds=options.seconds))
-                            for port in (echo_port, paper.port)
+                            asyncio.run(measure(server, keys, in_flight=in_flight, seconds=options.seconds))
+                            for server in servers
                         ]
                     )
                 base, found = middle([pair[0] for pair in pairs]), middle([pair[1] for pair in pairs])

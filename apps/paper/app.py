@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apps.paper.commits import GroupCommit
 from apps.paper.connections import Connections
@@ -23,6 +22,7 @@ from apps.paper.faults_wire import FaultyWire
 from apps.paper.prices import STEP_MS
 from apps.paper.rest import LONGEST_BODY, Request, Wire
 
+HEALTH = "/healthz"
 logger = logging.getLogger("apps.paper")
 
 
@@ -45,18 +45,17 @@ class _EveryPath:
         self._commits = commits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = HttpRequest(scope, receive)
-        try:
-            body = await _read(request)
-        except ClientDisconnect:
+        body = await _read(receive)
+        if body is None:
             return
+        client = scope["client"]
         asked = Request(
-            method=request.method,
+            method=scope["method"],
             path=scope["path"],
             query=scope["query_string"].decode("latin-1"),
-            headers=request.headers,
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
             body=body,
-            address=request.client.host if request.client else "",
+            address=client[0] if client else "",
         )
         if asked.path.startswith(PREFIX):
             answer = self._desks.control.answer(asked)
@@ -70,8 +69,8 @@ class _EveryPath:
             return
         if answer is not None:
             await answer.send_part(send)
-        if request.client is not None:
-            self._desks.connections.cut((request.client.host, request.client.port))
+        if client:
+            self._desks.connections.cut((client[0], client[1]))
         while (await receive())["type"] != "http.disconnect":
             pass
 
@@ -81,15 +80,32 @@ class _EveryPath:
         self._flush()
 
 
-async def _read(request: HttpRequest) -> bytes:
-    """Return the body, cut a byte past the longest allowed: the wire then refuses it."""
+class _Door:
+    """Hands calls straight to the wire, past the routing and the layers that it has no use for."""
+
+    def __init__(self, every_path: _EveryPath, others: Starlette) -> None:
+        self._every_path = every_path
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["type"] == "http" and scope["path"] != HEALTH
+        await (self._every_path if is_call else self._others)(scope, receive, send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, cut a byte past the longest allowed: the wire then refuses it. None: the caller has gone."""
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
         if size <= LONGEST_BODY:
             parts.append(part)
         size += len(part)
-    return b"".join(parts)[: LONGEST_BODY + 1]
+        if not message.get("more_body"):
+            return b"".join(parts)[: LONGEST_BODY + 1]
 
 
 def _nothing() -> None:
@@ -110,7 +126,7 @@ async def _tick(exchange: Exchange) -> None:
             logger.exception("the book could not be brought to now")
 
 
-def build_app(desks: Desks) -> Starlette:
+def build_app(desks: Desks) -> ASGIApp:
     commits = GroupCommit(desks.exchange.store)
 
     @contextlib.asynccontextmanager
@@ -124,5 +140,5 @@ def build_app(desks: Desks) -> Starlette:
         commits.stop()
         desks.exchange.store.close()
 
-    routes = [HttpRoute("/healthz", _healthz), HttpRoute("/{path:path}", _EveryPath(desks, commits, _nothing))]
-    return Starlette(routes=routes, lifespan=ticking)
+    others = Starlette(routes=[HttpRoute(HEALTH, _healthz)], lifespan=ticking)
+    return _Door(_EveryPath(desks, commits, _nothing), others)

@@ -1,4 +1,4 @@
-"""One commit for all that ended in a turn of the event loop: a disk writes a hundred orders as fast as one."""
+"""One commit for all that ended in a turn of the event loop."""
 
 import asyncio
 import sqlite3
@@ -20,7 +20,7 @@ class GroupCommit:
         self._store.commit()
 
     async def wait(self) -> None:
-        """Return when everything that has ended is on disk; raise what kept it from getting there."""
+        """Return when everything that has ended is in the file; raise what kept it from getting there."""
         if self._waiting is not None:
             await asyncio.shield(self._waiting)
 

@@ -1,4 +1,4 @@
-"""What happened, told once it is on disk: the streams' source. Records in events are copies and may be kept."""
+"""What happened, told once it is in the file: the streams' source. Records in events are copies and may be kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class Feed:
         self._open.clear()
 
     def release(self) -> None:
-        """Tell what was kept: it is on disk."""
+        """Tell what was kept: it is in the file."""
         told, self._kept = self._kept, []
         for event in told:
             for listener in tuple(self._listeners):

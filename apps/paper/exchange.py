@@ -1,22 +1,22 @@
 """The whole exchange: one store, two desks, and the clockwork that fills, liquidates and pays funding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 
 from apps.paper.algo import AlgoDesk
-from apps.paper.amounts import ZERO, ceil_to, floor_to
 from apps.paper.events import Ticked
 from apps.paper.futures import FuturesDesk
-from apps.paper.instruments import QUOTE, Catalogue
+from apps.paper.instruments import Catalogue
+from apps.paper.liquidation import Liquidator
 from apps.paper.listing import Listing, as_text
 from apps.paper.matching import Market
 from apps.paper.policies import Policies
 from apps.paper.prices import STEP_MS, Prices, noise
-from apps.paper.records import Countdown, Position, Trigger
+from apps.paper.records import Countdown, Trigger
 from apps.paper.spot import SpotDesk
 from apps.paper.store import Store
 from apps.paper.triggers import TriggerDesk
-from apps.paper.wallets import FUTURES, Wallets
+from apps.paper.wallets import Wallets
 
 FUNDING_MS = 8 * 3_600_000
 FUNDING_DELAY_MS = 2_000
@@ -48,6 +48,7 @@ class Exchange:
         self.spot = SpotDesk(store, catalogue, prices, market=self.market, policies=self.policies)
         self.futures = FuturesDesk(store, catalogue, prices, market=self.market, policies=self.policies)
         self.triggers = TriggerDesk(store, prices, self.futures)
+        self.liquidator = Liquidator(store, catalogue, prices, self.futures)
         self.algo = AlgoDesk(store, prices, self.spot, policies=self.policies)
         self.spot_listing = Listing(catalogue.spot)
         self.futures_listing = Listing(catalogue.futures)
@@ -95,9 +96,7 @@ class Exchange:
                 else:
                     self.futures.match_resting(symbol, now_ms)
                     self.triggers.check(symbol, now_ms)
-            held = self.futures.positions.all_held()
-            if held:
-                self._liquidate(held, now_ms)
+            self.liquidator.check(now_ms)
             self._pay_fundings(now_ms)
             self._count_down(now_ms)
             self._mark(now_ms)
@@ -139,48 +138,3 @@ class Exchange:
             mark = self.prices.quote(position.symbol, now_ms).mark
             rate = self.funding_rate(position.symbol, slot)
             self.futures.positions.pay_funding(position, instrument, mark=mark, rate=rate, now_ms=now_ms)
-
-    def _liquidate(self, held: Sequence[Position], now_ms: int) -> None:
-        for position in held:
-            if position.open_type == "isolated" and self._ruined([position], ZERO, now_ms):
-                self.futures.force_close(position, price=self.bankruptcy_price(position), now_ms=now_ms)
-        for account_id in sorted({position.account_id for position in held if position.open_type == "cross"}):
-            crossed = [p for p in self.futures.positions.held(account_id) if p.open_type == "cross"]
-            spare = self.wallets.balance(account_id, FUTURES, QUOTE).available
-            if crossed and self._ruined(crossed, spare, now_ms):
-                for position in crossed:
-                    mark = self.prices.quote(position.symbol, now_ms).mark
-                    self.futures.force_close(position, price=mark, now_ms=now_ms)
-
-    def _ruined(self, positions: Sequence[Position], spare: Decimal, now_ms: int) -> bool:
-        equity, maintenance = spare, ZERO
-        for position in positions:
-            instrument = self.catalogue.futures[position.symbol]
-            mark = self.prices.quote(position.symbol, now_ms).mark
-            book = self.futures.positions
-            equity += position.margin + book.unrealised(position, instrument, mark)
-            maintenance += book.maintenance(position, instrument)
-        return equity <= maintenance
-
-    def bankruptcy_price(self, position: Position) -> Decimal:
-        """Return the price, on the tick and never beyond, at which the position's deposit pays loss and closing fee."""
-        instrument = self.catalogue.futures[position.symbol]
-        contracts = position.amount * instrument.contract_size
-        rate = instrument.taker_fee_rate
-        if position.side == "long":
-            price = (position.cost - position.margin) / (contracts * (1 - rate))
-            return max(ceil_to(price, instrument.tick), instrument.tick)
-        return max(
-            floor_to((position.cost + position.margin) / (contracts * (1 + rate)), instrument.tick), instrument.tick
-        )
-
-    def liquidation_price(self, position: Position) -> Decimal:
-        """Return the mark at which an isolated position is closed; for a cross one, as if alone with spare money."""
-        instrument = self.catalogue.futures[position.symbol]
-        contracts = position.amount * instrument.contract_size
-        deposit = position.margin
-        if position.open_type == "cross":
-            deposit += self.wallets.balance(position.account_id, FUTURES, QUOTE).available
-        room = deposit - self.futures.positions.maintenance(position, instrument)
-        price = (position.cost - position.direction * room) / contracts
-        return max(floor_to(price, instrument.tick), ZERO)

@@ -47,6 +47,13 @@ class HotTable(Generic[R]):
         """Return copies of the group's rows, the oldest first."""
         return [self.copy(row) for row in self._grouped[name].get(key, {}).values()]
 
+    def untouched(self, name: str, key: Key) -> tuple[R, ...]:
+        """Return the group's own rows, for a look only: a later change puts another row in the place."""
+        return tuple(self._grouped[name].get(key, {}).values())
+
+    def untouched_row(self, key: Key) -> R | None:
+        return self._rows.get(key)
+
     def group_keys(self, name: str) -> list[Key]:
         return list(self._grouped[name])
 

@@ -247,7 +247,7 @@ def _flat(call: Call, symbol: str, side: str) -> Position:
 def _position_v2(call: Call, position: Position, shown_side: str) -> dict[str, object]:
     instrument = call.exchange.catalogue.futures[position.symbol]
     signed = position.amount * position.direction if shown_side == "both" else position.amount
-    liquidation = call.exchange.liquidation_price(position) if position.amount else ZERO
+    liquidation = call.exchange.liquidator.liquidation_price(position) if position.amount else ZERO
     initial = position.cost / position.leverage if position.amount else ZERO
     return _common(call, position) | {
         "open_type": position.open_type,
@@ -273,7 +273,7 @@ def _position_risk(call: Call, position: Position) -> dict[str, object]:
         "position_amt": plain(position.amount),
         "mark_price": plain(mark),
         "unrealized_profit": plain(_unrealised(call, position)),
-        "liquidation_price": plain(call.exchange.liquidation_price(position) if position.amount else ZERO),
+        "liquidation_price": plain(call.exchange.liquidator.liquidation_price(position) if position.amount else ZERO),
         "leverage": plain(position.leverage),
         "max_notional_value": plain(instrument.notional_cap(max(position.leverage, Decimal(1)))),
         "margin_type": position.open_type.capitalize(),
