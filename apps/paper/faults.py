@@ -24,6 +24,7 @@ Action = Literal[
     "truncated",
     "cut_answer",
     "other_order",
+    "odd_state",
     "ignore_filter",
     "not_applied",
     "invisible",
@@ -44,7 +45,7 @@ _KEPT = 1_000
 
 # These act on what the exchange says, so the exchange has to be asked first.
 _ALWAYS_CARRIED_OUT = frozenset(
-    {"drop_answer", "delay", "hold", "no_data", "truncated", "cut_answer", "other_order", "ignore_filter"}
+    {"drop_answer", "delay", "hold", "no_data", "truncated", "cut_answer", "other_order", "odd_state", "ignore_filter"}
     | {"not_applied", "invisible", "twice", "reversed", "push_first"}
 )
 
@@ -72,6 +73,7 @@ class Fault:
     truncated      carried out, answered with half of the JSON
     cut_answer     carried out, answered with half of the JSON, then the connection is cut
     other_order    carried out, answered with the ids of another order
+    odd_state      carried out, orders are in a state that no page names
     ignore_filter  a GET is carried out as if it named no order
     not_applied    answered as if carried out, and nothing is
     invisible      carried out, rows younger than delay_ms are missing from the answer

@@ -67,6 +67,12 @@ def _other_order(fault: Fault, answer: Response, path: str, now_ms: int) -> Resp
     return _again(answer, content)
 
 
+def _odd_state(fault: Fault, answer: Response, path: str, now_ms: int) -> Response:
+    content = _read(answer)
+    content["data"] = _each_row(content.get("data"), _in_odd_state)
+    return _again(answer, content)
+
+
 def _invisible(fault: Fault, answer: Response, path: str, now_ms: int) -> Response:
     content = _read(answer)
     data, since = content.get("data"), now_ms - fault.delay_ms
@@ -93,6 +99,7 @@ _CHANGES: Mapping[str, Callable[[Fault, Response, str, int], Response]] = {
     "truncated": _truncated,
     "no_data": _no_data,
     "other_order": _other_order,
+    "odd_state": _odd_state,
     "invisible": _invisible,
     "twice": _twice,
     "reversed": _reversed,
@@ -139,6 +146,12 @@ def _renamed(row: Row) -> Row:
         if name in row:
             changed[name] = "another1"
     return changed
+
+
+def _in_odd_state(row: Row) -> Row:
+    if "state" not in row:
+        return row
+    return row | {"state": 9 if isinstance(row["state"], int) else "reviewing"}
 
 
 def _is_young(row: object, since_ms: int) -> bool:

@@ -52,10 +52,10 @@ class FaultyWire:
             await asyncio.sleep(fault.delay_ms / 1000)
             return self._wire.answer(asked)
         answer = self._carried_out(fault, asked) if fault.carries_out else None
-        if fault.delay_ms and fault.action != "invisible":
-            await asyncio.sleep(fault.delay_ms / 1000)
         if fault.action == "push_first":
             flush()
+        if fault.delay_ms and fault.action != "invisible":
+            await asyncio.sleep(fault.delay_ms / 1000)
         if fault.action in {"drop_answer", "drop_request"}:
             return None
         if fault.action == "cut_answer" and answer is not None:

@@ -13,11 +13,7 @@ from tests.paper.running import PaperAccount, PaperProcess
 
 pytestmark = pytest.mark.process
 SUBMIT, CANCEL = "/spot/v2/submit_order", "/spot/v3/cancel_order"
-BY_CLIENT_ID, OPEN, HISTORY = (
-    "/spot/v4/query/client-order",
-    "/spot/v4/query/open-orders",
-    "/spot/v4/query/history-orders",
-)
+BY_CLIENT_ID, OPEN = "/spot/v4/query/client-order", "/spot/v4/query/open-orders"
 FUTURES_SUBMIT, FUTURES_TRADES = "/contract/private/submit-order", "/contract/private/trades"
 
 
@@ -204,6 +200,17 @@ def test_another_order_in_the_answer(client: Client) -> None:
 
     assert (row["orderId"], row["clientOrderId"]) == (str(int(real) + 1_000_000), "another1")
     assert client.post(BY_CLIENT_ID, {"clientOrderId": "c1"}).json()["data"]["orderId"] == real
+
+
+def test_a_state_that_no_page_names(client: Client) -> None:
+    client.buy("c1")
+    client.long("f1")
+    history = "/contract/private/order-history"
+    client.paper.fault(OPEN, "odd_state")
+    client.paper.fault(history, "odd_state")
+
+    assert [row["state"] for row in client.post(OPEN, {}).json()["data"]] == ["reviewing"]
+    assert [row["state"] for row in client.get(history, symbol="BTCUSDT").json()["data"]] == [9]
 
 
 def test_a_filter_that_is_not_heeded(client: Client) -> None:
