@@ -24,6 +24,12 @@ def main() -> None:
     parser.add_argument(
         "--policy", action="append", default=[], metavar="NAME=CHOICE", help="what BitMart does where nobody knows"
     )
+    parser.add_argument(
+        "--sockets-of-one-address",
+        type=int,
+        default=int(os.environ.get("PAPER_SOCKETS_OF_ONE_ADDRESS", "0")),
+        help="WebSocket connections one address may hold; 0 for BitMart's figures",
+    )
     options = parser.parse_args()
     if not 1 <= options.instruments <= MOST:
         parser.error(f"--instruments must be between 1 and {MOST}")
@@ -38,6 +44,7 @@ def main() -> None:
             instruments=options.instruments,
             prices_file=options.prices,
             policies=dict(choice.split("=", 1) for choice in options.policy),
+            sockets_of_one_address=options.sockets_of_one_address,
         ),
     )
 

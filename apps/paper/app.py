@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apps.paper.commits import GroupCommit
@@ -21,6 +22,9 @@ from apps.paper.faults import FaultRoom
 from apps.paper.faults_wire import FaultyWire
 from apps.paper.prices import STEP_MS
 from apps.paper.rest import LONGEST_BODY, Request, Wire
+from apps.paper.sockets import Sockets
+from apps.paper.sockets_limits import SocketLimits
+from apps.paper.streams import Streams
 
 HEALTH = "/healthz"
 logger = logging.getLogger("apps.paper")
@@ -62,13 +66,13 @@ class _EveryPath:
             await self._commits.wait()
             await answer(scope, receive, send)
             return
-        answer = await self._wire.answer(asked, self._push)
+        left = await self._wire.answer(asked, self._push)
         await self._commits.wait()
-        if isinstance(answer, Response):
-            await answer(scope, receive, send)
+        if isinstance(left, Response):
+            await left(scope, receive, send)
             return
-        if answer is not None:
-            await answer.send_part(send)
+        if left is not None:
+            await left.send_part(send)
         if client:
             self._desks.connections.cut((client[0], client[1]))
         while (await receive())["type"] != "http.disconnect":
@@ -108,15 +112,11 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(parts)[: LONGEST_BODY + 1]
 
 
-def _nothing() -> None:
-    return None
-
-
 async def _healthz(request: HttpRequest) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _tick(exchange: Exchange) -> None:
+async def _tick(exchange: Exchange, sockets: Sockets) -> None:
     while True:
         await asyncio.sleep(STEP_MS / 1000)
         try:
@@ -124,15 +124,22 @@ async def _tick(exchange: Exchange) -> None:
         except (sqlite3.Error, ArithmeticError):
             # The step is rolled back whole; the next one tries again.
             logger.exception("the book could not be brought to now")
+        sockets.streams.tick(exchange.clock())
+        sockets.sweep()
 
 
-def build_app(desks: Desks) -> ASGIApp:
+def build_app(desks: Desks, *, sockets_of_one_address: int = 0) -> ASGIApp:
+    """`sockets_of_one_address` replaces BitMart's figures for WebSocket connections; 0 keeps them."""
+    streams = Streams(desks.exchange, desks.faults, desks.control.manners)
+    limits = SocketLimits(connections=sockets_of_one_address)
+    sockets = Sockets(desks.exchange, streams, desks.connections, limits=limits)
+    desks.exchange.feed.subscribe(streams.hear)
     commits = GroupCommit(desks.exchange.store)
 
     @contextlib.asynccontextmanager
     async def ticking(app: Starlette) -> AsyncIterator[None]:
         commits.start()
-        ticker = asyncio.create_task(_tick(desks.exchange))
+        ticker = asyncio.create_task(_tick(desks.exchange, sockets))
         yield
         ticker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -140,5 +147,5 @@ def build_app(desks: Desks) -> ASGIApp:
         commits.stop()
         desks.exchange.store.close()
 
-    others = Starlette(routes=[HttpRoute(HEALTH, _healthz)], lifespan=ticking)
-    return _Door(_EveryPath(desks, commits, _nothing), others)
+    routes = [HttpRoute(HEALTH, _healthz), WebSocketRoute("/{path:path}", sockets)]
+    return _Door(_EveryPath(desks, commits, streams.flush), Starlette(routes=routes, lifespan=ticking))

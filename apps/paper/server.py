@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +28,8 @@ from apps.paper.store import Store
 PRECISION = 40
 _STOP_SECONDS = 2
 _KEEP_ALIVE_SECONDS = 75
+_LONGEST_MESSAGE = 65_536
+_SOCKETS = "apps.paper.sockets_protocol:SocketProtocol"
 
 
 def now_ms() -> int:
@@ -35,11 +38,15 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a process offers: how many instruments a market, prices from a file, what nobody could confirm."""
+    """What a process offers: how many instruments a market, prices from a file, what nobody could confirm.
+
+    `sockets_of_one_address` replaces BitMart's figures for WebSocket connections, 0 keeps them.
+    """
 
     instruments: int = KNOWN
     prices_file: Path | None = None
     policies: Mapping[str, str] = field(default_factory=dict)
+    sockets_of_one_address: int = 0
 
 
 def open_desks(
@@ -99,11 +106,15 @@ def serve(
     decimal.getcontext().prec = PRECISION
     desks = open_desks(Path(state_dir), seed=seed, control_token=control_token, faults=faults, choices=choices)
     config = uvicorn.Config(
-        build_app(desks),
+        build_app(desks, sockets_of_one_address=choices.sockets_of_one_address if choices else 0),
         host=host,
         port=port,
         http=desks.connections.protocol(),
-        ws="none",
+        ws=_SOCKETS if find_spec("websockets") else "none",
+        ws_max_size=_LONGEST_MESSAGE,
+        # Silence is judged by what the caller sends, and a frame is made once for all that listen.
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
         loop="asyncio",
         lifespan="on",
         log_level="warning",
