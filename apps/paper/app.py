@@ -133,7 +133,6 @@ def build_app(desks: Desks, *, sockets_of_one_address: int = 0) -> ASGIApp:
     streams = Streams(desks.exchange, desks.faults, desks.control.manners)
     limits = SocketLimits(connections=sockets_of_one_address)
     sockets = Sockets(desks.exchange, streams, desks.connections, limits=limits)
-    desks.exchange.feed.subscribe(streams.hear)
     commits = GroupCommit(desks.exchange.store)
 
     @contextlib.asynccontextmanager

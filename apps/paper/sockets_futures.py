@@ -33,14 +33,15 @@ class FuturesDialect:
         if action == "ping":
             session.say({"group": "System", "data": "pong"})
         elif not isinstance(action, str) or action not in (*_ACTIONS, *_LOGINS):
-            session.say({"action": action, "success": False, "error": f"action [{action}] not exist"})
+            word = action if isinstance(action, str) else "error"
+            session.say({"action": word, "success": False, "error": f"action [{word}] not exist"})
         elif not isinstance(args, list) or not args or not all(isinstance(arg, str | int) for arg in args):
-            session.say({"action": action, "success": False, "request": message, "error": "invalid args"})
+            session.say({"action": action, "success": False, "error": "invalid args"})
         elif action in _LOGINS:
             self._log_in(session, action, args)
         else:
             for arg in args:
-                self._one(session, message, topic=str(arg))
+                self._one(session, {"action": action, "args": args}, topic=str(arg))
 
     def _log_in(self, session: Session, action: str, args: list[object]) -> None:
         given = credentials(args)

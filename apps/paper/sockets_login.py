@@ -40,7 +40,7 @@ def credentials(args: Sequence[object]) -> Credentials:
 def log_in(store: Store, given: Credentials, now_ms: int) -> Account | Wrong:
     if not given.key:
         return Wrong.KEY_EMPTY
-    account = store.one(Account, "access_key = ?", given.key)
+    account = store.one(Account, "access_key = ?", given.key) if given.key.isascii() else None
     if account is None:
         return Wrong.KEY_UNKNOWN
     if not given.timestamp:
@@ -52,4 +52,4 @@ def log_in(store: Store, given: Credentials, now_ms: int) -> Account | Wrong:
     if not given.signature:
         return Wrong.SIGN_EMPTY
     wanted = sign(account.secret_key, timestamp=given.timestamp, memo=account.memo, body=_WORD)
-    return account if compare_digest(wanted.encode(), given.signature.encode()) else Wrong.SIGN
+    return account if compare_digest(wanted.encode(), given.signature.encode("utf-8", "replace")) else Wrong.SIGN

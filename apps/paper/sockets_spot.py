@@ -68,7 +68,7 @@ class SpotDialect:
     def take(self, session: Session, message: dict[str, object], allowance: Allowance) -> None:
         op, args = message.get("op"), message.get("args")
         if not isinstance(op, str) or op not in _OPS:
-            session.say(error(str(op), "90002"))
+            session.say(error(op if isinstance(op, str) else "error", "90002"))
         elif not isinstance(args, list) or not args or not all(isinstance(arg, str | int) for arg in args):
             session.say(error(op, "90003"))
         elif op == "login":

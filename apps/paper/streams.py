@@ -50,6 +50,7 @@ class Streams:
         self._delivery = Delivery(room, exchange.clock)
         self._public: dict[str, _Public] = {}
         self._private: dict[tuple[int, str], _Private] = {}
+        self._stop_hearing: Callable[[], None] | None = None
         self._later = later or _on_the_loop
         self._heard: list[tuple[int, Push]] = []
         self._spot_user = SpotUser(exchange, self.manners)
@@ -78,7 +79,7 @@ class Streams:
     def subscribe(self, session: Session, topic: str) -> None:
         session.topics.add(topic)
         if session.account is not None and self.is_private(topic):
-            private = self._private.setdefault((session.account.id, topic), _Private())
+            private = self._private_topic(session.account.id, topic)
             private.sessions[session] = None
             private.next_ms = private.next_ms or self._exchange.clock() + POSITION_EVERY_MS
             return
@@ -106,6 +107,9 @@ class Streams:
             private.sessions.pop(session, None)
             if not private.sessions:
                 del self._private[key]
+                if not self._private and self._stop_hearing is not None:
+                    self._stop_hearing()
+                    self._stop_hearing = None
 
     def leave(self, session: Session) -> None:
         for topic in tuple(session.topics):
@@ -123,10 +127,8 @@ class Streams:
                 for push in self._futures_user.all_positions(account_id):
                     self._delivery.send(push, private.sessions)
 
-    def hear(self, event: Event) -> None:
+    def _hear(self, event: Event) -> None:
         """Take an event of the book's feed to those who listen to its account, after the answer that is on its way."""
-        if not self._private:
-            return
         for account_id, push in (*self._spot_user.pushes(event), *self._futures_user.pushes(event)):
             if (account_id, push.topic) in self._private:
                 if not self._heard:
@@ -140,6 +142,12 @@ class Streams:
             private = self._private.get((account_id, push.topic))
             if private is not None:
                 self._delivery.send(push, private.sessions)
+
+    def _private_topic(self, account_id: int, topic: str) -> _Private:
+        # The book makes no events while nobody hears them.
+        if self._stop_hearing is None:
+            self._stop_hearing = self._exchange.feed.subscribe(self._hear)
+        return self._private.setdefault((account_id, topic), _Private())
 
     def _opened(self, topic: str) -> _Public:
         channel, symbol, _ = _parts(topic)

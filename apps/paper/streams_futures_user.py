@@ -18,6 +18,9 @@ _OPEN_TYPES = {"isolated": 1, "cross": 2}
 _OPEN, _FINISHED = 2, 4
 _TRIGGER_TYPES = {"plan": "plan_order", "trailing": "trailing_order"}
 _NONE = "-"
+# What the order that a trigger made carries in front of the trigger's id.
+_PLAN = "PLAN_"
+_CLOSING_WAYS = {"long": 3, "short": 2}
 
 
 class FuturesUser:
@@ -61,7 +64,7 @@ class FuturesUser:
             "hold_volume": plain(position.amount),
             "position_type": 1 if position.side == "long" else 2,
             "open_type": _OPEN_TYPES[position.open_type],
-            "frozen_volume": "0",
+            "frozen_volume": plain(self._frozen(position)),
             "close_volume": plain(position.closed_volume),
             "hold_avg_price": plain(_average(position.cost, position.amount * contract_size)),
             "close_avg_price": plain(_average(position.closed_value, position.closed_volume * contract_size)),
@@ -71,6 +74,12 @@ class FuturesUser:
             "update_time": position.updated_ms,
             "position_mode": account.position_mode if account else "",
         }
+
+    def _frozen(self, position: Position) -> Decimal:
+        """Return the contracts that resting orders are to close."""
+        live = self._exchange.futures.live_orders(position.account_id, position.symbol)
+        closing = (order.left for order in live if order.way == _CLOSING_WAYS[position.side])
+        return min(sum(closing, ZERO), position.amount)
 
 
 def _average(value: Decimal, contracts: Decimal) -> Decimal:
@@ -93,7 +102,7 @@ def _order(order: Order, fill: Fill | None) -> dict[str, object]:
         "deal_size": plain(order.filled_size),
         "create_time": order.created_ms,
         "update_time": order.updated_ms,
-        "plan_order_id": "",
+        "plan_order_id": order.client_order_id.removeprefix(_PLAN) if order.client_order_id.startswith(_PLAN) else "",
         "last_trade": _last_trade(fill),
         "trigger_price": _NONE,
         "trigger_price_type": _NONE,

@@ -76,7 +76,6 @@ class Listening:
         self.deferred: list[Callable[[], None]] = []
         exchange, control = desk.exchange, desk.desks.control
         self.streams = Streams(exchange, desk.desks.faults, control.manners, later=self.deferred.append)
-        exchange.feed.subscribe(self.streams.hear)
 
     def session(self, *topics: str, trader: Trader | None = None, deflates: bool = False) -> tuple[Session, Ear]:
         ear = Ear()

@@ -11,7 +11,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from apps.paper.sockets import Door, find_door
 from apps.paper.sockets_limits import SocketLimits
 from apps.paper.sockets_session import Session
-from tests.paper.listening import Ear, Line, credentials, line
+from tests.paper.desk import Desk
+from tests.paper.listening import Ear, Line, Listening, credentials, line
 from tests.paper.running import PaperAccount, PaperProcess, running_paper
 
 pytestmark = pytest.mark.process
@@ -111,6 +112,73 @@ def test_the_compress_host_deflates_pushes_and_not_answers(paper: PaperProcess) 
         assert isinstance(caller.socket.recv(5), str)
         pushed = caller.socket.recv(5)
         assert isinstance(pushed, bytes)
+
+
+def test_every_push_leaves_deflated_on_order(paper: PaperProcess) -> None:
+    paper.control("POST", "streams", {"deflate": "on"})
+    with line(paper, "/futures-ws/api") as caller:
+        paper.control("POST", "streams", {"deflate": "off"})
+        caller.send({"action": "subscribe", "args": ["futures/ticker:BTCUSDT"]})
+
+        assert isinstance(caller.socket.recv(5), str)
+        assert isinstance(caller.socket.recv(5), bytes)
+
+
+@pytest.mark.parametrize("body", [{"kline": "round"}, {"order_table": "x"}, {"ticker_suffix": "@1s"}, {"deflate": 1}])
+def test_manners_nobody_has_are_refused(paper: PaperProcess, body: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError, match="400"):
+        paper.control("POST", "streams", body)
+
+    usual = {"kline": "items", "order_table": "order", "ticker_suffix": "", "deflate": False}
+    assert paper.control("POST", "streams", {}) == usual
+
+
+DEEP = "[" * 900 + "]" * 900
+
+
+@pytest.mark.parametrize("path", ["/spot-ws/user", "/futures-ws/user"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "null",
+        '"ping"',
+        "[" * 4_000,
+        '{"op":' + DEEP + ',"action":' + DEEP + "}",
+        '{"op":NaN,"action":NaN}',
+        '{"op":"subscribe","action":"subscribe","args":["\\ud800",1,true]}',
+        '{"op":"subscribe","action":"subscribe","args":["futures/order"],"more":NaN}',
+        '{"op":"subscribe","action":"subscribe","args":[' + "9" * 3_000 + "]}",
+        '{"op":"subscribe","action":"subscribe","args":"futures/order"}',
+    ],
+)
+def test_nonsense_is_answered_and_the_line_stays_open(paper: PaperProcess, path: str, message: str) -> None:
+    with line(paper, path) as caller:
+        caller.send(message)
+        caller.send("ping")
+
+        assert caller.next() != "pong"
+        assert caller.wait(lambda m: m == "pong") == "pong"
+
+
+@pytest.mark.parametrize(("path", "word"), [("/spot-ws/user", "login"), ("/futures-ws/user", "access")])
+@pytest.mark.parametrize("args", ['["\\ud800","1","s"]', '["", "\\ud800", "\\ud800"]', "[1]", "[true, 1, 2, 3, 4]"])
+def test_a_nonsense_login_is_refused_in_words(paper: PaperProcess, path: str, word: str, args: str) -> None:
+    with line(paper, path) as caller:
+        caller.send(f'{{"op":"{word}","action":"{word}","args":{args}}}')
+
+        answer = caller.next()
+        assert answer.get("errorCode") in {"91001", "91002"} or answer["success"] is False
+        with pytest.raises(ConnectionClosed):
+            caller.next()
+
+
+def test_a_signature_that_is_no_text_is_wrong(paper: PaperProcess, account: PaperAccount) -> None:
+    key, stamp, _ = credentials(account)
+    with line(paper, "/spot-ws/user") as caller:
+        caller.send(f'{{"op":"login","args":["{key}","{stamp}","\\ud800"]}}')
+
+        assert caller.next() == refusal("login", "91011", "Sign is wrong")
 
 
 def test_unsubscribing_ends_the_pushes(paper: PaperProcess) -> None:
@@ -346,6 +414,14 @@ def test_who_is_shown_out(market: str, topics: set[str], silent: float, open_for
     session = Session(Ear(), "10.0.0.1", market, False, False, opened=0.0, heard=open_for - silent, topics=topics)
 
     assert session.is_stale(SocketLimits().of(market, private=False), open_for) is stale
+
+
+def test_a_login_counts_as_a_subscription(desk: Desk) -> None:
+    session, _ = Listening(desk).session(trader=desk.trader())
+    session.heard = 19.0
+
+    assert not session.is_stale(SocketLimits().of("futures", private=True), 38.9)
+    assert session.is_stale(SocketLimits().of("futures", private=True), 39.0)
 
 
 def test_a_futures_connection_without_subscription_is_closed_in_five_seconds(paper: PaperProcess) -> None:

@@ -305,6 +305,69 @@ def test_a_liquidation_is_told_as_one(desk: Desk, listening: Listening, trader: 
     assert [row["action"] for push in told(listening, ear) for row in push["data"]] == [7]
 
 
+def test_a_plan_order_waits_fires_and_becomes_an_order(desk: Desk, listening: Listening, trader: Trader) -> None:
+    ear = listening.ear("futures/order", trader=trader)
+    body = {"symbol": "BTCUSDT", "side": 1, "type": "limit", "leverage": "5", "open_type": "isolated", "mode": 1}
+    body |= {"size": 1, "trigger_price": "61000", "executive_price": "61500", "price_way": 1, "price_type": 2}
+    plan_id = str(trader.post("/contract/private/submit-plan-order", body).data["order_id"])
+
+    ((waiting,),) = [push["data"] for push in told(listening, ear)]
+    shown = {name: waiting["order"][name] for name in ("order_id", "type", "trigger_price", "execution_price", "state")}
+    assert waiting["action"] == 2
+    assert shown == {
+        "order_id": plan_id,
+        "type": "plan_order",
+        "trigger_price": "61000",
+        "execution_price": "61500",
+        "state": 2,
+    }
+    assert (waiting["order"]["trigger_price_type"], waiting["order"]["last_trade"]) == ("2", None)
+
+    desk.price("BTCUSDT", "61000")
+
+    orders = [push["data"][0]["order"] for push in told(listening, ear)]
+    assert {order["plan_order_id"] for order in orders} == {plan_id}
+    filled = [order for order in orders if order["client_order_id"] == f"PLAN_{plan_id}"]
+    assert (filled[-1]["type"], filled[-1]["deal_size"], filled[-1]["deal_avg_price"]) == ("limit", "1", "61000")
+    fired = [order for order in orders if order["type"] == "plan_order"]
+    assert [order["state"] for order in fired] == [4]
+
+
+def test_a_trailing_order_shows_its_activation(listening: Listening, trader: Trader) -> None:
+    open_long(trader)
+    ear = listening.ear("futures/order", trader=trader)
+    body = {"symbol": "BTCUSDT", "side": 3, "leverage": "5", "open_type": "isolated", "size": 1}
+    body |= {"activation_price": "62000", "callback_rate": "1", "activation_price_type": 1}
+
+    assert trader.post("/contract/private/submit-trail-order", body).code == 1000
+
+    ((row,),) = [push["data"] for push in told(listening, ear)]
+    order = row["order"]
+    assert (order["type"], order["activation_price"], order["callback_rate"]) == ("trailing_order", "62000", "1")
+    assert (order["activation_price_type"], order["trigger_price"]) == ("1", "-")
+
+
+def test_contracts_that_resting_orders_close_are_frozen(listening: Listening, trader: Trader) -> None:
+    open_long(trader)
+    trader.futures_order(type="limit", side=3, size=4, price="70000")
+    ear = listening.ear("futures/position", trader=trader)
+
+    listening.pass_ms(10_000)
+
+    ((row,),) = [push["data"] for push in told(listening, ear)]
+    assert (row["hold_volume"], row["frozen_volume"]) == ("10", "4")
+
+
+def test_the_book_tells_nothing_while_nobody_listens(desk: Desk, listening: Listening, trader: Trader) -> None:
+    assert not desk.exchange.feed.is_heard
+    session, _ = listening.session(ORDERS, BALANCE, trader=trader)
+    assert desk.exchange.feed.is_heard
+
+    listening.streams.leave(session)
+
+    assert not desk.exchange.feed.is_heard
+
+
 def test_pushes_wait_for_the_answer_on_its_way(listening: Listening, trader: Trader) -> None:
     ear = listening.ear(ORDERS, trader=trader)
 
