@@ -348,9 +348,9 @@ class Call:
 CALLS = st.lists(
     st.builds(
         Call,
-        st.one_of(st.just(0), st.integers(0, 50), st.integers(0, 4000)),
-        st.integers(0, ARRIVES_WITHIN_MS),
-        st.one_of(st.none(), st.integers(0, 9000)),
+        st.one_of(st.just(0), st.integers(0, 50), st.integers(0, 4000), st.sampled_from([990, 1990, 2010])),
+        st.one_of(st.just(0), st.integers(0, 50), st.integers(0, ARRIVES_WITHIN_MS)),
+        st.one_of(st.none(), st.just(0), st.integers(0, 50), st.integers(0, 9000)),
         st.sampled_from(Priority),
     ),
     max_size=120,
