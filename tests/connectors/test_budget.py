@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.connectors.budget import Budget, Priority, Slot, Standing, at_least, priority, standing
@@ -357,6 +357,10 @@ CALLS = st.lists(
 )
 
 
+# The answer is there at once, and the next call comes just before the venue's window has passed.
+JUST_TOO_SOON = [Call(0, 0, 0, Priority.EXIT), Call(1990, 0, 0, Priority.EXIT)]
+
+
 def arrivals(windows: Windows, clock: Clock, bucket: Bucket, calls: list[Call]) -> list[float]:
     """Make the calls that get a slot; return when each of them reaches the venue."""
     reached: list[float] = []
@@ -384,6 +388,7 @@ def _due(answers: list[tuple[float, str, float]], at: float) -> tuple[float, str
 
 @settings(max_examples=300, deadline=None, print_blob=True)
 @given(calls=CALLS, count=st.integers(1, 8), window=st.sampled_from([1000, 2000, 3000]))
+@example(calls=JUST_TOO_SOON, count=1, window=2000)
 def test_no_window_ever_sees_more_than_the_limit(calls: list[Call], count: int, window: int) -> None:
     clock = Clock()
     reached = arrivals(LocalWindows(clock), clock, Bucket("b", count, window), calls)

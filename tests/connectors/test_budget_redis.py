@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings as django_settings
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.connectors.budget import Budget, Priority, priority
 from apps.connectors.budget_redis import RedisWindows
 from apps.connectors.budget_windows import NOTHING, Bucket, LocalWindows, Refused, Taken, Told, WindowsError
 from apps.connectors.exchange import BudgetError
-from tests.connectors.test_budget import CALLS, HERE, Call, Clock, arrivals
+from tests.connectors.test_budget import CALLS, HERE, JUST_TOO_SOON, Call, Clock, arrivals
 
 
 def bucket(count: int = 6, window_ms: int = 2000) -> Bucket:
@@ -131,6 +131,7 @@ def test_nothing_stays_in_redis_for_ever(windows: RedisWindows) -> None:
 
 @settings(max_examples=25, deadline=None, print_blob=True)
 @given(calls=CALLS, count=st.integers(1, 8), window=st.sampled_from([1000, 2000, 3000]))
+@example(calls=JUST_TOO_SOON, count=1, window=2000)
 def test_no_window_ever_sees_more_than_the_limit(calls: list[Call], count: int, window: int) -> None:
     clock = Clock()
     windows = RedisWindows(django_settings.REDIS_URL, clock_ms=lambda: int(clock()))

@@ -31,7 +31,7 @@ from apps.connectors.exchange import (
 from tests.connectors.bitmart.test_samples import READ
 from tests.connectors.bitmart.venue import FIXTURES, NOW_MS, client
 
-# MUTATIONS=100000 makes a campaign of it; see `make mutations`.
+# A campaign: MUTATIONS=100000 pytest -n 0 tests/connectors/bitmart/test_mutations.py
 EXAMPLES = int(os.environ.get("MUTATIONS", "2000"))
 PATHS = [str(path.relative_to(FIXTURES).with_suffix("")) for path in sorted(FIXTURES.glob("*/*.json"))]
 RECORDS: dict[str, dict[str, Any]] = {name: json.loads((FIXTURES / f"{name}.json").read_text()) for name in PATHS}
