@@ -24,7 +24,7 @@ _GOING = 1000
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """`market` is "" on a plain path of a host of ours: the first message tells."""
+    """`market` is "" on a plain path of a host of ours: there each message tells."""
 
     market: str
     private: bool
@@ -98,6 +98,7 @@ class Sockets:
         now = self._clock()
         deflates = door.deflates or self.streams.manners.deflate
         session = Session(link, address, "", door.private, deflates, opened=now, heard=now)
+        session.speaks_both = not door.market
 
         def heard() -> None:
             session.heard = self._clock()
@@ -136,12 +137,13 @@ class Sockets:
             session.link.push(session.link.framed(b"pong", binary=False))
             return
         content = _object(text)
+        market = self._spoken(session, content)
         if not session.market:
-            self._meet(session, "futures" if content is not None and "action" in content else "spot")
+            self._meet(session, market)
             if not session.market:
                 return
-        dialect = self._dialects[session.market]
-        allowance = self._limits.of(session.market, private=session.private)
+        dialect = self._dialects[market]
+        allowance = self._limits.of(market, private=session.private)
         if session.hears_too_much(allowance, now):
             dialect.flooded(session)
         elif content is None or 0 < allowance.bytes_a_message < len(text.encode()):
@@ -151,6 +153,15 @@ class Sockets:
             dialect.take(session, content, allowance)
             if had_topics and not session.topics:
                 session.emptied = now
+
+    def _spoken(self, session: Session, content: dict[str, object] | None) -> str:
+        """Return whose words these are. On a plain path one connection may speak both hosts' in turn."""
+        if not session.speaks_both or content is None:
+            return session.market or "spot"
+        if "action" in content:
+            session.link.answers_pings = True
+            return "futures"
+        return "spot" if "op" in content else session.market or "spot"
 
 
 def _object(text: str) -> dict[str, object] | None:

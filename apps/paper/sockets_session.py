@@ -30,7 +30,7 @@ class Link(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Session:
-    """`market` is "" until the first message shows whose words the caller speaks. Times are monotonic seconds."""
+    """`market` is that of the door or of the first message, "" before both. Times are monotonic seconds."""
 
     link: Link
     address: str
@@ -39,6 +39,7 @@ class Session:
     deflates: bool
     opened: float
     heard: float
+    speaks_both: bool = False
     account: Account | None = None
     topics: set[str] = field(default_factory=set)
     emptied: float = 0.0

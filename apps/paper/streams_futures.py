@@ -144,6 +144,7 @@ class _View:
         return {"symbol": symbol, "items": [row]} if self._manners.kline == "items" else {"symbol": symbol} | row
 
     def trades(self, after_ms: int, until_ms: int) -> object:
+        """Return the trades between the two, newest first, unlike the spot host."""
         count = min(until_ms // _SECOND_MS - after_ms // _SECOND_MS, _MOST_TRADES)
         found = public_trades(self._prices, self._instrument, until_ms, count=count)
         return [
@@ -156,7 +157,7 @@ class _View:
                 "m": trade.side == "sell",
                 "created_at": _nanoseconds(trade.at_ms),
             }
-            for trade in reversed(found)
+            for trade in found
         ]
 
     def _side(self, side: str, count: int, now_ms: int) -> list[Level]:

@@ -148,14 +148,14 @@ def test_trades_come_as_an_array_with_nanoseconds(desk: Desk, listening: Listeni
 
     listening.pass_ms(2_000)
 
-    taped = rest(desk, "market-trade", "symbol=BTCUSDT&limit=2")[::-1]
+    taped = rest(desk, "market-trade", "symbol=BTCUSDT&limit=2")
     data = only(ear.heard(), "futures/trade:BTCUSDT")
     assert [(row["symbol"], row["deal_price"], row["m"]) for row in data] == [
         ("BTCUSDT", row["price"], row["is_buyer_maker"]) for row in taped
     ]
-    assert [row["created_at"] for row in data] == ["2025-10-09T08:53:21.000000000Z", "2025-10-09T08:53:22.000000000Z"]
+    assert [row["created_at"] for row in data] == ["2025-10-09T08:53:22.000000000Z", "2025-10-09T08:53:21.000000000Z"]
     assert [row["way"] for row in data] == [5 if row["is_buyer_maker"] else 1 for row in taped]
-    assert data[1]["trade_id"] == data[0]["trade_id"] + 1
+    assert data[0]["trade_id"] == data[1]["trade_id"] + 1
 
 
 @pytest.mark.parametrize(("kind", "route"), [("klineBin", "kline"), ("markPriceKlineBin", "markprice-kline")])

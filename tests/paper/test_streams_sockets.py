@@ -105,6 +105,27 @@ def test_one_port_serves_both_hosts_by_the_caller_s_words(paper: PaperProcess) -
         assert futures.push("futures/ticker:BTCUSDT")["mark_price"] == "60000"
 
 
+def test_one_connection_of_a_plain_path_speaks_both_hosts_words(paper: PaperProcess, account: PaperAccount) -> None:
+    with line(paper, PRIVATE) as caller:
+        assert caller.log_in_spot(account) == {"event": "login"}
+        assert caller.log_in_futures(account) == {"action": "access", "success": True}
+        caller.send({"op": "subscribe", "args": ["spot/ticker:BTC_USDT"]})
+        caller.send({"action": "subscribe", "args": ["futures/order"]})
+
+        assert caller.wait(lambda m: m.get("event") == "subscribe")["topic"] == "spot/ticker:BTC_USDT"
+        assert caller.wait(lambda m: m.get("group") == "futures/order")["success"] is True
+        assert caller.push("spot/ticker")[0]["last_price"] == "60000.00"
+
+
+def test_a_door_with_a_name_hears_its_own_words_only(paper: PaperProcess) -> None:
+    with line(paper, "/spot-ws/api") as spot, line(paper, "/futures-ws/api") as futures:
+        spot.send({"action": "ping"})
+        futures.send({"op": "subscribe", "args": ["spot/ticker:BTC_USDT"]})
+
+        assert spot.next() == refusal("error", "90002", "Op is invalid")
+        assert futures.next() == {"action": "error", "success": False, "error": "action [error] not exist"}
+
+
 def test_the_compress_host_deflates_pushes_and_not_answers(paper: PaperProcess) -> None:
     with line(paper, "/spot-ws/api?protocol=1.1&compress=1") as caller:
         caller.send({"op": "subscribe", "args": ["spot/depth5:BTC_USDT"]})
