@@ -3,7 +3,6 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -225,7 +224,7 @@ def test_the_old_unicast_channel_does_not_exist(futures_user: Any) -> None:
     assert (answer["success"], answer["error"]) == (False, "group [futures/unicast] not exist")
 
 
-def test_the_sdk_gives_up_on_a_refused_login(paper: PaperProcess, account: PaperAccount, tmp_path: Path) -> None:
+def test_the_sdk_gives_up_on_a_refused_login(paper: PaperProcess, account: PaperAccount) -> None:
     wrong = PaperAccount(account.access_key, "0" * 64, account.memo)
     for client in opened(SpotSocketClient, paper, "/user?protocol=1.1", wrong):
         assert client.heard.answer("event", "login")["errorCode"] == "91011"
