@@ -6,7 +6,15 @@ from apps.paper.amounts import ZERO
 from apps.paper.client_ids import check_client_id
 from apps.paper.events import Action
 from apps.paper.futures_fills import HEDGE, ONE_WAY, REDUCING, FuturesFills, sweep
-from apps.paper.futures_request import FuturesRequest, Presets, check_leverage, check_size, check_tick, checked_price
+from apps.paper.futures_request import (
+    FuturesRequest,
+    Presets,
+    changed_presets,
+    check_leverage,
+    check_size,
+    check_tick,
+    checked_price,
+)
 from apps.paper.instruments import Catalogue, FuturesInstrument
 from apps.paper.matching import Market, Offer, Plan
 from apps.paper.policies import Policies
@@ -77,7 +85,7 @@ class FuturesDesk:
         self.fills.arrive(order, instrument, plan, now_ms=now_ms)
 
     def modify_presets(self, order: Order, presets: Presets, now_ms: int) -> None:
-        presets.put_on(order)
+        changed_presets(order, presets).put_on(order)
         order.updated_ms = now_ms
         save_order(self._store, order, "submit")
 

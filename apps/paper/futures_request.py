@@ -28,6 +28,16 @@ class Presets:
         target.stop_loss_type = self.stop_loss_type
 
 
+def changed_presets(order: Order, change: Presets) -> Presets:
+    """Return the order's presets with what the change names: a price of 0, or a type of 0, leaves what is there."""
+    return Presets(
+        change.take_profit_price or order.take_profit_price,
+        change.take_profit_type or order.take_profit_type or int(bool(change.take_profit_price)),
+        change.stop_loss_price or order.stop_loss_price,
+        change.stop_loss_type or order.stop_loss_type or int(bool(change.stop_loss_price)),
+    )
+
+
 NO_PRESETS = Presets()
 
 

@@ -158,7 +158,7 @@ def modify_preset(call: Call) -> object:
     order_id = call.params.identifier("order_id")
     if order_id is None:
         raise call.params.missing("order_id")
-    presets = presets_of(call, instrument)
+    presets = presets_of(call, instrument, usual_type=0)
     live = [o for o in call.exchange.futures.live_orders(call.account.id, instrument.symbol) if o.id == order_id]
     for order in live:
         call.exchange.futures.modify_presets(order, presets, call.now_ms)
@@ -237,11 +237,11 @@ def presets_view(row: Order | Trigger) -> dict[str, object]:
     }
 
 
-def presets_of(call: Call, instrument: FuturesInstrument) -> Presets:
+def presets_of(call: Call, instrument: FuturesInstrument, *, usual_type: int = LAST) -> Presets:
     take = _price(call, "preset_take_profit_price", instrument) or ZERO
     stop = _price(call, "preset_stop_loss_price", instrument) or ZERO
-    take_type = call.params.whole_between("preset_take_profit_price_type", LAST, MARK, default=LAST)
-    stop_type = call.params.whole_between("preset_stop_loss_price_type", LAST, MARK, default=LAST)
+    take_type = call.params.whole_between("preset_take_profit_price_type", LAST, MARK, default=usual_type)
+    stop_type = call.params.whole_between("preset_stop_loss_price_type", LAST, MARK, default=usual_type)
     return Presets(take, take_type if take else 0, stop, stop_type if stop else 0)
 
 
