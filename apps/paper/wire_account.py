@@ -90,7 +90,7 @@ def withdraw_charge(call: Call) -> object:
     if currency not in call.exchange.catalogue.coins:
         raise Refusal(51000)
     return {
-        f"today_available_withdraw_{QUOTE}": "0.0000",
+        "today_available_withdraw_BTC": "0.0000",
         "min_withdraw": "0.00000000",
         "withdraw_precision": 8,
         "withdraw_fee": "0.00000000",
