@@ -50,6 +50,10 @@ def sweeper() -> None:
     call_command("sweeper")
 
 
+def stream() -> None:
+    call_command("stream")
+
+
 def paper(port: int, *, state_dir: Path, control_token: str, seed: int) -> None:
     from apps.paper.server import serve  # its server library is of no use to the other processes
 

@@ -291,7 +291,12 @@ INNER_THREADS = env.int("INNER_THREADS", default=32)
 # --- Exchange -------------------------------------------------------------------------------------------------------
 BITMART_SPOT_URL = env.str("BITMART_SPOT_URL", default="https://api-cloud.bitmart.com").rstrip("/")
 BITMART_FUTURES_URL = env.str("BITMART_FUTURES_URL", default="https://api-cloud-v2.bitmart.com").rstrip("/")
+BITMART_SPOT_WS_URL = env.str("BITMART_SPOT_WS_URL", default="wss://ws-manager-compress.bitmart.com").rstrip("/")
+BITMART_FUTURES_WS_URL = env.str("BITMART_FUTURES_WS_URL", default="wss://openapi-ws-v2.bitmart.com").rstrip("/")
 PAPER_URL = env.str("PAPER_URL", default="http://127.0.0.1:8801").rstrip("/")
+PAPER_WS_URL = env.str("PAPER_WS_URL", default=PAPER_URL.replace("http", "ws", 1)).rstrip("/")
+# The exchange limits connections per address: more addresses of this machine hold more accounts' streams.
+STREAM_SOURCE_ADDRESSES = env.list("STREAM_SOURCE_ADDRESSES", default=[])
 PAPER_CONTROL_TOKEN = env.str("PAPER_CONTROL_TOKEN", default="")
 USER_AGENT = env.str("USER_AGENT", default=f"{SITE_NAME}/0.1")
 

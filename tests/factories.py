@@ -10,7 +10,15 @@ from django.utils import timezone
 from apps.accounts.models import TRIAL_LENGTH, Membership, Plan, Role, Subscription, User, Workspace
 from apps.alerts.models import Alert
 from apps.connectors import pointers
-from apps.connectors.models import Connector, Environment, Instrument, MarketPrice, Pointer
+from apps.connectors.models import (
+    Connector,
+    Environment,
+    Instrument,
+    InstrumentChange,
+    MarketPrice,
+    Pointer,
+    SymbolAlias,
+)
 from apps.connectors.opening import seal_credentials
 from apps.strategies.models import Strategy
 from apps.trading.models import EquityPoint, Fill, LedgerEntry, Order, Position
@@ -125,6 +133,27 @@ class SpotInstrumentFactory(InstrumentFactory):
     max_quantity = Decimal(99999999)
     min_notional = Decimal(5)
     max_leverage = None
+
+
+class InstrumentChangeFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = InstrumentChange
+
+    instrument = factory.SubFactory(InstrumentFactory)
+    at = factory.LazyFunction(timezone.now)
+    field = "max_leverage"
+    old = "100"
+    new = "50"
+
+
+class SymbolAliasFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = SymbolAlias
+
+    connector = factory.SubFactory(ConnectorFactory)
+    workspace = factory.SelfAttribute("connector.workspace")
+    ticker = "XAUUSD"
+    symbol = "XAUTUSDT"
 
 
 class MarketPriceFactory(factory.django.DjangoModelFactory):

@@ -14,7 +14,7 @@ from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.payload import Item, parse
 from apps.alerts.reasons import Reason, Refusal
 from apps.alerts.redaction import mark_of
-from apps.connectors import instruments
+from apps.connectors import aliases, instruments
 from apps.connectors.exchange import ExchangeError, Market
 from apps.connectors.symbols import UnknownSymbolError, resolve
 from apps.trading.signal import Signal
@@ -170,7 +170,13 @@ def _find_symbol(alert: Alert, signal: Signal) -> bool:
         return False
     try:
         market = Market(connector.market)
-        found = resolve(signal.ticker, market=market, listing=listing, usd_means_usdt=connector.usd_means_usdt)
+        found = resolve(
+            signal.ticker,
+            market=market,
+            listing=listing,
+            usd_means_usdt=connector.usd_means_usdt,
+            aliases=aliases.of(connector),
+        )
     except UnknownSymbolError as error:
         set_reason(alert, error.code, error.sentence, error.facts)
         finish(alert, AlertStatus.REJECTED)

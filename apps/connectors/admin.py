@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from apps.accounts.staff import LimitedAdmin, ReadOnlyAdmin
-from apps.connectors.models import Connector, Instrument, MarketPrice, Pointer
+from apps.connectors.models import Connector, Instrument, InstrumentChange, MarketPrice, Pointer, SymbolAlias
 
 
 @admin.register(Connector)
@@ -31,11 +31,31 @@ class PointerAdmin(ReadOnlyAdmin):
 
 @admin.register(Instrument)
 class InstrumentAdmin(ReadOnlyAdmin):
-    list_display = ("symbol", "market", "environment", "is_trading", "delist_at", "synced_at")
-    list_filter = ("environment", "market", "is_trading")
+    list_display = ("symbol", "market", "environment", "is_listed", "is_trading", "delist_at", "synced_at")
+    list_filter = ("environment", "market", "is_listed", "is_trading")
     search_ids = ()
     search_fields = ("symbol", "base")
     ordering = ("symbol",)
+
+
+@admin.register(InstrumentChange)
+class InstrumentChangeAdmin(ReadOnlyAdmin):
+    list_display = ("at", "instrument", "field", "old", "new")
+    list_filter = ("field", "instrument__environment", "instrument__market")
+    list_select_related = ("instrument",)
+    search_ids = ()
+    search_fields = ("instrument__symbol",)
+    date_hierarchy = "at"
+    ordering = ("-at",)
+
+
+@admin.register(SymbolAlias)
+class SymbolAliasAdmin(ReadOnlyAdmin):
+    list_display = ("ticker", "symbol", "connector", "workspace", "created_at")
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "connector_id", "workspace_id")
+    search_fields = ("ticker", "symbol", "connector__label")
+    ordering = ("-created_at",)
 
 
 @admin.register(MarketPrice)

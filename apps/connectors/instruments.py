@@ -1,66 +1,110 @@
 """The exchange's listing and prices, kept once for all tenants of an environment."""
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.connectors import exchange as words
-from apps.connectors.models import Environment, Instrument, MarketPrice
+from apps.connectors.listing_changes import (
+    COLUMNS,
+    Change,
+    Difference,
+    Row,
+    difference,
+    is_suspicious,
+    row_of,
+    symbols_listed,
+)
+from apps.connectors.models import Environment, Instrument, InstrumentChange, MarketPrice
 from apps.connectors.opening import open_public
 
-_COLUMNS = (
-    "base",
-    "quote",
-    "contract_size",
-    "quantity_step",
-    "price_tick",
-    "min_quantity",
-    "max_quantity",
-    "min_notional",
-    "max_leverage",
-    "is_trading",
-    "delist_at",
-    "synced_at",
-)
+logger = logging.getLogger(__name__)
+
+_LOCK = 0x1157
 
 
-def sync(environment: str, market: str) -> int:
-    """Read the listing and return how many symbols it holds; a symbol no longer listed stays, marked not trading."""
+def sync(environment: str, market: str, *, accept_short: bool = False) -> int:
+    """Read the listing and return how many symbols it holds, 0 when it was not believed: then nothing changes.
+
+    A symbol no longer listed stays, marked not trading; what changed goes into the history. A listing in which many
+    known symbols are missing is believed only with `accept_short`.
+    """
+    read = _rows_of(open_public(environment, market).instruments())
     now = timezone.now()
-    listed = open_public(environment, market).instruments()
-    rows = [
-        Instrument(
-            environment=environment,
-            market=market,
-            symbol=item.symbol,
-            base=item.base,
-            quote=item.quote,
-            contract_size=item.contract_size,
-            quantity_step=item.quantity_step,
-            price_tick=item.price_tick,
-            min_quantity=item.min_quantity,
-            max_quantity=item.max_quantity,
-            min_notional=item.min_notional,
-            max_leverage=item.max_leverage,
-            is_trading=item.is_trading,
-            delist_at=item.delist_at,
-            synced_at=now,
-        )
-        for item in listed
-    ]
     with transaction.atomic():
-        Instrument.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["environment", "market", "symbol"],
-            update_fields=_COLUMNS,
-            batch_size=500,
-        )
-        if rows:
-            gone = Instrument.objects.filter(environment=environment, market=market, synced_at__lt=now)
-            gone.update(is_trading=False)
-    return len(rows)
+        _one_at_a_time(environment, market)
+        kept = _kept(environment, market)
+        found = difference(read, kept)
+        known = len(symbols_listed(kept))
+        if not read or (is_suspicious(len(found.gone), known=known) and not accept_short):
+            logger.error(
+                "listing of %s %s has %d symbols, %d of %d known ones are missing: not taken",
+                environment, market, len(read), len(found.gone), known,
+            )  # fmt: skip
+            return 0
+        _write(environment, market, found, now)
+        ours = Instrument.objects.filter(environment=environment, market=market)
+        ours.filter(is_listed=True).update(synced_at=now)
+        if kept:
+            _note_changes(environment, market, found.changes, now)
+    return len(read)
+
+
+def _rows_of(listed: Iterable[words.Instrument]) -> dict[str, Row]:
+    rows = {}
+    for item in listed:
+        row = row_of(item)
+        if row is None:
+            logger.warning("%s left out: a step of it is smaller than we can keep", item.symbol)
+        else:
+            rows[item.symbol] = row
+    return rows
+
+
+def _one_at_a_time(environment: str, market: str) -> None:
+    """Wait for another process that writes the same listing, until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, f"{environment}/{market}"])
+
+
+def _kept(environment: str, market: str) -> dict[str, Row]:
+    rows = Instrument.objects.filter(environment=environment, market=market)
+    return {row["symbol"]: row for row in rows.values("symbol", "is_listed", *COLUMNS)}
+
+
+def _write(environment: str, market: str, found: Difference, now: datetime) -> None:
+    rows = [
+        Instrument(environment=environment, market=market, symbol=symbol, synced_at=now, **row)
+        for symbol, row in found.listed.items()
+    ]
+    Instrument.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["environment", "market", "symbol"],
+        update_fields=[*COLUMNS, "is_listed", "synced_at"],
+        batch_size=500,
+    )
+    gone = Instrument.objects.filter(environment=environment, market=market, symbol__in=found.gone)
+    gone.update(is_listed=False, is_trading=False)
+
+
+def _note_changes(environment: str, market: str, changes: Sequence[Change], now: datetime) -> None:
+    symbols = {change.symbol for change in changes}
+    rows = Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
+    ids = dict(rows.values_list("symbol", "pk"))
+    InstrumentChange.objects.bulk_create(
+        [
+            InstrumentChange(
+                instrument_id=ids[change.symbol], at=now, field=change.field, old=change.old, new=change.new
+            )
+            for change in changes
+        ],
+        batch_size=500,
+    )
+    logger.info("listing of %s %s: %d changes", environment, market, len(changes))
 
 
 def listing(environment: str, market: str) -> Collection[str]:
@@ -98,37 +142,42 @@ def in_words(row: Instrument) -> words.Instrument:
 def refresh_prices(wanted: Mapping[tuple[str, str], Collection[str]]) -> int:
     """Fetch the prices of `(environment, market) -> symbols` and return how many rows were written.
 
-    `at` is our clock, so that an age can be told. ExchangeError when a venue does not answer; what was read before
-    is written.
+    ExchangeError when a venue does not answer; what was read before is written.
     """
     written = 0
-    now = timezone.now()
     for (environment, market), symbols in wanted.items():
         tickers = open_public(environment, market).tickers(sorted(symbols))
-        known = {
-            row.symbol: row.pk
-            for row in Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
-        }
-        rows = [
-            MarketPrice(
-                instrument_id=known[ticker.symbol],
-                last=ticker.last,
-                bid=ticker.bid,
-                ask=ticker.ask,
-                mark=ticker.mark if ticker.mark is not None else ticker.last,
-                at=now,
-            )
-            for ticker in tickers
-            if ticker.symbol in known
-        ]
-        MarketPrice.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["instrument"],
-            update_fields=["last", "bid", "ask", "mark", "at"],
-        )
-        written += len(rows)
+        written += write_prices(environment, market, [ticker for ticker in tickers if ticker.symbol in symbols])
     return written
+
+
+def write_prices(environment: str, market: str, tickers: Collection[words.Ticker]) -> int:
+    """Store prices that were just told and return how many; `at` is our clock, so that an age can be told."""
+    now = timezone.now()
+    symbols = [ticker.symbol for ticker in tickers]
+    listed = Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
+    known = dict(listed.values_list("symbol", "pk"))
+    rows = [
+        MarketPrice(
+            instrument_id=known[ticker.symbol],
+            last=ticker.last,
+            bid=ticker.bid,
+            ask=ticker.ask,
+            mark=ticker.mark if ticker.mark is not None else ticker.last,
+            at=now,
+        )
+        for ticker in tickers
+        if ticker.symbol in known
+    ]
+    # In one order everywhere: two processes that write the same prices must not wait for each other in a circle.
+    rows.sort(key=lambda row: row.instrument_id)
+    MarketPrice.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["instrument"],
+        update_fields=["last", "bid", "ask", "mark", "at"],
+    )
+    return len(rows)
 
 
 def environments() -> list[tuple[str, str]]:

@@ -129,6 +129,7 @@ class Instrument(models.Model):
     min_notional = MoneyField(default=0)
     max_leverage = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)
     is_trading = models.BooleanField(default=True)
+    is_listed = models.BooleanField(default=True, help_text="in the newest listing; rows are kept for what was traded")
     delist_at = models.DateTimeField(null=True, blank=True)
     synced_at = models.DateTimeField(default=timezone.now)
 
@@ -143,6 +144,47 @@ class Instrument(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} ({self.market}, {self.environment})"
+
+
+class InstrumentChange(models.Model):
+    """What the exchange changed about an instrument, as text; "" = nothing. Nobody edits it.
+
+    `field` is a column of Instrument. A new listing is `is_listed` from "" to "True", a delisting from "True" to
+    "False". The first listing that was ever read is no change.
+    """
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="changes")
+    at = models.DateTimeField()
+    field = models.CharField(max_length=30)
+    old = models.CharField(max_length=60, blank=True)
+    new = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "at", "field"], name="one_change_per_field_and_moment")
+        ]
+        indexes = [models.Index(fields=["-at"], name="instrument_change_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.old} → {self.new}"
+
+
+class SymbolAlias(WorkspaceOwned):
+    """A ticker that the market does not list, and the symbol the trader means by it."""
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="aliases")
+    ticker = models.CharField(max_length=64, help_text="folded as in symbols.normalize")
+    symbol = models.CharField(max_length=40)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        verbose_name_plural = "symbol aliases"
+        constraints = [models.UniqueConstraint(fields=["connector", "ticker"], name="one_alias_per_ticker")]
+
+    def __str__(self) -> str:
+        return f"{self.ticker} → {self.symbol}"
 
 
 class MarketPrice(models.Model):

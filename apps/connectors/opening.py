@@ -9,6 +9,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.connectors.bitmart import open_exchange
+from apps.connectors.budget import Budget
+from apps.connectors.budget_redis import RedisWindows
+from apps.connectors.budget_windows import LocalWindows
 from apps.connectors.exchange import Credentials, Exchange, Market
 from apps.connectors.models import Connector, Environment
 from apps.connectors.sealing import Place, fingerprint, seal, unseal
@@ -16,6 +19,7 @@ from apps.connectors.sealing import Place, fingerprint, seal, unseal
 _MOST_OPEN = 500
 _open: OrderedDict[UUID, tuple[datetime, Exchange]] = OrderedDict()
 _public: dict[tuple[str, str], Exchange] = {}
+_budgets: dict[str, Budget] = {}
 _lock = threading.Lock()
 
 
@@ -35,6 +39,8 @@ def open_connector(connector: Connector) -> Exchange:
                 base_url=base_url(connector.environment, connector.market),
                 credentials=credentials_of(connector),
                 user_agent=settings.USER_AGENT,
+                budget=_budget(),
+                outgoing_address=_outgoing_address(),
             )
             _open[connector.pk] = (connector.credentials_set_at, exchange)
             if len(_open) > _MOST_OPEN:
@@ -52,8 +58,23 @@ def open_public(environment: str, market: str) -> Exchange:
                 base_url=base_url(environment, market),
                 credentials=None,
                 user_agent=settings.USER_AGENT,
+                budget=_budget(),
+                outgoing_address=_outgoing_address(),
             )
         return _public[environment, market]
+
+
+def _budget() -> Budget:
+    """Return the request budget of this process, shared with all others through Redis. The caller holds the lock."""
+    url = settings.REDIS_URL
+    if url not in _budgets:
+        _budgets[url] = Budget(LocalWindows(), RedisWindows(url))
+    return _budgets[url]
+
+
+def _outgoing_address() -> str:
+    # Unset, all workers count as behind one address: too careful at worst.
+    return getattr(settings, "OUTGOING_ADDRESS", "")
 
 
 def base_url(environment: str, market: str) -> str:
@@ -91,6 +112,7 @@ def close_all() -> None:
     with _lock:
         _open.clear()
         _public.clear()
+        _budgets.clear()
 
 
 def _place(connector: Connector, field: str) -> Place:

@@ -98,12 +98,18 @@ def normalize(ticker: str) -> NormalizedTicker:
 
 
 def resolve(
-    ticker: str, *, market: Market, listing: Mapping[str, str] | Collection[str], usd_means_usdt: bool = False
+    ticker: str,
+    *,
+    market: Market,
+    listing: Mapping[str, str] | Collection[str],
+    usd_means_usdt: bool = False,
+    aliases: Mapping[str, str] | None = None,
 ) -> Resolution:
     """Return the venue's symbol for `ticker`, from `listing`: folded name to venue symbol, or just the venue symbols.
 
-    Raise UnknownSymbolError when nothing, or more than one thing, goes by the name. USD is taken for USDT only when
-    `usd_means_usdt` says so and the USD pair itself is not listed.
+    `aliases` are the trader's own, `normalize(…).candidate` to venue symbol; they speak for what is not listed, before
+    USD is taken for USDT, which happens only when `usd_means_usdt` says so and the USD pair itself is not listed. Raise
+    UnknownSymbolError when nothing, or more than one thing, goes by the name, or the alias's symbol is not listed.
     """
     symbols = _by_folded_name(listing)
     normal = normalize(ticker[:MAX_TICKER])
@@ -114,6 +120,13 @@ def resolve(
         symbol = _only(symbols[as_written], ticker, market)
         return Resolution(symbol, () if symbol == ticker else (f"read {_shown(ticker)} as {symbol}",))
     candidate, steps = normal.candidate, normal.steps
+    if candidate not in symbols and aliases and (meant := aliases.get(candidate)):
+        candidate, steps = (
+            _folded(meant.upper())[0],
+            (*steps, f"read {_shown(candidate)} as {meant}, as your alias says"),
+        )
+        if candidate in symbols:
+            return Resolution(_only(symbols[candidate], meant, market), steps)
     if candidate not in symbols and usd_means_usdt and candidate.endswith("USD"):
         candidate, steps = candidate + "T", (*steps, "read USD as USDT, as the connector is set")
     if candidate not in symbols:

@@ -33,7 +33,7 @@ def run_checks() -> int:
 
 @shared_task
 def sync_instruments() -> None:
-    for environment, market in _used():
+    for environment, market in used_markets():
         try:
             instruments.sync(environment, market)
         except ExchangeError as error:
@@ -43,7 +43,7 @@ def sync_instruments() -> None:
 @shared_task
 def measure_clocks() -> None:
     """Measure each venue address once and note the offset on all its connectors."""
-    for environment, market in _used():
+    for environment, market in used_markets():
         try:
             offset = measure_offset_ms(open_public(environment, market))
         except ExchangeError as error:
@@ -53,6 +53,6 @@ def measure_clocks() -> None:
         connectors.update(clock_offset_ms=offset, clock_measured_at=timezone.now())
 
 
-def _used() -> list[tuple[str, str]]:
+def used_markets() -> list[tuple[str, str]]:
     pairs = Connector.unscoped.filter(deleted_at=None).values_list("environment", "market").distinct()
     return sorted(pairs)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.connectors import views
+from apps.connectors import alias_views, views
 
 app_name = "connectors"
 
@@ -12,6 +12,8 @@ urlpatterns = [
     path("<uuid:pk>/", views.ConnectorDetail.as_view(), name="detail"),
     path("<uuid:pk>/findings/", views.Findings.as_view(), name="findings"),
     path("<uuid:pk>/settings/", views.ConnectorSettings.as_view(), name="settings"),
+    path("<uuid:pk>/aliases/", alias_views.Aliases.as_view(), name="aliases"),
+    path("<uuid:pk>/aliases/remove/", alias_views.RemoveAlias.as_view(), name="remove_alias"),
     path("<uuid:pk>/credentials/", views.ReplaceCredentials.as_view(), name="credentials"),
     path("<uuid:pk>/rotate/", views.RotatePointer.as_view(), name="rotate"),
     path("<uuid:pk>/check/", views.CheckNow.as_view(), name="check"),

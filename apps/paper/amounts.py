@@ -8,7 +8,9 @@ TWELVE_PLACES = Decimal("0.000000000001")
 
 def plain(value: Decimal) -> str:
     """Return the number without exponent and without trailing zeros."""
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in {"", "-0"} else text

@@ -13,6 +13,7 @@ from apps.paper.store import Store
 WINDOW_MS = 60_000
 DEFAULT_RECV_WINDOW_MS = 5_000
 _AHEAD_MS = 1_000
+_MOST_SEEN = 50_000
 _TIMESTAMP = re.compile(r"\d{1,16}", re.ASCII)
 
 
@@ -34,10 +35,37 @@ def find_account(store: Store, headers: Mapping[str, str]) -> Account:
     key = headers.get("x-bm-key", "")
     if not key:
         raise Refusal(30001)
-    account = store.one(Account, "access_key = ?", key)
-    if account is None:
+    found = store.hot(Account).group("access_key", (key,))
+    if not found:
         raise Refusal(30002)
-    return account
+    return found[0]
+
+
+def check_key(account: Account, now_ms: int) -> None:
+    if account.state == "frozen":
+        raise Refusal(30003)
+    if account.expires_ms and account.expires_ms <= now_ms:
+        raise Refusal(30011)
+
+
+def check_address(account: Account, address: str) -> None:
+    if account.addresses and address not in account.addresses.split(","):
+        raise Refusal(30010)
+
+
+class SeenSignatures:
+    """The signatures of the last minute, each of which may come once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def check(self, call: Signed, now_ms: int) -> None:
+        if len(self._seen) > _MOST_SEEN:
+            self._seen = {sign: at_ms for sign, at_ms in self._seen.items() if now_ms - at_ms <= WINDOW_MS}
+        sign = call.headers.get("x-bm-sign", "")
+        if now_ms - self._seen.get(sign, -WINDOW_MS - 1) <= WINDOW_MS:
+            raise Refusal(30005)
+        self._seen[sign] = now_ms
 
 
 def check_signature(account: Account, call: Signed, *, now_ms: int, recv_window_ms: int | None) -> None:

@@ -1,18 +1,11 @@
-"""Matching and accounting rules without a store: what an order does on arrival, and what a fill does to a position."""
+"""Accounting rules without a store: what an order sets aside, and what a fill does to a position."""
 
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 
-from apps.paper.amounts import ZERO, cut, floor_to, share
-from apps.paper.prices import Quote
+from apps.paper.amounts import ZERO, cut, share
 from apps.paper.records import Position
-
-
-class Arrival(Enum):
-    REST = "rest"
-    FILL = "fill"
-    CANCEL = "cancel"
 
 
 class Force(Enum):
@@ -20,24 +13,6 @@ class Force(Enum):
     FOK = "fok"
     IOC = "ioc"
     POST_ONLY = "post_only"
-
-
-def taker_price(side: str, quote: Quote) -> Decimal:
-    return quote.ask if side == "buy" else quote.bid
-
-
-def crosses(side: str, price: Decimal, quote: Quote) -> bool:
-    return price >= quote.ask if side == "buy" else price <= quote.bid
-
-
-def arrive(side: str, price: Decimal, *, force: Force, quote: Quote) -> Arrival:
-    if crosses(side, price, quote):
-        return Arrival.CANCEL if force is Force.POST_ONLY else Arrival.FILL
-    return Arrival.REST if force in {Force.GTC, Force.POST_ONLY} else Arrival.CANCEL
-
-
-def market_buy_size(notional: Decimal, price: Decimal, step: Decimal) -> Decimal:
-    return floor_to(notional / price, step)
 
 
 def without_fee(notional: Decimal, fee_rate: Decimal) -> Decimal:

@@ -16,6 +16,10 @@ class Connections:
         if transport is not None:
             transport.abort()
 
+    def forget(self, peer: tuple[str, int]) -> None:
+        """Let go of a connection whose end the HTTP protocol is not told of: it became a WebSocket."""
+        self._open.pop(peer, None)
+
     def protocol(self) -> type[H11Protocol]:
         """Return uvicorn's HTTP protocol, telling this object of every connection made and lost."""
         known = self._open

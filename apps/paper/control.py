@@ -2,7 +2,6 @@
 
 import hmac
 import ipaddress
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -11,25 +10,20 @@ from typing import TypeVar
 from starlette.responses import Response
 
 from apps.paper.amounts import ZERO, plain
+from apps.paper.control_accounts import account_view, change_account, create_account, policies_of
 from apps.paper.exchange import Exchange
-from apps.paper.faults import ACTIONS, LONGEST_DELAY_MS, MOST_TIMES, Fault, FaultRoom
-from apps.paper.futures import ONE_WAY, POSITION_MODES
-from apps.paper.params import SPOT, Codes, Params, parse_body
+from apps.paper.faults import FaultRoom
+from apps.paper.faults_script import order, report
+from apps.paper.params import Codes, Params, parse_body
 from apps.paper.records import Account, Fill, Order, PricePin
 from apps.paper.refusals import Refusal
 from apps.paper.rest import Request
-from apps.paper.wallets import FUTURES
-from apps.paper.wallets import SPOT as SPOT_WALLET
+from apps.paper.streams_manners import Manners
 from apps.paper.wire import JsonAnswer, envelope
 
 PREFIX = "/_paper/"
-PERMISSIONS = ("read", "spot_trade", "margin_trade", "future_trade", "withdraw")
-_DEFAULT_PERMISSIONS = ["read", "spot_trade", "future_trade"]
 _CODES = Codes(missing=50000, invalid=50021)
-_MEMO_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "harbor", "iris", "juniper", "linden")
-_LONGEST_LABEL = 64
 _MOST_ROWS = 5_000
-_LARGEST_BALANCE = Decimal(1_000_000_000_000)
 _TEN_THOUSAND = Decimal(10_000)
 
 
@@ -47,6 +41,7 @@ class ControlDesk:
         self._exchange = exchange
         self._faults = faults
         self._token = token
+        self.manners = Manners()
 
     def answer(self, request: Request) -> Response:
         """Answer a control request. Strangers get the same 404 as an unknown path."""
@@ -71,58 +66,32 @@ class ControlDesk:
     def _handler(self, method: str, parts: tuple[str, ...]) -> Callable[[ControlCall], object]:
         if method == "POST" and parts == ("accounts",):
             return self._create_account
+        if method == "POST" and len(parts) == 2 and parts[0] == "accounts":
+            return self._change_account
+        if method == "POST" and parts == ("policies",):
+            return self._change_policies
         if method == "POST" and parts == ("prices",):
             return self._set_price
-        if parts == ("faults",) and self._faults.allowed and method in {"POST", "DELETE"}:
-            return self._arm_fault if method == "POST" else self._clear_faults
+        if parts == ("faults",) and self._faults.allowed and method in {"POST", "DELETE", "GET"}:
+            return {"POST": self._order_faults, "DELETE": self._clear_faults, "GET": self._show_faults}[method]
+        if method == "POST" and parts == ("streams",):
+            return self._change_manners
         if method == "GET" and len(parts) == 3 and parts[0] == "accounts" and parts[2] in {"orders", "fills"}:
             return self._orders if parts[2] == "orders" else self._fills
         raise Refusal(30000)
 
     def _create_account(self, call: ControlCall) -> object:
-        exchange = self._exchange
-        balances = self._balances(call.params)
-        mode = call.params.choice("position_mode", POSITION_MODES, code=50021, default=ONE_WAY)
-        permissions = call.params.items("permissions") or list(_DEFAULT_PERMISSIONS)
-        if any(permission not in PERMISSIONS for permission in permissions):
-            raise call.params.invalid("permissions")
-        account = Account(
-            id=exchange.store.new_id(Account),
-            access_key=secrets.token_hex(20),
-            secret_key=secrets.token_hex(32),
-            memo=f"{secrets.choice(_MEMO_WORDS)}{secrets.randbelow(9000) + 1000}",
-            label=_label(call.params),
-            position_mode=mode,
-            permissions=",".join(str(permission) for permission in permissions),
-            created_ms=exchange.clock(),
-        )
-        with exchange.store.transaction():
-            exchange.store.save(account)
-            for wallet, currency, amount in balances:
-                exchange.wallets.change(account.id, wallet, currency, available=amount)
+        account = create_account(self._exchange, call.params)
         return {"access_key": account.access_key, "secret_key": account.secret_key, "memo": account.memo}
 
-    def _balances(self, params: Params) -> list[tuple[str, str, Decimal]]:
-        given = params.values.get("balances")
-        if given is None:
-            return []
-        if not isinstance(given, dict):
-            raise params.invalid("balances")
-        rows = []
-        for wallet, amounts in given.items():
-            if wallet not in {SPOT_WALLET, FUTURES} or not isinstance(amounts, dict):
-                raise params.invalid("balances")
-            fields = Params(amounts, SPOT)
-            rows += [(wallet, currency, self._amount(fields, currency)) for currency in amounts]
-        return rows
+    def _change_account(self, call: ControlCall) -> object:
+        account = self._account(call)
+        return account_view(change_account(self._exchange, account, call.params))
 
-    def _amount(self, fields: Params, currency: str) -> Decimal:
-        if currency not in self._exchange.catalogue.coins:
-            raise Refusal(51000)
-        amount = fields.need_number(currency)
-        if not 0 <= amount <= _LARGEST_BALANCE:
-            raise fields.invalid(currency)
-        return amount
+    def _change_policies(self, call: ControlCall) -> object:
+        """Choose for every account that has not its own choice. Held by the process, not by the store."""
+        self._exchange.policies.choose(policies_of(call.params) or {})
+        return {"policies": self._exchange.policies.all()}
 
     def _orders(self, call: ControlCall) -> object:
         return {"orders": [_view(row) for row in self._rows(Order, call)]}
@@ -132,25 +101,29 @@ class ControlDesk:
 
     def _rows(self, kind: type[Row], call: ControlCall) -> list[Row]:
         """Return everything the exchange has for the account, oldest first."""
-        key = call.parts[1]
-        account = self._exchange.store.one(Account, "access_key = ?", key) if key.isalnum() and key.isascii() else None
-        if account is None:
-            raise Refusal(30000)
+        account = self._account(call)
         self._exchange.advance(self._exchange.clock())
         return self._exchange.store.find(kind, "account_id = ?", account.id, order="id", limit=_MOST_ROWS)
+
+    def _account(self, call: ControlCall) -> Account:
+        found = self._exchange.store.hot(Account).group("access_key", (call.parts[1],))
+        if not found:
+            raise Refusal(30000)
+        return found[0]
 
     def _set_price(self, call: ControlCall) -> object:
         """Hold or release a price and fill what that reaches before answering.
 
-        With `price` alone both sides trade at exactly that price; `bid`, `ask` and `mark` part them. `move_bps` shifts
-        the moving price for good. Neither (or `price: null`) lets the symbol move again.
+        With `price` alone both sides trade at exactly that price, whatever their size; `bid`, `ask` and `mark` part
+        them, `depth` is the size at each level of a book then. `move_bps` shifts the moving price for good. Neither
+        (or `price: null`) lets the symbol move again.
         """
         params, exchange = call.params, self._exchange
         symbol = params.need("symbol")
         instrument = exchange.catalogue.spot.get(symbol) or exchange.catalogue.futures.get(symbol)
         if instrument is None:
             raise Refusal(50001)
-        figures = {name: _positive(params, name) for name in ("price", "bid", "ask", "mark")}
+        figures = {name: _positive(params, name) for name in ("price", "bid", "ask", "mark", "depth")}
         move = params.number("move_bps")
         if move is not None and not -_TEN_THOUSAND < move <= _TEN_THOUSAND * 10:
             raise params.invalid("move_bps")
@@ -160,26 +133,24 @@ class ControlDesk:
                 exchange.prices.pin(PricePin(symbol, **figures, factor=Decimal(1)))
             elif move is not None:
                 factor = (before.factor if before else Decimal(1)) * (1 + move / _TEN_THOUSAND)
-                exchange.prices.pin(PricePin(symbol, price="", bid="", ask="", mark="", factor=factor))
+                exchange.prices.pin(
+                    PricePin(symbol, price="", bid="", ask="", mark="", factor=factor, depth=figures["depth"])
+                )
             else:
                 exchange.prices.release(symbol)
             exchange.settle(exchange.clock())
         quote = exchange.prices.quote(symbol, exchange.clock())
         return {"symbol": symbol} | {name: plain(value) for name, value in asdict(quote).items()}
 
-    def _arm_fault(self, call: ControlCall) -> object:
-        params = call.params
-        action = params.choice("action", ACTIONS, code=50021)
-        fault = Fault(
-            route=params.need("route"),
-            action=action,
-            times=params.whole_between("times", 1, MOST_TIMES, default=1),
-            delay_ms=params.whole_between("delay_ms", 0, LONGEST_DELAY_MS, default=0),
-            status=params.whole_between("status", 200, 599, default=403 if action == "html" else 502),
-            accepted=_flag(params, "accepted", default=action != "html"),
-        )
-        self._faults.arm(fault)
-        return asdict(fault)
+    def _order_faults(self, call: ControlCall) -> object:
+        return order(call.params, self._faults)
+
+    def _show_faults(self, call: ControlCall) -> object:
+        return report(self._faults)
+
+    def _change_manners(self, call: ControlCall) -> object:
+        self.manners.change(call.params)
+        return asdict(self.manners)
 
     def _clear_faults(self, call: ControlCall) -> object:
         self._faults.clear()
@@ -195,13 +166,6 @@ def _is_loopback(address: str) -> bool:
     return parsed.is_loopback or bool(mapped and mapped.is_loopback)
 
 
-def _label(params: Params) -> str:
-    label = params.text("label") or "paper"
-    if len(label) > _LONGEST_LABEL or not label.isprintable():
-        raise params.invalid("label")
-    return label
-
-
 def _positive(params: Params, name: str) -> str:
     value = params.number(name)
     if value is None:
@@ -209,15 +173,6 @@ def _positive(params: Params, name: str) -> str:
     if value <= ZERO:
         raise params.invalid(name)
     return plain(value)
-
-
-def _flag(params: Params, name: str, *, default: bool) -> bool:
-    value = params.values.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise params.invalid(name)
-    return value
 
 
 def _view(row: Order | Fill) -> dict[str, object]:

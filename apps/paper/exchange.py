@@ -1,34 +1,66 @@
 """The whole exchange: one store, two desks, and the clockwork that fills, liquidates and pays funding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 
-from apps.paper.amounts import ZERO, ceil_to, floor_to
+from apps.paper.algo import AlgoDesk
+from apps.paper.events import Ticked
 from apps.paper.futures import FuturesDesk
-from apps.paper.instruments import QUOTE, Catalogue
+from apps.paper.instruments import Catalogue
+from apps.paper.liquidation import Liquidator
+from apps.paper.listing import Listing, as_text
+from apps.paper.matching import Market
+from apps.paper.policies import Policies
 from apps.paper.prices import STEP_MS, Prices, noise
-from apps.paper.records import Position
+from apps.paper.records import Countdown, Trigger
 from apps.paper.spot import SpotDesk
 from apps.paper.store import Store
-from apps.paper.wallets import FUTURES, Wallets
+from apps.paper.triggers import TriggerDesk
+from apps.paper.wallets import Wallets
 
 FUNDING_MS = 8 * 3_600_000
 FUNDING_DELAY_MS = 2_000
 _MOST_MISSED_FUNDINGS = 21
 _FUNDING_UNIT = Decimal("0.0000000003")
+_MARK_EVERY_MS = 10_000
+_MOST_MISSED_STEPS = 2_000
 
 
 class Exchange:
-    def __init__(self, store: Store, catalogue: Catalogue, prices: Prices, *, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        prices: Prices,
+        *,
+        clock: Callable[[], int],
+        policies: Policies | None = None,
+    ) -> None:
         """`clock` returns Unix milliseconds."""
         self.store = store
+        self.feed = store.feed
         self.catalogue = catalogue
         self.prices = prices
         self.clock = clock
+        self.policies = policies or Policies()
         self.wallets = Wallets(store)
-        self.spot = SpotDesk(store, catalogue, prices)
-        self.futures = FuturesDesk(store, catalogue, prices)
+        self.market = Market(store, prices)
+        self.spot = SpotDesk(store, catalogue, prices, market=self.market, policies=self.policies)
+        self.futures = FuturesDesk(store, catalogue, prices, market=self.market, policies=self.policies)
+        self.triggers = TriggerDesk(store, prices, self.futures)
+        self.liquidator = Liquidator(store, catalogue, prices, self.futures)
+        self.algo = AlgoDesk(store, prices, self.spot, policies=self.policies)
+        self.spot_listing = Listing(catalogue.spot)
+        self.futures_listing = Listing(catalogue.futures)
+        self._fixed_texts: dict[str, str] = {}
         self._last_step = -1
+        self._marked_ms = 0
+
+    def fixed_text(self, name: str, make: Callable[[], object]) -> str:
+        """Return a list that never changes as JSON text, made once."""
+        if name not in self._fixed_texts:
+            self._fixed_texts[name] = as_text(make())
+        return self._fixed_texts[name]
 
     def advance(self, now_ms: int) -> None:
         """Bring the book to now: at most once per step of the price."""
@@ -37,16 +69,54 @@ class Exchange:
             self._last_step = step
             self.settle(now_ms)
 
+    def catch_up(self, now_ms: int) -> None:
+        """Live through the prices that passed while the process was down."""
+        since = self.store.setting("settled_ms")
+        if since is None or not self._has_work():
+            return
+        gap = now_ms - int(since)
+        step = max(STEP_MS, gap // _MOST_MISSED_STEPS // STEP_MS * STEP_MS)
+        for at_ms in range(max(int(since), self._newest_ms()) + step, now_ms, step):
+            self.settle(at_ms)
+
+    def _newest_ms(self) -> int:
+        """Return when the latest of what waits or is held came: it must not meet prices from before that."""
+        times = [order.created_ms for order in self.store.orders.rows()]
+        times += [trigger.created_ms for trigger in self.store.hot(Trigger).rows()]
+        times += [position.updated_ms for position in self.futures.positions.all_held()]
+        return max(times, default=0)
+
     def settle(self, now_ms: int) -> None:
-        """Fill what the price has reached, liquidate what it has ruined, pay funding that is due."""
+        """Fill what the price has reached, fire, liquidate what it has ruined, pay funding that is due."""
         with self.store.transaction():
             for market, symbol in self.store.live_symbols():
-                desk = self.spot if market == "spot" else self.futures
-                desk.match_resting(symbol, now_ms)
-            held = self.futures.positions.all_held()
-            if held:
-                self._liquidate(held, now_ms)
+                if market == "spot":
+                    self.spot.match_resting(symbol, now_ms)
+                    self.algo.check(symbol, now_ms)
+                else:
+                    self.futures.match_resting(symbol, now_ms)
+                    self.triggers.check(symbol, now_ms)
+            self.liquidator.check(now_ms)
             self._pay_fundings(now_ms)
+            self._count_down(now_ms)
+            self._mark(now_ms)
+            self.feed.add(Ticked(now_ms))
+
+    def _has_work(self) -> bool:
+        return bool(self.store.live_symbols() or self.futures.positions.all_held())
+
+    def _mark(self, now_ms: int) -> None:
+        """Remember, now and then, how far the prices were followed for those who wait."""
+        if now_ms - self._marked_ms >= _MARK_EVERY_MS and self._has_work():
+            self._marked_ms = now_ms
+            self.store.set_setting("settled_ms", str(now_ms))
+
+    def _count_down(self, now_ms: int) -> None:
+        for countdown in self.store.hot(Countdown).rows():
+            if countdown.cancel_ms <= now_ms:
+                for order in self.futures.live_orders(countdown.account_id, countdown.symbol):
+                    self.futures.cancel(order, source="system", now_ms=now_ms)
+                self.store.delete(countdown)
 
     def funding_rate(self, symbol: str, slot: int) -> Decimal:
         """Return the rate of one funding time (slot = Unix ms // 8 h): within ±0.0003, the same for ever."""
@@ -68,48 +138,3 @@ class Exchange:
             mark = self.prices.quote(position.symbol, now_ms).mark
             rate = self.funding_rate(position.symbol, slot)
             self.futures.positions.pay_funding(position, instrument, mark=mark, rate=rate, now_ms=now_ms)
-
-    def _liquidate(self, held: Sequence[Position], now_ms: int) -> None:
-        for position in held:
-            if position.open_type == "isolated" and self._ruined([position], ZERO, now_ms):
-                self.futures.force_close(position, price=self.bankruptcy_price(position), now_ms=now_ms)
-        for account_id in sorted({position.account_id for position in held if position.open_type == "cross"}):
-            crossed = [p for p in self.futures.positions.held(account_id) if p.open_type == "cross"]
-            spare = self.wallets.balance(account_id, FUTURES, QUOTE).available
-            if crossed and self._ruined(crossed, spare, now_ms):
-                for position in crossed:
-                    mark = self.prices.quote(position.symbol, now_ms).mark
-                    self.futures.force_close(position, price=mark, now_ms=now_ms)
-
-    def _ruined(self, positions: Sequence[Position], spare: Decimal, now_ms: int) -> bool:
-        equity, maintenance = spare, ZERO
-        for position in positions:
-            instrument = self.catalogue.futures[position.symbol]
-            mark = self.prices.quote(position.symbol, now_ms).mark
-            book = self.futures.positions
-            equity += position.margin + book.unrealised(position, instrument, mark)
-            maintenance += book.maintenance(position, instrument)
-        return equity <= maintenance
-
-    def bankruptcy_price(self, position: Position) -> Decimal:
-        """Return the price, on the tick and never beyond, at which the position's deposit pays loss and closing fee."""
-        instrument = self.catalogue.futures[position.symbol]
-        contracts = position.amount * instrument.contract_size
-        rate = instrument.taker_fee_rate
-        if position.side == "long":
-            price = (position.cost - position.margin) / (contracts * (1 - rate))
-            return max(ceil_to(price, instrument.tick), instrument.tick)
-        return max(
-            floor_to((position.cost + position.margin) / (contracts * (1 + rate)), instrument.tick), instrument.tick
-        )
-
-    def liquidation_price(self, position: Position) -> Decimal:
-        """Return the mark at which an isolated position is closed; for a cross one, as if alone with spare money."""
-        instrument = self.catalogue.futures[position.symbol]
-        contracts = position.amount * instrument.contract_size
-        deposit = position.margin
-        if position.open_type == "cross":
-            deposit += self.wallets.balance(position.account_id, FUTURES, QUOTE).available
-        room = deposit - self.futures.positions.maintenance(position, instrument)
-        price = (position.cost - position.direction * room) / contracts
-        return max(floor_to(price, instrument.tick), ZERO)

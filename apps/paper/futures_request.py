@@ -3,14 +3,42 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from apps.paper.amounts import is_multiple, nearest_to
-from apps.paper.book import taker_price
+from apps.paper.amounts import ZERO, is_multiple, nearest_to
 from apps.paper.instruments import FuturesInstrument
 from apps.paper.prices import Quote
-from apps.paper.records import Order
+from apps.paper.records import Order, Trigger
 from apps.paper.refusals import Refusal
 
 _PROTECTION = Decimal("0.0005")
+
+
+@dataclass(frozen=True, slots=True)
+class Presets:
+    """Take-profit and stop-loss attached to an entry; a price of 0 is none, types are 1 last and 2 mark."""
+
+    take_profit_price: Decimal = ZERO
+    take_profit_type: int = 0
+    stop_loss_price: Decimal = ZERO
+    stop_loss_type: int = 0
+
+    def put_on(self, target: Order | Trigger) -> None:
+        target.take_profit_price = self.take_profit_price
+        target.take_profit_type = self.take_profit_type
+        target.stop_loss_price = self.stop_loss_price
+        target.stop_loss_type = self.stop_loss_type
+
+
+def changed_presets(order: Order, change: Presets) -> Presets:
+    """Return the order's presets with what the change names: a price of 0, or a type of 0, leaves what is there."""
+    return Presets(
+        change.take_profit_price or order.take_profit_price,
+        change.take_profit_type or order.take_profit_type or int(bool(change.take_profit_price)),
+        change.stop_loss_price or order.stop_loss_price,
+        change.stop_loss_type or order.stop_loss_type or int(bool(change.stop_loss_price)),
+    )
+
+
+NO_PRESETS = Presets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +53,8 @@ class FuturesRequest:
     open_type: str | None
     client_order_id: str
     stp_mode: str
+    presets: Presets = NO_PRESETS
+    trigger_id: int = 0
 
 
 def check_leverage(leverage: Decimal, instrument: FuturesInstrument) -> None:
@@ -51,9 +81,9 @@ def check_tick(price: Decimal, instrument: FuturesInstrument) -> None:
 
 def checked_price(request: FuturesRequest, instrument: FuturesInstrument, *, quote: Quote) -> Decimal:
     """Return the limit, or for a market order the protection price that BitMart shows in its place."""
-    if request.type == "market":
+    if request.type != "limit":
         direction = 1 if request.way in {1, 2} else -1
-        price = taker_price("buy" if direction > 0 else "sell", quote)
+        price = quote.ask if direction > 0 else quote.bid
         return nearest_to(price * (1 + direction * _PROTECTION), instrument.tick)
     if request.price is None:
         raise Refusal(40011, "Invalid request [price is empty]")

@@ -1,8 +1,10 @@
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 QUOTE = "USDT"
+BMX = "BMX"
 QUOTE_NAME = "Tether USD"
 
 # base | name | level | price decimals on spot | size decimals on spot | tick of the contract | contract size | leverage
@@ -41,6 +43,9 @@ PEPE|Pepe|0.0000115|8|0|0.0000000001|100000|50
 SHIB|Shiba Inu|0.0000181|8|0|0.000000001|10000|50
 TON|Toncoin|7.1|4|2|0.001|1|50
 """
+
+KNOWN = len(_TABLE.strip().splitlines())
+MOST = KNOWN + 26**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,10 @@ class FuturesInstrument:
     def value(self, contracts: Decimal, price: Decimal) -> Decimal:
         return contracts * self.contract_size * price
 
+    def notional_cap(self, leverage: Decimal) -> Decimal:
+        """Return the largest value that a position at this leverage may have."""
+        return max(bracket.cap for bracket in self.brackets if leverage <= bracket.leverage)
+
     def maintenance_rate(self, value: Decimal) -> Decimal:
         for bracket in self.brackets:
             if value <= bracket.cap:
@@ -114,10 +123,15 @@ class Catalogue:
     futures: Mapping[str, FuturesInstrument]
 
 
+_BRACKETS = ((1, 500_000), (2, 5_000_000), (5, 50_000_000))
+
+
 def _brackets(max_leverage: int) -> tuple[Bracket, ...]:
     rows: list[Bracket] = []
     floor, cum, previous = Decimal(0), Decimal(0), Decimal(0)
-    for number, (divisor, cap) in enumerate(((1, 500_000), (2, 5_000_000), (5, 50_000_000)), start=1):
+    for number, (divisor, cap) in enumerate(
+        ((1, 500_000), (2, 5_000_000), (5, 50_000_000), (max_leverage, 500_000_000)), start=1
+    ):
         leverage = max(1, max_leverage // divisor)
         # Half of the initial margin at the bracket's leverage, less a tenth: 0.0045 at 100 times.
         ratio = Decimal("0.45") / leverage
@@ -127,9 +141,27 @@ def _brackets(max_leverage: int) -> tuple[Bracket, ...]:
     return tuple(rows)
 
 
-def _coins() -> list[tuple[Coin, list[str]]]:
+def _coins(count: int) -> list[tuple[Coin, list[str]]]:
+    """Return the rows of the table and then made-up ones, the same for ever, until there are `count`."""
     rows = [line.split("|") for line in _TABLE.strip().splitlines()]
-    return [(Coin(row[0], row[1], Decimal(row[2])), row[3:]) for row in rows]
+    known = [(Coin(row[0], row[1], Decimal(row[2])), row[3:]) for row in rows]
+    if count < len(known):
+        return known[:count]
+    return known + [_made_up(number) for number in range(count - len(known))]
+
+
+def _made_up(number: int) -> tuple[Coin, list[str]]:
+    # Four letters that begin with Q: no coin of the table has such a name.
+    letters = "".join(string.ascii_uppercase[number // 26**place % 26] for place in (2, 1, 0))
+    digits, head = -(number % 7) + 3, 10 + number * 37 % 90
+    level = Decimal(head).scaleb(digits - 1)
+    places = min(max(4 - digits, 2), 8)
+    tick = Decimal(1).scaleb(-places)
+    contract = Decimal(1).scaleb(max(-digits, -3) + 1)
+    size_places = str(min(max(digits + 1, 0), 8 - places))
+    leverage = str((20, 50, 75, 100)[number % 4])
+    row = [str(places), size_places, format(tick, "f"), format(contract, "f"), leverage]
+    return Coin(f"Q{letters}", f"Coin Q{letters}", level), row
 
 
 def _spot(coin: Coin, row: list[str], symbol_id: int) -> SpotInstrument:
@@ -161,9 +193,12 @@ def _futures(coin: Coin, row: list[str]) -> FuturesInstrument:
     )
 
 
-def build_catalogue() -> Catalogue:
-    rows = _coins()
+def build_catalogue(count: int = KNOWN) -> Catalogue:
+    """Return `count` spot pairs and as many perpetuals, and the exchange's own token on spot."""
+    rows = _coins(count)
     spot = [_spot(coin, row, 53 + place) for place, (coin, row) in enumerate(rows)]
     futures = [_futures(coin, row) for coin, row in rows]
-    coins = {coin.currency: coin for coin, _ in rows} | {QUOTE: Coin(QUOTE, QUOTE_NAME, Decimal(1))}
+    token = Coin(BMX, "BitMart Token", Decimal("0.18"))
+    spot.append(_spot(token, ["5", "2"], 53 + len(rows)))
+    coins = {coin.currency: coin for coin, _ in rows} | {BMX: token} | {QUOTE: Coin(QUOTE, QUOTE_NAME, Decimal(1))}
     return Catalogue(coins, {i.symbol: i for i in spot}, {i.symbol: i for i in futures})

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import islice
 
 from apps.paper.amounts import ZERO, ceil_to, floor_to
 from apps.paper.instruments import FuturesInstrument, SpotInstrument
@@ -13,6 +14,9 @@ _HOUR_MS = 3_600_000
 _CANDLE_SAMPLES = 6
 _DAILY_TURNOVER = Decimal(20_000_000)
 _TRADE_EVERY_MS = 1_000
+_GAP = Decimal("0.00005")
+LEVEL_MS = 1_000
+MOST_LEVELS = 50
 _MILLION = Decimal(1_000_000)
 
 
@@ -61,20 +65,28 @@ def _wavering(prices: Prices, name: str, place: int, *, around: Decimal) -> Deci
 
 
 def levels(prices: Prices, instrument: Instrument, at_ms: int, *, count: int) -> tuple[list[Level], list[Level]]:
-    """Return (bids, asks), best first. The best prices are those that market orders fill at."""
+    """Return the crowd's (bids, asks), best first. The best prices are those that market orders fill at."""
+    bids = list(islice(side_levels(prices, instrument, at_ms, side="buy"), count))
+    asks = list(islice(side_levels(prices, instrument, at_ms, side="sell"), count))
+    return bids, asks
+
+
+def side_levels(prices: Prices, instrument: Instrument, at_ms: int, *, side: str) -> Iterator[Level]:
+    """Yield the crowd's levels of one side, best first; a size holds for a second and is another in the next."""
     quote = prices.quote(instrument.symbol, at_ms)
-    gap = max(floor_to(quote.last * Decimal("0.00005"), instrument.tick), instrument.tick)
-    bids = [quote.bid - gap * place for place in range(count)]
-    asks = [quote.ask + gap * place for place in range(count)]
-    return (
-        [(price, _level_size(prices, instrument, at_ms, price)) for price in bids if price > 0],
-        [(price, _level_size(prices, instrument, at_ms, price)) for price in asks],
-    )
+    pin = prices.pinned(instrument.symbol)
+    gap = max(floor_to(quote.last * _GAP, instrument.tick), instrument.tick)
+    price, step = (quote.bid, -gap) if side == "buy" else (quote.ask, gap)
+    for _ in range(MOST_LEVELS):
+        if price <= 0:
+            return
+        yield price, Decimal(pin.depth) if pin and pin.depth else _level_size(prices, instrument, at_ms, price)
+        price += step
 
 
 def _level_size(prices: Prices, instrument: Instrument, at_ms: int, price: Decimal) -> Decimal:
     around = Decimal(20_000) / _unit_value(instrument)
-    size = _wavering(prices, f"{instrument.symbol}/level/{price}", at_ms // _TRADE_EVERY_MS, around=around)
+    size = _wavering(prices, f"{instrument.symbol}/level/{price}", at_ms // LEVEL_MS, around=around)
     step = size_step(instrument)
     return max(floor_to(size, step), step)
 

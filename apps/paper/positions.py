@@ -1,10 +1,11 @@
 """What fills, funding and liquidation do to futures positions and to the money behind them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from apps.paper.amounts import ZERO
 from apps.paper.book import closing_share, increased, initial_margin, reduced, unrealised
+from apps.paper.events import PositionChanged
 from apps.paper.instruments import QUOTE, FuturesInstrument
 from apps.paper.records import Position, Transaction
 from apps.paper.store import Store
@@ -36,15 +37,15 @@ class PositionBook:
         self._wallets = Wallets(store)
 
     def held(self, account_id: int, symbol: str = "") -> list[Position]:
-        if symbol:
-            return self._store.find(Position, "account_id = ? AND symbol = ?", account_id, symbol, order="side")
-        return self._store.find(Position, "account_id = ?", account_id, order="symbol, side")
+        found = self._store.hot(Position).group("owner", (account_id,))
+        rows = [position for position in found if symbol in {"", position.symbol}]
+        return sorted(rows, key=lambda position: (position.symbol, position.side))
 
     def all_held(self) -> list[Position]:
-        return self._store.find(Position)
+        return self._store.hot(Position).rows()
 
     def find(self, account_id: int, symbol: str, side: str) -> Position | None:
-        return self._store.one(Position, "account_id = ? AND symbol = ? AND side = ?", account_id, symbol, side)
+        return self._store.get(Position, account_id, symbol, side)
 
     def margin_to_open(self, instrument: FuturesInstrument, value: Decimal, leverage: Decimal) -> Decimal:
         """Return what an opening takes from available money: the deposit and the opening fee at the taker rate."""
@@ -84,7 +85,7 @@ class PositionBook:
         )
         grown = increased(position, amount=change.amount, value=value, margin=margin, fee=fee)
         grown.updated_ms = change.now_ms
-        self._store.save(grown)
+        self._save(grown)
         self._wallets.change(account_id, FUTURES, QUOTE, available=-margin - fee)
         self.book(account_id, instrument.symbol, kind="Commission Fee", amount=-fee, now_ms=change.now_ms)
         return fee
@@ -96,10 +97,7 @@ class PositionBook:
         pnl, margin = closing_share(position, amount=change.amount, value=value)
         left = reduced(position, amount=change.amount, value=value, fee=fee)
         left.updated_ms = change.now_ms
-        if left.amount:
-            self._store.save(left)
-        else:
-            self._store.delete(left)
+        self._save(left)
         self._settle(position, margin + pnl - fee, now_ms=change.now_ms)
         self.book(position.account_id, position.symbol, kind="Realized PNL", amount=pnl, now_ms=change.now_ms)
         self.book(position.account_id, position.symbol, kind="Commission Fee", amount=-fee, now_ms=change.now_ms)
@@ -116,8 +114,8 @@ class PositionBook:
         position.funding += amount
         position.realised += amount
         position.updated_ms = now_ms
-        self._store.save(position)
-        self._wallets.change(position.account_id, FUTURES, QUOTE, available=from_available)
+        self._save(position)
+        self._wallets.change(position.account_id, FUTURES, QUOTE, available=from_available, cause="funding")
         self.book(position.account_id, position.symbol, kind="Funding Fee", amount=amount, now_ms=now_ms)
 
     def unrealised(self, position: Position, instrument: FuturesInstrument, price: Decimal) -> Decimal:
@@ -140,6 +138,13 @@ class PositionBook:
                 created_ms=now_ms,
             )
         )
+
+    def _save(self, position: Position) -> None:
+        if position.amount:
+            self._store.save(position)
+        else:
+            self._store.delete(position)
+        self._store.feed.add(PositionChanged(position.account_id, replace(position)))
 
     def _settle(self, position: Position, amount: Decimal, *, now_ms: int) -> None:
         """Give back what a close leaves. A loss beyond all available money is the insurance fund's, and is shown."""

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from apps.paper.auth import Signed, check_signature, find_account, recv_window
+from apps.paper.auth import SeenSignatures, Signed, check_address, check_key, check_signature, find_account, recv_window
 from apps.paper.exchange import Exchange
 from apps.paper.limits import DEFAULT_LIMIT, Limit, RateLimiter
 from apps.paper.params import Params, parse_body
 from apps.paper.records import Account
 from apps.paper.refusals import Refusal
-from apps.paper.wire import Bare, Call, JsonAnswer, Route, envelope, message_for
+from apps.paper.wire import Bare, Call, Encoded, JsonAnswer, Route, encoded_answer, envelope, message_for
 from apps.paper.wire_account import ROUTES as ACCOUNT_ROUTES
+from apps.paper.wire_algo import ROUTES as ALGO_ROUTES
 from apps.paper.wire_futures_account import ROUTES as FUTURES_ACCOUNT_ROUTES
 from apps.paper.wire_futures_orders import ROUTES as FUTURES_ORDER_ROUTES
 from apps.paper.wire_futures_public import ROUTES as FUTURES_PUBLIC_ROUTES
+from apps.paper.wire_futures_triggers import ROUTES as FUTURES_TRIGGER_ROUTES
 from apps.paper.wire_public import ROUTES as PUBLIC_ROUTES
 from apps.paper.wire_spot import ROUTES as SPOT_ROUTES
 
@@ -24,9 +26,11 @@ ROUTES: tuple[Route, ...] = (
     *PUBLIC_ROUTES,
     *ACCOUNT_ROUTES,
     *SPOT_ROUTES,
+    *ALGO_ROUTES,
     *FUTURES_PUBLIC_ROUTES,
     *FUTURES_ACCOUNT_ROUTES,
     *FUTURES_ORDER_ROUTES,
+    *FUTURES_TRIGGER_ROUTES,
 )
 _BY_PATH = {route.path: route for route in ROUTES}
 LONGEST_BODY = 65_536
@@ -48,6 +52,7 @@ class Wire:
     def __init__(self, exchange: Exchange, limiter: RateLimiter) -> None:
         self._exchange = exchange
         self._limiter = limiter
+        self._seen = SeenSignatures()
 
     def answer(self, request: Request) -> Response:
         """Return the answer. What it reports is committed before this returns."""
@@ -61,6 +66,9 @@ class Wire:
         except Refusal as refusal:
             failed = envelope(code=refusal.code, message=refusal.text, data={})
             return JsonAnswer(failed, refusal.status, headers)
+        data = content.get("data")
+        if isinstance(data, Encoded):
+            return encoded_answer(content, data, headers)
         return JsonAnswer(content, headers=headers)
 
     def _content(self, route: Route | None, request: Request, *, caller: str, used: int) -> dict[str, object]:
@@ -90,12 +98,16 @@ class Wire:
         if route.level == "none":
             return None
         account = find_account(self._exchange.store, request.headers)
+        check_key(account, now_ms)
         if route.level == "signed":
             window = recv_window(values) if route.recv_window else None
             signed = Signed(headers=request.headers, body=request.body)
             check_signature(account, signed, now_ms=now_ms, recv_window_ms=window)
+            if self._exchange.policies.of(account, "replay") == "refuse":
+                self._seen.check(signed, now_ms)
+        check_address(account, request.address)
         if not account.may(route.permission):
-            raise Refusal(30012)
+            raise Refusal(int(self._exchange.policies.of(account, "permission_code")))
         return account
 
 

@@ -3,8 +3,10 @@
 import decimal
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -15,29 +17,53 @@ from apps.paper.connections import Connections
 from apps.paper.control import ControlDesk
 from apps.paper.exchange import Exchange
 from apps.paper.faults import FaultRoom
-from apps.paper.instruments import build_catalogue
+from apps.paper.instruments import KNOWN, build_catalogue
 from apps.paper.limits import RateLimiter
+from apps.paper.policies import Policies
 from apps.paper.prices import Prices
+from apps.paper.recording import read_recording
 from apps.paper.rest import Wire
 from apps.paper.store import Store
 
 PRECISION = 40
 _STOP_SECONDS = 2
 _KEEP_ALIVE_SECONDS = 75
+_LONGEST_MESSAGE = 65_536
+_SOCKETS = "apps.paper.sockets_protocol:SocketProtocol"
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_desks(state_dir: Path, *, seed: int, control_token: str, faults: bool) -> Desks:
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a process offers: how many instruments a market, prices from a file, what nobody could confirm.
+
+    `sockets_of_one_address` replaces BitMart's figures for WebSocket connections, 0 keeps them.
+    """
+
+    instruments: int = KNOWN
+    prices_file: Path | None = None
+    policies: Mapping[str, str] = field(default_factory=dict)
+    sockets_of_one_address: int = 0
+
+
+def open_desks(
+    state_dir: Path, *, seed: int, control_token: str, faults: bool, choices: Choices | None = None
+) -> Desks:
     """Open the store under `state_dir`, make it when it is new, and set up everything but the socket."""
+    chosen = choices or Choices()
+    catalogue = build_catalogue(chosen.instruments)
+    known = frozenset((*catalogue.spot, *catalogue.futures))
+    recording = read_recording(chosen.prices_file, known) if chosen.prices_file else None
+    policies = Policies(chosen.policies)
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = Store(state_dir / "paper.sqlite3")
-    catalogue = build_catalogue()
-    prices = Prices(store, catalogue, seed=seed, now_ms=now_ms())
-    exchange = Exchange(store, catalogue, prices, clock=now_ms)
+    prices = Prices(store, catalogue, seed=seed, now_ms=now_ms(), recording=recording)
     room = FaultRoom(allowed=faults)
+    exchange = Exchange(store, catalogue, prices, clock=room.skewed(now_ms), policies=policies)
+    exchange.catch_up(exchange.clock())
     return Desks(
         exchange=exchange,
         wire=Wire(exchange, RateLimiter(time.monotonic)),
@@ -70,6 +96,7 @@ def serve(
     control_token: str = "",
     *,
     faults: bool = False,
+    choices: Choices | None = None,
 ) -> None:
     """Run the paper exchange until SIGINT or SIGTERM. Call it from the main thread of its own process.
 
@@ -77,13 +104,17 @@ def serve(
     the state directory remembers it.
     """
     decimal.getcontext().prec = PRECISION
-    desks = open_desks(Path(state_dir), seed=seed, control_token=control_token, faults=faults)
+    desks = open_desks(Path(state_dir), seed=seed, control_token=control_token, faults=faults, choices=choices)
     config = uvicorn.Config(
-        build_app(desks),
+        build_app(desks, sockets_of_one_address=choices.sockets_of_one_address if choices else 0),
         host=host,
         port=port,
         http=desks.connections.protocol(),
-        ws="none",
+        ws=_SOCKETS if find_spec("websockets") else "none",
+        ws_max_size=_LONGEST_MESSAGE,
+        # Silence is judged by what the caller sends, and a frame is made once for all that listen.
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
         loop="asyncio",
         lifespan="on",
         log_level="warning",

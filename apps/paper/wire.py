@@ -1,13 +1,13 @@
 """The words of the wire: a call, a route, an answer."""
 
 import json
+import os
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from apps.paper.exchange import Exchange
 from apps.paper.limits import DEFAULT_LIMIT, Limit
@@ -40,6 +40,13 @@ class Bare:
     content: dict[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Data that is JSON text already."""
+
+    text: str
+
+
 Handler = Callable[[Call], object]
 
 
@@ -63,6 +70,13 @@ class JsonAnswer(JSONResponse):
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
+def encoded_answer(content: dict[str, object], data: Encoded, headers: dict[str, str]) -> Response:
+    """Return the envelope, whose data is left out, around the ready text."""
+    head = json.dumps({name: value for name, value in content.items() if name != "data"}, separators=(",", ":"))
+    body = f'{head[:-1]},"data":{data.text}}}'
+    return Response(body.encode(), headers=headers, media_type="application/json")
+
+
 def message_for(path: str) -> str:
     """Return the success word of the route's family: it differs, and clients must not look at it."""
     if path.startswith("/contract/"):
@@ -73,5 +87,5 @@ def message_for(path: str) -> str:
 
 
 def envelope(*, code: int, message: str, data: object) -> dict[str, object]:
-    trace = f"{uuid.uuid4().hex}.64.{time.time_ns() // 100}"
+    trace = f"{os.urandom(16).hex()}.64.{time.time_ns() // 100}"
     return {"message": message, "code": code, "trace": trace, "data": data}

@@ -13,6 +13,7 @@ from apps.paper.wallets import SPOT as SPOT_WALLET
 from apps.paper.wire import Bare, Call, Route
 
 _CLASSES = (("A", "0.001", "0.0008"), ("B", "0.0025", "0.002"), ("C", "0.0025", "0.002"), ("D", "0.0025", "0.002"))
+_WALLETS = {"spot": SPOT_WALLET, "contract": FUTURES, "fund": "fund"}
 _SMALLEST_TRANSFER = Decimal("0.01")
 _LARGEST_TRANSFER = Decimal(10_000_000_000)
 
@@ -89,7 +90,7 @@ def withdraw_charge(call: Call) -> object:
     if currency not in call.exchange.catalogue.coins:
         raise Refusal(51000)
     return {
-        f"today_available_withdraw_{QUOTE}": "0.0000",
+        "today_available_withdraw_BTC": "0.0000",
         "min_withdraw": "0.00000000",
         "withdraw_precision": 8,
         "withdraw_fee": "0.00000000",
@@ -102,12 +103,12 @@ def key_info(call: Call) -> object:
     key = {
         "access_key_masked": f"{account.access_key[:4]}****{account.access_key[-4:]}",
         "is_current": True,
-        "permissions": account.permissions.split(","),
-        "ip_whitelist": [],
+        "permissions": _permission_names(call),
+        "ip_whitelist": [address for address in account.addresses.split(",") if address],
         "api_key_label": account.label,
         "api_key_created_time": account.created_ms,
-        "api_key_expire_time": 0,
-        "api_key_status": "active",
+        "api_key_expire_time": account.expires_ms,
+        "api_key_status": account.state,
     }
     data = {
         "cid": str(account.id),
@@ -122,30 +123,51 @@ def key_info(call: Call) -> object:
     return Bare({"code": 1000, "msg": "OK", "errorData": None, "success": True, "data": data})
 
 
+def _permission_names(call: Call) -> list[str]:
+    names = call.account.permissions.split(",")
+    spelling = call.exchange.policies.of(call.account, "permission_names")
+    if spelling == "hidden":
+        return []
+    return [name.replace("_", "-").title() for name in names] if spelling == "title" else names
+
+
 def transfer(call: Call) -> object:
-    _currency(call)
-    amount = call.params.need_number("amount")
     direction = call.params.choice("type", ("spot_to_contract", "contract_to_spot"), code=60000)
-    if amount <= 0:
-        raise Refusal(61000)
-    if not _SMALLEST_TRANSFER <= amount <= _LARGEST_TRANSFER:
-        raise Refusal(60000, "The amount must be between 0.01 and 10000000000")
-    source, target = (SPOT_WALLET, FUTURES) if direction == "spot_to_contract" else (FUTURES, SPOT_WALLET)
-    _move(call, amount, source=source, target=target)
+    amount = _moved(call, direction)
     call.exchange.store.save(
         Transfer(call.exchange.store.new_id(Transfer), call.account.id, QUOTE, amount, direction, call.now_ms)
     )
     return {"currency": QUOTE, "amount": plain(amount)}
 
 
-def _move(call: Call, amount: Decimal, *, source: str, target: str) -> None:
+def fund_transfer(call: Call) -> object:
+    direction = call.params.choice("type", ("spot_to_fund", "fund_to_spot"), code=60000)
+    return {"currency": QUOTE, "amount": plain(_moved(call, direction))}
+
+
+def fund_contract_transfer(call: Call) -> object:
+    direction = call.params.choice("type", ("fund_to_contract", "contract_to_fund"), code=60000)
+    return {"currency": QUOTE, "amount": plain(_moved(call, direction))}
+
+
+def _moved(call: Call, direction: str) -> Decimal:
+    """Move USDT between two wallets, named as in `spot_to_contract`, and return the amount."""
+    _currency(call)
+    amount = call.params.need_number("amount")
+    if amount <= 0:
+        raise Refusal(61000)
+    if not _SMALLEST_TRANSFER <= amount <= _LARGEST_TRANSFER:
+        raise Refusal(60000, "The amount must be between 0.01 and 10000000000")
+    source, target = (_WALLETS[name] for name in direction.split("_to_"))
     wallets, account_id = call.exchange.wallets, call.account.id
     if wallets.balance(account_id, source, QUOTE).available < amount:
         raise Refusal(61001)
-    wallets.change(account_id, source, QUOTE, available=-amount)
-    wallets.change(account_id, target, QUOTE, available=amount)
-    signed = amount if target == FUTURES else -amount
-    call.exchange.futures.positions.book(account_id, "", kind="Transfer", amount=signed, now_ms=call.now_ms)
+    wallets.change(account_id, source, QUOTE, available=-amount, cause="transfer")
+    wallets.change(account_id, target, QUOTE, available=amount, cause="transfer")
+    if FUTURES in {source, target}:
+        signed = amount if target == FUTURES else -amount
+        call.exchange.futures.positions.book(account_id, "", kind="Transfer", amount=signed, now_ms=call.now_ms)
+    return amount
 
 
 def _currency(call: Call) -> None:
@@ -181,7 +203,10 @@ def _key(count: int) -> Limit:
     return Limit(count, 2, "KEY")
 
 
+_TRANSFER_BETWEEN_FUND = "/contract/private/account/v1/transfer"
 ROUTES = (
+    Route("POST", "/account/v1/transfer", "signed", ACCOUNT, fund_transfer, _key(2), "spot_trade", recv_window=True),
+    Route("POST", _TRANSFER_BETWEEN_FUND, "signed", ACCOUNT, fund_contract_transfer, _key(2), "future_trade"),
     Route("GET", "/spot/v1/wallet", "keyed", SPOT, spot_wallet, _key(12)),
     Route("GET", "/account/v1/wallet", "keyed", ACCOUNT, account_wallet, _key(12)),
     Route("GET", "/spot/v1/trade_fee", "keyed", SPOT, trade_fee, _key(2)),

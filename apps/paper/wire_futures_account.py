@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 from apps.paper.amounts import ZERO, plain
-from apps.paper.futures import HEDGE, OPEN_TYPES, POSITION_MODES
+from apps.paper.futures import OPEN_TYPES, POSITION_MODES
+from apps.paper.futures_fills import HEDGE
 from apps.paper.instruments import QUOTE, FuturesInstrument
 from apps.paper.limits import Limit
 from apps.paper.params import FUTURES
@@ -15,6 +16,7 @@ from apps.paper.wire import Call, Route
 _CURRENCIES = (QUOTE, "BTC", "ETH")
 _WEEK_MS = 7 * 86_400_000
 _FOREVER_MS = 10**15
+_CLAIM, _LARGEST_CLAIM = Decimal(100), Decimal(100_000)
 _TWELVE = Decimal("0.000000000001")
 
 
@@ -22,7 +24,7 @@ def assets_detail(call: Call) -> object:
     """Return the three rows that BitMart always shows."""
     held = call.exchange.futures.positions.held(call.account.id)
     deposit = sum((position.margin for position in held), ZERO)
-    unrealised = sum((_unrealised_at_mark(call, position) for position in held), ZERO)
+    unrealised = sum((_unrealised(call, position) for position in held), ZERO)
     rows = []
     for currency in _CURRENCIES:
         balance = call.exchange.wallets.balance(call.account.id, FUTURES_WALLET, currency)
@@ -73,6 +75,31 @@ def submit_leverage(call: Call) -> object:
     }
 
 
+def close_all_position(call: Call) -> object:
+    """Close at the market; nothing held is no error. Coin contracts (contractType 2) do not exist here."""
+    params = call.params
+    if params.whole_between("contractType", 1, 2, default=1) != 1:
+        raise params.invalid("contractType")
+    symbol = params.text("symbol") or ""
+    if symbol:
+        call.exchange.futures.instrument(symbol)
+    side = params.choice("position_side", ("long", "short"), code=40011, default="")
+    call.exchange.futures.close_all(call.account, symbol=symbol, side=side, now_ms=call.now_ms)
+    return {}
+
+
+def claim(call: Call) -> object:
+    """Pay out play money, as the demo host does; without fields 100 USDT."""
+    currency = call.params.choice("currency", (QUOTE,), code=40011, default=QUOTE)
+    amount = call.params.number("amount") or _CLAIM
+    if not 0 < amount <= _LARGEST_CLAIM:
+        raise call.params.invalid("amount")
+    call.exchange.wallets.change(call.account.id, FUTURES_WALLET, currency, available=amount, cause="deposit")
+    positions = call.exchange.futures.positions
+    positions.book(call.account.id, "", kind="Transfer", amount=amount, now_ms=call.now_ms)
+    return {"currency": currency, "amount": plain(amount)}
+
+
 def transaction_history(call: Call) -> object:
     """Return rows newest first; start_time and end_time are in MILLISECONDS here."""
     params = call.params
@@ -118,10 +145,12 @@ def _held(call: Call) -> list[Position]:
     return call.exchange.futures.positions.held(call.account.id, symbol or "")
 
 
-def _unrealised_at_mark(call: Call, position: Position) -> Decimal:
+def _unrealised(call: Call, position: Position) -> Decimal:
+    """Return open PnL at mark, or at the last price where that is the policy."""
     instrument = call.exchange.catalogue.futures[position.symbol]
-    mark = call.exchange.prices.quote(position.symbol, call.now_ms).mark
-    return call.exchange.futures.positions.unrealised(position, instrument, mark)
+    quote = call.exchange.prices.quote(position.symbol, call.now_ms)
+    at_mark = call.exchange.policies.of(call.account, "unrealized") == "mark"
+    return call.exchange.futures.positions.unrealised(position, instrument, quote.mark if at_mark else quote.last)
 
 
 def _average(value: Decimal, contracts: Decimal, instrument: FuturesInstrument) -> Decimal:
@@ -218,15 +247,15 @@ def _flat(call: Call, symbol: str, side: str) -> Position:
 def _position_v2(call: Call, position: Position, shown_side: str) -> dict[str, object]:
     instrument = call.exchange.catalogue.futures[position.symbol]
     signed = position.amount * position.direction if shown_side == "both" else position.amount
-    liquidation = call.exchange.liquidation_price(position) if position.amount else ZERO
+    liquidation = call.exchange.liquidator.liquidation_price(position) if position.amount else ZERO
     initial = position.cost / position.leverage if position.amount else ZERO
     return _common(call, position) | {
         "open_type": position.open_type,
         "position_side": shown_side,
         "position_amount": plain(signed),
-        "unrealized_pnl": plain(_unrealised_at_mark(call, position)),
+        "unrealized_pnl": plain(_unrealised(call, position)),
         "liquidation_price": plain(liquidation),
-        "max_notional_value": plain(instrument.brackets[-1].cap),
+        "max_notional_value": plain(instrument.notional_cap(max(position.leverage, Decimal(1)))),
         "initial_margin": plain(initial.quantize(_TWELVE)),
     }
 
@@ -243,10 +272,10 @@ def _position_risk(call: Call, position: Position) -> dict[str, object]:
         "symbol": position.symbol,
         "position_amt": plain(position.amount),
         "mark_price": plain(mark),
-        "unrealized_profit": plain(_unrealised_at_mark(call, position)),
-        "liquidation_price": plain(call.exchange.liquidation_price(position) if position.amount else ZERO),
+        "unrealized_profit": plain(_unrealised(call, position)),
+        "liquidation_price": plain(call.exchange.liquidator.liquidation_price(position) if position.amount else ZERO),
         "leverage": plain(position.leverage),
-        "max_notional_value": plain(instrument.brackets[-1].cap),
+        "max_notional_value": plain(instrument.notional_cap(max(position.leverage, Decimal(1)))),
         "margin_type": position.open_type.capitalize(),
         "isolated_margin": plain(isolated),
         "position_side": position.side.capitalize(),
@@ -268,6 +297,8 @@ ROUTES = (
     Route("GET", f"{_PRIVATE}/get-position-mode", "keyed", FUTURES, get_position_mode, _limit(2)),
     Route("POST", f"{_PRIVATE}/set-position-mode", "signed", FUTURES, set_position_mode, _limit(2), _TRADE),
     Route("POST", f"{_PRIVATE}/submit-leverage", "signed", FUTURES, submit_leverage, _limit(24), _TRADE),
+    Route("POST", f"{_PRIVATE}/close-all-position", "signed", FUTURES, close_all_position, _limit(2), _TRADE),
+    Route("POST", f"{_PRIVATE}/claim", "signed", FUTURES, claim, _limit(2), _TRADE),
     Route("GET", f"{_PRIVATE}/transaction-history", "keyed", FUTURES, transaction_history, _limit(6)),
     Route("GET", f"{_PRIVATE}/position", "keyed", FUTURES, position_v1, _limit(6)),
     Route("GET", f"{_PRIVATE}/position-v2", "keyed", FUTURES, position_v2, _limit(6)),

@@ -3,24 +3,19 @@
 from decimal import Decimal
 
 from apps.paper.amounts import ZERO, plain
-from apps.paper.futures import OPEN_TYPES
 from apps.paper.futures_request import FuturesRequest
 from apps.paper.limits import Limit
-from apps.paper.params import CLIENT_ID, FUTURES, Params
-from apps.paper.records import Fill, Order
+from apps.paper.params import FUTURES
+from apps.paper.records import Fill, Order, Trigger
 from apps.paper.refusals import Refusal
 from apps.paper.wire import Call, Route
+from apps.paper.wire_futures_triggers import open_type_of, presets_of, presets_view
 
 _WEEK_S = 7 * 86_400
 _LONGEST_RANGE_S = 90 * 86_400
 _MOST_ROWS = 200
 _FOREVER_S = 10**15
-_PRESETS = (
-    "preset_take_profit_price",
-    "preset_stop_loss_price",
-    "preset_take_profit_price_type",
-    "preset_stop_loss_price_type",
-)
+_WHOLE_NUMBERS = ("side", "mode", "size", "stp_mode", "preset_take_profit_price_type", "preset_stop_loss_price_type")
 
 
 def submit(call: Call) -> object:
@@ -33,14 +28,11 @@ def submit(call: Call) -> object:
 def _request(call: Call) -> FuturesRequest:
     params = call.params
     symbol = params.need("symbol")
-    call.exchange.futures.instrument(symbol)
+    instrument = call.exchange.futures.instrument(symbol)
+    _check_types(call)
     way = params.whole("side", code=40041)
     if way not in {1, 2, 3, 4}:
         raise Refusal(40041)
-    for name in _PRESETS:
-        if params.text(name) is not None:
-            # An order that would stand unprotected is refused rather than taken.
-            raise Refusal(40010, f"Unknown function [{name}]")
     order_type = params.choice("type", ("limit", "market"), code=40042, default="limit")
     return FuturesRequest(
         symbol=symbol,
@@ -50,17 +42,20 @@ def _request(call: Call) -> FuturesRequest:
         size=params.need_number("size", 40043, missing=40011),
         price=params.number("price") if order_type == "limit" else None,
         leverage=params.number("leverage", code=40040),
-        open_type=_open_type(params),
+        open_type=open_type_of(call),
         client_order_id=params.text("client_order_id", code=40048) or "",
         stp_mode=str(params.whole_between("stp_mode", 1, 3, default=1)),
+        presets=presets_of(call, instrument),
     )
 
 
-def _open_type(params: Params) -> str | None:
-    value = params.text("open_type", code=40045)
-    if value is not None and value not in OPEN_TYPES:
-        raise Refusal(40045)
-    return value
+def _check_types(call: Call) -> None:
+    """Refuse whole numbers that came as text, where that is the policy."""
+    if call.exchange.policies.of(call.account, "text_numbers") == "accept":
+        return
+    for name in _WHOLE_NUMBERS:
+        if isinstance(call.params.values.get(name), str):
+            raise call.params.invalid(name)
 
 
 def modify(call: Call) -> object:
@@ -123,9 +118,12 @@ def get_order(call: Call) -> object:
         raise call.params.missing("order_id")
     where = "account_id = ? AND market = 'futures' AND symbol = ? AND id = ?"
     order = call.exchange.store.one(Order, where, call.account.id, symbol, order_id)
-    if order is None:
+    if order is not None:
+        return order_view(order)
+    trigger = call.exchange.store.one(Trigger, f"{where} AND kind = 'trailing'", call.account.id, symbol, order_id)
+    if trigger is None:
         raise Refusal(40035)
-    return order_view(order)
+    return trail_view(trigger)
 
 
 def open_orders(call: Call) -> object:
@@ -141,12 +139,10 @@ def open_orders(call: Call) -> object:
         for order in call.exchange.futures.live_orders(call.account.id, symbol or "")
         if order_type in {"any", order.type} and state in {"all", order.state}
     ]
+    if order_type in {"any", "trailing"} and state == "all":
+        waiting = call.exchange.triggers.waiting(call.account.id, symbol or "")
+        rows += [trail_view(trigger) for trigger in waiting if trigger.kind == "trailing"]
     return rows[:limit]
-
-
-def plan_orders(call: Call) -> object:
-    """Return no rows: no trigger order can be placed here."""
-    return []
 
 
 def _range(call: Call) -> tuple[int, int]:
@@ -162,7 +158,7 @@ def _range(call: Call) -> tuple[int, int]:
 def _client_id(call: Call) -> str | None:
     """Return the filter; text that no id can have matches nothing."""
     value = call.params.text("client_order_id")
-    return value if value is None or CLIENT_ID.fullmatch(value) else "?"
+    return value if value is None or value.isascii() else "?"
 
 
 def order_history(call: Call) -> object:
@@ -176,7 +172,14 @@ def order_history(call: Call) -> object:
     values: list[str | int | Decimal] = [call.account.id, symbol, start, end]
     where = _narrowed(call, where, values, id_column="id")
     found = call.exchange.store.find(Order, where, *values, order="id DESC", limit=_MOST_ROWS)
-    return [history_view(order) for order in found]
+    return [history_view(order, _trigger_price(call, order)) for order in found]
+
+
+def _trigger_price(call: Call, order: Order) -> str:
+    if not order.trigger_id:
+        return ""
+    trigger = call.exchange.store.one(Trigger, "id = ?", order.trigger_id)
+    return plain(trigger.trigger_price) if trigger else ""
 
 
 def trades(call: Call) -> object:
@@ -232,20 +235,45 @@ def order_view(order: Order) -> dict[str, object]:
         "callback_rate": "",
         "activation_price_type": 0,
         "executive_order_id": "",
-        "preset_take_profit_price_type": 0,
-        "preset_stop_loss_price_type": 0,
-        "preset_take_profit_price": "",
-        "preset_stop_loss_price": "",
+        **presets_view(order),
         "create_time": order.created_ms,
         "update_time": order.updated_ms,
     }
 
 
-def history_view(order: Order) -> dict[str, object]:
+def history_view(order: Order, trigger_price: str) -> dict[str, object]:
     row = order_view(order)
     if order.type == "market":
         row["price"] = "0"
-    return row | {"trigger_price": "", "execution_price": "Market" if order.type == "market" else plain(order.price)}
+    execution = "Market" if order.type == "market" else plain(order.price)
+    return row | {"trigger_price": trigger_price, "execution_price": execution}
+
+
+def trail_view(trigger: Trigger) -> dict[str, object]:
+    """Return a waiting trailing order as the order routes show it."""
+    return {
+        "order_id": str(trigger.id),
+        "client_order_id": trigger.client_order_id,
+        "price": "0",
+        "size": plain(trigger.size),
+        "symbol": trigger.symbol,
+        "state": 2 if trigger.is_live else 4,
+        "side": trigger.way,
+        "type": "trailing",
+        "position_mode": trigger.position_mode,
+        "account": "futures",
+        "leverage": plain(trigger.leverage),
+        "open_type": trigger.open_type,
+        "deal_avg_price": "0",
+        "deal_size": "0",
+        "activation_price": plain(trigger.trigger_price) if trigger.trigger_price else "",
+        "callback_rate": plain(trigger.callback_rate),
+        "activation_price_type": trigger.price_type,
+        "executive_order_id": str(trigger.order_id) if trigger.order_id else "",
+        **presets_view(trigger),
+        "create_time": trigger.created_ms,
+        "update_time": trigger.updated_ms,
+    }
 
 
 def fill_view(fill: Fill) -> dict[str, object]:
@@ -278,7 +306,6 @@ ROUTES = (
     Route("POST", f"{_PRIVATE}/cancel-orders", "signed", FUTURES, cancel_orders, _limit(2), _TRADE),
     Route("GET", f"{_PRIVATE}/order", "keyed", FUTURES, get_order, _limit(50)),
     Route("GET", f"{_PRIVATE}/get-open-orders", "keyed", FUTURES, open_orders, _limit(50)),
-    Route("GET", f"{_PRIVATE}/current-plan-order", "keyed", FUTURES, plan_orders, _limit(50)),
     Route("GET", f"{_PRIVATE}/order-history", "keyed", FUTURES, order_history, _limit(6)),
     Route("GET", f"{_PRIVATE}/trades", "keyed", FUTURES, trades, _limit(6)),
 )

@@ -12,13 +12,12 @@ from apps.paper.market_data import (
     candles,
     day,
     day_volume,
-    levels,
     open_interest,
     public_trades,
 )
 from apps.paper.params import FUTURES
 from apps.paper.refusals import Refusal
-from apps.paper.wire import Call, Route
+from apps.paper.wire import Call, Encoded, Route
 
 _LISTED_MS = 1_594_080_000_000
 _STEPS = (1, 3, 5, 15, 30, 60, 120, 240, 360, 720, 1440, 4320, 10080)
@@ -32,9 +31,15 @@ def _instrument(call: Call) -> FuturesInstrument:
 
 def details(call: Call) -> object:
     symbol = call.params.text("symbol")
-    listed = call.exchange.catalogue.futures.values()
-    chosen = [call.exchange.futures.instrument(symbol)] if symbol else list(listed)
-    return {"symbols": [_detail(call, instrument) for instrument in chosen]}
+    listed = call.exchange.catalogue.futures
+    if symbol is None:
+        text = call.exchange.futures_listing.text(
+            lambda one: _detail(call, listed[one]), call.exchange.prices, call.now_ms
+        )
+        return Encoded(f'{{"symbols":[{text}]}}')
+    if symbol not in listed and call.exchange.policies.of(None, "unknown_symbol") == "empty":
+        return {"symbols": []}
+    return {"symbols": [_detail(call, call.exchange.futures.instrument(symbol))]}
 
 
 def _detail(call: Call, instrument: FuturesInstrument) -> dict[str, object]:
@@ -82,7 +87,9 @@ def _detail(call: Call, instrument: FuturesInstrument) -> dict[str, object]:
 
 def depth(call: Call) -> object:
     instrument = _instrument(call)
-    bids, asks = levels(call.exchange.prices, instrument, call.now_ms, count=50)
+    market = call.exchange.market
+    bids = market.book(instrument, "buy", call.now_ms, count=50)
+    asks = market.book(instrument, "sell", call.now_ms, count=50)
     return {
         "asks": _cumulated(asks),
         "bids": _cumulated(bids),
@@ -207,9 +214,14 @@ def interest(call: Call) -> object:
 
 def leverage_bracket(call: Call) -> object:
     symbol = call.params.text("symbol")
+    if symbol:
+        return {"rules": [_rules(call.exchange.futures.instrument(symbol))]}
     listed = call.exchange.catalogue.futures.values()
-    chosen = [call.exchange.futures.instrument(symbol)] if symbol else list(listed)
-    return {"rules": [{"symbol": instrument.symbol, "brackets": _brackets(instrument)} for instrument in chosen]}
+    return Encoded(call.exchange.fixed_text("brackets", lambda: {"rules": [_rules(one) for one in listed]}))
+
+
+def _rules(instrument: FuturesInstrument) -> dict[str, object]:
+    return {"symbol": instrument.symbol, "brackets": _brackets(instrument)}
 
 
 def _brackets(instrument: FuturesInstrument) -> list[dict[str, object]]:

@@ -5,10 +5,10 @@ from decimal import Decimal
 from apps.paper.amounts import fixed, plain
 from apps.paper.instruments import QUOTE, Coin, SpotInstrument
 from apps.paper.limits import Limit
-from apps.paper.market_data import candles, day, day_volume, levels, public_trades
+from apps.paper.market_data import Level, candles, day, day_volume, public_trades
 from apps.paper.params import ACCOUNT, QUOTES, SPOT
 from apps.paper.refusals import Refusal
-from apps.paper.wire import Call, Route
+from apps.paper.wire import Call, Encoded, Route
 
 _LISTED_MS = 1_527_777_538_000
 _STEPS = (1, 5, 15, 30, 60, 120, 240, 1440, 10080, 43200)
@@ -36,7 +36,8 @@ def symbols(call: Call) -> object:
 
 
 def symbol_details(call: Call) -> object:
-    return {"symbols": [_symbol_detail(instrument) for instrument in call.exchange.catalogue.spot.values()]}
+    listed = call.exchange.catalogue.spot.values()
+    return Encoded(call.exchange.fixed_text("symbols", lambda: {"symbols": [_symbol_detail(one) for one in listed]}))
 
 
 def _symbol_detail(instrument: SpotInstrument) -> dict[str, object]:
@@ -91,12 +92,20 @@ def _instrument(call: Call) -> SpotInstrument:
     return found
 
 
+def _best(call: Call, instrument: SpotInstrument, *, count: int) -> tuple[list[Level], list[Level]]:
+    market = call.exchange.market
+    return (
+        market.book(instrument, "buy", call.now_ms, count=count),
+        market.book(instrument, "sell", call.now_ms, count=count),
+    )
+
+
 def _ticker(call: Call, instrument: SpotInstrument) -> dict[str, str]:
     prices = call.exchange.prices
     quote = prices.quote(instrument.symbol, call.now_ms)
     figures = day(prices, instrument.symbol, call.now_ms)
     volume = day_volume(prices, instrument, call.now_ms)
-    bids, asks = levels(prices, instrument, call.now_ms, count=1)
+    bids, asks = _best(call, instrument, count=1)
     places, size_places = instrument.price_places, instrument.size_places
     return {
         "symbol": instrument.symbol,
@@ -120,13 +129,18 @@ def ticker(call: Call) -> object:
 
 
 def tickers(call: Call) -> object:
-    return [list(_ticker(call, instrument).values()) for instrument in call.exchange.catalogue.spot.values()]
+    listed = call.exchange.catalogue.spot
+
+    def row(symbol: str) -> list[str]:
+        return list(_ticker(call, listed[symbol]).values())
+
+    return Encoded(f"[{call.exchange.spot_listing.text(row, call.exchange.prices, call.now_ms)}]")
 
 
 def books(call: Call) -> object:
     instrument = _instrument(call)
     limit = call.params.whole_between("limit", 1, 50, default=35)
-    bids, asks = levels(call.exchange.prices, instrument, call.now_ms, count=limit)
+    bids, asks = _best(call, instrument, count=limit)
     places, size_places = instrument.price_places, instrument.size_places
     return {
         "ts": str(call.now_ms),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import cast
 
 from apps.paper.amounts import ZERO, fixed
-from apps.paper.instruments import SpotInstrument
 from apps.paper.limits import Limit
 from apps.paper.params import SPOT, Params
 from apps.paper.records import Fill, Order
@@ -68,7 +67,7 @@ def batch(call: Call) -> object:
     return {"code": 0, "msg": "success", "data": {"orderIds": ids}}
 
 
-def _find(call: Call, *, order_id: int | None, client_order_id: str | None) -> Order | None:
+def find_order(call: Call, *, order_id: int | None, client_order_id: str | None) -> Order | None:
     where = "account_id = ? AND market = 'spot' AND "
     store = call.exchange.store
     if order_id is not None:
@@ -92,7 +91,7 @@ def cancel(call: Call) -> object:
     client_order_id = call.params.text("client_order_id")
     if order_id is None and client_order_id is None:
         raise Refusal(50039)
-    order = _find(call, order_id=order_id, client_order_id=client_order_id)
+    order = find_order(call, order_id=order_id, client_order_id=client_order_id)
     if order is None or order.symbol != symbol:
         raise Refusal(50032)
     return {"result": _cancel(call, order)}
@@ -119,9 +118,9 @@ def cancel_orders(call: Call) -> object:
     for item in wanted:
         row = Params({"id": item}, SPOT)
         if order_ids:
-            order = _find(call, order_id=row.identifier("id"), client_order_id=None)
+            order = find_order(call, order_id=row.identifier("id"), client_order_id=None)
         else:
-            order = _find(call, order_id=None, client_order_id=row.text("id"))
+            order = find_order(call, order_id=None, client_order_id=row.text("id"))
         known = order is not None and symbol in {None, order.symbol}
         cancelled = known and order is not None and _cancel(call, order)
         (done if cancelled else failed).append(row.text("id") or "")
@@ -141,8 +140,7 @@ def cancel_all(call: Call) -> object:
     side = call.params.text("side")
     if side is not None and side not in _SIDES:
         raise Refusal(52002)
-    where = f"account_id = ? AND market = 'spot' AND {_LIVE}"
-    for order in call.exchange.store.find(Order, where, call.account.id, order="id"):
+    for order in call.exchange.spot.live_orders(call.account.id):
         if symbol in {None, order.symbol} and side in {None, order.side}:
             _cancel(call, order)
     return {}
@@ -158,19 +156,19 @@ def _one(call: Call, order: Order | None) -> object:
         raise Refusal(50005)
     if (state == "open" and not order.is_live) or (state == "history" and order.is_live):
         raise Refusal(50005)
-    return order_view(call.exchange.catalogue.spot[order.symbol], order)
+    return order_view(call, order)
 
 
 def query_order(call: Call) -> object:
     order_id = call.params.identifier("orderId")
     if order_id is None:
         raise call.params.missing("orderId")
-    return _one(call, _find(call, order_id=order_id, client_order_id=None))
+    return _one(call, find_order(call, order_id=order_id, client_order_id=None))
 
 
 def query_client_order(call: Call) -> object:
     client_order_id = call.params.need("clientOrderId")
-    return _one(call, _find(call, order_id=None, client_order_id=client_order_id))
+    return _one(call, find_order(call, order_id=None, client_order_id=client_order_id))
 
 
 class _Range:
@@ -203,7 +201,7 @@ def _orders(call: Call, within: _Range, condition: str, *extra: int) -> list[obj
     where = f"{within.where} AND {condition}"
     values = [*within.values(call.account.id), *extra]
     found = call.exchange.store.find(Order, where, *values, order="id DESC", limit=within.limit)
-    return [order_view(call.exchange.catalogue.spot[order.symbol], order) for order in found]
+    return [order_view(call, order) for order in found]
 
 
 def open_orders(call: Call) -> object:
@@ -226,22 +224,29 @@ def order_trades(call: Call) -> object:
     order_id = call.params.identifier("orderId")
     if order_id is None:
         raise call.params.missing("orderId")
-    order = _find(call, order_id=order_id, client_order_id=None)
+    order = find_order(call, order_id=order_id, client_order_id=None)
     if order is None:
         raise Refusal(50005)
     return _fills(call, call.exchange.store.find(Fill, "order_id = ?", order.id, order="id DESC"))
 
 
 def _fills(call: Call, fills: list[Fill]) -> list[object]:
-    return [fill_view(call.exchange.catalogue.spot[fill.symbol], fill) for fill in fills]
+    return [fill_view(call, fill) for fill in fills]
 
 
-def order_view(instrument: SpotInstrument, order: Order) -> dict[str, object]:
+def shown_client_id(call: Call, client_order_id: str, order_id: int) -> str:
+    """Return the client's id; where none was given the order's own, or nothing: a policy."""
+    stands_in = call.exchange.policies.of(call.account, "client_id_shown") == "order_id"
+    return client_order_id or (str(order_id) if stands_in else "")
+
+
+def order_view(call: Call, order: Order) -> dict[str, object]:
+    instrument = call.exchange.catalogue.spot[order.symbol]
     places, size_places = instrument.price_places, instrument.size_places
     average = order.filled_notional / order.filled_size if order.filled_size else ZERO
     return {
         "orderId": str(order.id),
-        "clientOrderId": order.client_order_id or str(order.id),
+        "clientOrderId": shown_client_id(call, order.client_order_id, order.id),
         "symbol": order.symbol,
         "side": order.side,
         "orderMode": "spot",
@@ -260,11 +265,12 @@ def order_view(instrument: SpotInstrument, order: Order) -> dict[str, object]:
     }
 
 
-def fill_view(instrument: SpotInstrument, fill: Fill) -> dict[str, object]:
+def fill_view(call: Call, fill: Fill) -> dict[str, object]:
+    instrument = call.exchange.catalogue.spot[fill.symbol]
     return {
         "tradeId": str(fill.id),
         "orderId": str(fill.order_id),
-        "clientOrderId": fill.client_order_id or str(fill.order_id),
+        "clientOrderId": shown_client_id(call, fill.client_order_id, fill.order_id),
         "symbol": fill.symbol,
         "side": fill.side,
         "orderMode": "spot",

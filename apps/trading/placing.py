@@ -11,12 +11,13 @@ from django.utils import timezone
 
 from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState
-from apps.connectors import instruments
+from apps.connectors import clock, instruments
+from apps.connectors.budget import Priority, priority
 from apps.connectors.exchange import Exchange, FeeRates, Market, Ticker
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import ExitExcess, Mismatch
 from apps.trading import guards, sizing
-from apps.trading.denials import Denial, Verdict
+from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.legs import Intent, Leg, Plan, PlanSettings, ShadowPosition
@@ -65,6 +66,18 @@ def prepare(
     shadow: ShadowPosition | None,
 ) -> Prepared:
     """Plan, size and guard one signal against the account as it is now. ExchangeError when it could not be read."""
+    with priority(Priority.EXIT if signal.is_exit else Priority.ENTRY):
+        return _prepare(signal, origin, connector, instrument, exchange, shadow)
+
+
+def _prepare(
+    signal: Signal,
+    origin: Origin,
+    connector: Connector,
+    instrument: Instrument,
+    exchange: Exchange,
+    shadow: ShadowPosition | None,
+) -> Prepared:
     words = instruments.in_words(instrument)
     account = read_account(connector, exchange, words)
     planned = plan(
@@ -232,7 +245,7 @@ class _Desk:
             orders_last_minute=orders_last_minute(self.connector),
             **self.standing,  # type: ignore[arg-type]
         )
-        return guards.check(facts, self.limits)
+        return guards.check(facts, self.limits) or _clock_denial(self.connector, leg.intent)
 
     def _has_matching_position(self) -> bool:
         """False when every open position is younger than the alert: an old exit must not close a new one."""
@@ -322,4 +335,12 @@ def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
         orders_last_minute=orders_last_minute(order.connector),
         **standing(order.connector),  # type: ignore[arg-type]
     )
-    return guards.check(facts, limits_of(order.connector))
+    return guards.check(facts, limits_of(order.connector)) or _clock_denial(order.connector, Intent(order.intent))
+
+
+def _clock_denial(connector: Connector, intent: Intent) -> Denial | None:
+    """An entry needs a clock that is known: its signed time is the fence behind which it cannot turn up any more."""
+    if intent is not Intent.ENTRY:
+        return None
+    found = clock.fresh_reading(connector).fault(timezone.now())
+    return Denial(DenialCode.CLOCK_UNTRUSTED, {"found": found}) if found else None

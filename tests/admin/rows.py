@@ -39,6 +39,8 @@ def one_of_each() -> dict[type[Model], Any]:
         user, workspace, membership, workspace.subscription, workspace.subscription.plan, connector, alert,
         alert.pointer, instrument, order, fill,
         factories.MarketPriceFactory(instrument=instrument),
+        factories.InstrumentChangeFactory(instrument=instrument),
+        factories.SymbolAliasFactory(connector=connector),
         factories.PositionFactory(connector=connector, instrument=instrument),
         factories.LedgerEntryFactory(connector=connector, fill=fill),
         factories.EquityPointFactory(connector=connector),

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +29,21 @@ class PaperProcess:
     """One exchange on a port of its own. `kill` is kill -9; `start` after it continues the same state."""
 
     def __init__(
-        self, state_dir: Path, *, seed: int = 1, faults: bool = False, control_token: str = "", port: int = 0
+        self,
+        state_dir: Path,
+        *,
+        seed: int = 1,
+        faults: bool = False,
+        control_token: str = "",
+        port: int = 0,
+        options: Sequence[str] = (),
     ) -> None:
+        """`options` are further arguments of the command line."""
         self.state_dir = Path(state_dir)
         self.seed = seed
         self.faults = faults
         self.control_token = control_token
+        self.options = tuple(options)
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,6 +57,7 @@ class PaperProcess:
         command = [sys.executable, "-m", "apps.paper", "--port", str(self.port), "--state", str(self.state_dir)]
         command += ["--seed", str(self.seed)]
         command += ["--faults"] if self.faults else []
+        command += self.options
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PAPER_CONTROL_TOKEN": self.control_token}
         process = subprocess.Popen(command, cwd=ROOT, env=environment)
         self._process = process
@@ -59,6 +69,12 @@ class PaperProcess:
                 self.kill()
                 raise RuntimeError(f"the paper exchange did not answer within {START_SECONDS} s")
             time.sleep(0.03)
+
+    @property
+    def process_id(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the paper exchange is not running")
+        return self._process.pid
 
     def stop(self) -> int:
         """End the process with SIGTERM and return its exit code."""
@@ -90,14 +106,16 @@ class PaperProcess:
         position_mode: str = "one_way_mode",
         permissions: list[str] | None = None,
         label: str = "",
+        **details: Any,
     ) -> PaperAccount:
-        """Return new keys. Without balances each wallet holds 10,000 USDT."""
+        """Return new keys; without balances each wallet holds 10,000 USDT. `details` as in control_accounts.py."""
         if spot is None and futures is None:
             spot, futures = {"USDT": "10000"}, {"USDT": "10000"}
         body: dict[str, Any] = {
             "balances": {"spot": spot or {}, "futures": futures or {}},
             "position_mode": position_mode,
             "label": label or "test",
+            **details,
         }
         if permissions is not None:
             body["permissions"] = permissions
@@ -148,9 +166,9 @@ def free_port() -> int:
 
 @contextmanager
 def running_paper(
-    state_dir: Path, *, seed: int = 1, faults: bool = False, control_token: str = ""
+    state_dir: Path, *, seed: int = 1, faults: bool = False, control_token: str = "", options: Sequence[str] = ()
 ) -> Iterator[PaperProcess]:
-    paper = PaperProcess(state_dir, seed=seed, faults=faults, control_token=control_token)
+    paper = PaperProcess(state_dir, seed=seed, faults=faults, control_token=control_token, options=options)
     paper.start()
     try:
         yield paper

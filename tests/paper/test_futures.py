@@ -195,7 +195,7 @@ def test_a_reversal_may_use_the_margin_that_its_close_frees(desk: Desk) -> None:
         ({"client_order_id": "a_b"}, 403, 40048),
         ({"client_order_id": "a" * 33}, 403, 40049),
         ({"client_order_id": "taken"}, 403, 40050),
-        ({"preset_stop_loss_price": "50000"}, 400, 40010),
+        ({"preset_stop_loss_price": "50000.05"}, 400, 40043),
     ],
 )
 def test_a_refused_order_has_its_code_and_changes_nothing(

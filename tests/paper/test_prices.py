@@ -48,7 +48,7 @@ def test_every_instrument_has_a_spread_on_its_tick(desk: Desk) -> None:
     catalogue = desk.exchange.catalogue
     instruments: list[SpotInstrument | FuturesInstrument] = [*catalogue.spot.values(), *catalogue.futures.values()]
 
-    assert len(instruments) == 64
+    assert len(instruments) == 65
     for instrument in instruments:
         quote = desk.exchange.prices.quote(instrument.symbol, START_MS + 77_000)
         assert quote.bid < quote.ask, instrument.symbol

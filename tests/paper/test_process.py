@@ -1,6 +1,7 @@
 """The real process: signals, kill -9, faults, and what a socket sees."""
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,40 @@ def test_a_forwarded_header_does_not_make_a_caller_loopback(paper: PaperProcess)
     # The peer is loopback, and stays what it is: the header is not read at all.
     assert requests.get(f"{paper.base_url}/healthz", headers=headers, timeout=5).text == "ok"
     assert requests.post(f"{paper.base_url}/_paper/accounts", json={}, headers=headers, timeout=5).status_code == 200
+
+
+def test_kill_9_in_a_burst_loses_no_acknowledged_order(tmp_path: Path) -> None:
+    with running_paper(tmp_path) as paper:
+        paper.set_price("BTC_USDT", "60000")
+        accounts = [paper.new_account(spot={"USDT": "100000"}) for _ in range(8)]
+        acknowledged: dict[str, set[str]] = {account.access_key: set() for account in accounts}
+        started = threading.Barrier(len(accounts) + 1)
+
+        def burst(account: PaperAccount) -> None:
+            started.wait()
+            for number in range(38):
+                order = limit_order(f"b{number}") | {"side": "buy", "price": "60000" if number % 2 else "10000"}
+                try:
+                    answer = post(paper, account, SUBMIT, order).json()
+                except requests.RequestException:
+                    return
+                if answer["code"] == 1000:
+                    acknowledged[account.access_key].add(answer["data"]["order_id"])
+
+        threads = [threading.Thread(target=burst, args=(account,)) for account in accounts]
+        for thread in threads:
+            thread.start()
+        started.wait()
+        while sum(map(len, acknowledged.values())) < 60:
+            time.sleep(0.002)
+        paper.kill()
+        for thread in threads:
+            thread.join()
+        paper.start()
+
+        assert 60 <= sum(map(len, acknowledged.values())) < 8 * 38
+        for account in accounts:
+            known = {row["id"]: row for row in paper.orders(account.access_key)}
+            assert acknowledged[account.access_key] <= set(known)
+            filled = {row["order_id"] for row in paper.fills(account.access_key)}
+            assert filled == {number for number, row in known.items() if row["state"] == "filled"}

@@ -47,9 +47,9 @@ def test_the_time_is_a_number_of_milliseconds(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/spot/v1/nothing", "/spot/v4/algo/submit_order", "/contract/private/submit-plan-order", "/../etc"]
+    "path", ["/", "/spot/v1/nothing", "/spot/v1/margin/submit_order", "/contract/public/funding-rate-v2", "/../etc"]
 )
-def test_an_unknown_or_unbuilt_route_is_30000(desk: Desk, path: str) -> None:
+def test_an_unknown_route_is_30000(desk: Desk, path: str) -> None:
     answer = desk.trader().post(path)
 
     assert (answer.status, answer.code, answer.data) == (404, 30000, {})

@@ -76,6 +76,8 @@ OWNED: dict[str, type[WorkspaceOwned]] = {
     "connectors:detail": Connector,
     "connectors:findings": Connector,
     "connectors:settings": Connector,
+    "connectors:aliases": Connector,
+    "connectors:remove_alias": Connector,
     "connectors:credentials": Connector,
     "connectors:rotate": Connector,
     "connectors:check": Connector,

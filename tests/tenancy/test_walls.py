@@ -13,12 +13,12 @@ from django.utils import timezone
 from apps.accounts.models import AuditEvent, Workspace
 from apps.accounts.tenancy import UnscopedQueryError, WorkspaceOwned
 from apps.alerts.models import Alert
-from apps.connectors.models import Connector, Pointer
+from apps.connectors.models import Connector, Pointer, SymbolAlias
 from apps.trading.models import EquityPoint, Fill, LedgerEntry, Order, OrderEvent, Position, ShadowPosition
 from tests.admin.rows import one_of_each, our_models
 from tests.factories import ConnectorFactory, WorkspaceFactory
 
-CHILDREN = [Pointer, Alert, Order, OrderEvent, Fill, Position, LedgerEntry, EquityPoint, ShadowPosition]
+CHILDREN = [Pointer, Alert, Order, OrderEvent, Fill, Position, LedgerEntry, EquityPoint, ShadowPosition, SymbolAlias]
 
 # Set by the worker from rows it has just found by the alert itself; the database checks `order` too.
 CHECKED_ELSEWHERE = {(Alert, "parent"), (Alert, "duplicate_of"), (Alert, "order")}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from apps.connectors.bitmart.client import Client, system_clock_ms
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.spot import SpotExchange
+from apps.connectors.budget import Budget
 from apps.connectors.exchange import Credentials, Exchange, Market, RequestTrace
 
 __all__ = ["open_exchange"]
@@ -19,11 +20,15 @@ def open_exchange(
     on_trace: Callable[[RequestTrace], None] | None = None,
     clock_ms: Callable[[], int] = system_clock_ms,
     clock_offset_ms: int = 0,
+    budget: Budget | None = None,
+    outgoing_address: str = "",
 ) -> Exchange:
     """Return one account at one market; without credentials only public calls work. Opens no connection yet.
 
     `clock_ms` and `clock_offset_ms` (venue clock minus ours) date signed queries; the returned object's
-    `clock_offset_ms` may be set again. `on_trace` is called after each answer and must not raise.
+    `clock_offset_ms` may be set again. `on_trace` is called after each answer and must not raise. Without `budget`
+    requests leave as they come; `outgoing_address` names the address that the venue's limits by address are counted
+    for.
     """
     client = Client(
         base_url=base_url,
@@ -32,5 +37,7 @@ def open_exchange(
         on_trace=on_trace,
         clock_ms=clock_ms,
         clock_offset_ms=clock_offset_ms,
+        budget=budget,
+        outgoing_address=outgoing_address,
     )
     return SpotExchange(client) if market is Market.SPOT else FuturesExchange(client)

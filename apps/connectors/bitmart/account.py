@@ -1,8 +1,27 @@
-"""Calls that are the same on both markets: the clock, and what the venue says about the key."""
+"""Calls that are the same on both markets: the clock, notices, and what the venue says about the key."""
 
 from apps.connectors.bitmart.client import Client
-from apps.connectors.bitmart.wire import Row, instant_or_none, to_decimal, unreadable
-from apps.connectors.exchange import CredentialsError, KeyInfo, NotSupportedError, UnreachableError
+from apps.connectors.bitmart.market_rows import to_notice
+from apps.connectors.bitmart.wire import (
+    Row,
+    identifier,
+    identifier_or_blank,
+    instant_or_none,
+    readable,
+    rows,
+    table,
+    text,
+    to_decimal,
+    unreadable,
+)
+from apps.connectors.exchange import (
+    AccountInfo,
+    CredentialsError,
+    KeyInfo,
+    NotSupportedError,
+    ServiceNotice,
+    UnreachableError,
+)
 
 
 def server_time_ms(client: Client) -> int:
@@ -11,6 +30,30 @@ def server_time_ms(client: Client) -> int:
     if value is None or value <= 0:
         raise unreadable("server_time")
     return int(value)
+
+
+def service_notices(client: Client) -> list[ServiceNotice]:
+    data = table(client.public("/system/service").data, "service")
+    return readable(rows(data.get("service"), "service"), to_notice)
+
+
+def account_info(client: Client) -> AccountInfo:
+    """Read who is behind the key; from then on the account's shared request limits are known to be shared."""
+    data = table(client.keyed("/uapi-key/v1/account/info").data, "account")
+    account_id = identifier(data, "cid")
+    client.learn_account(account_id)
+    return AccountInfo(
+        account_id=account_id,
+        is_sub_account=_is(text(data, "account_type"), "sub", other="main"),
+        is_active=_is(text(data, "account_status"), "active", other="frozen"),
+        kyc_level=identifier_or_blank(data, "kyc_level"),
+        registered_at=instant_or_none(data, "register_time"),
+        current_key=_current_key(data),
+    )
+
+
+def _is(value: str, yes: str, *, other: str) -> bool | None:
+    return {yes: True, other: False}.get(value.lower())
 
 
 def key_info(client: Client) -> KeyInfo:
@@ -31,7 +74,15 @@ def key_info(client: Client) -> KeyInfo:
 
 def _listed_key(client: Client) -> KeyInfo | None:
     data = client.keyed("/uapi-key/v1/account/info").data
-    keys = data.get("api_keys") if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        return None
+    if account_id := identifier_or_blank(data, "cid"):
+        client.learn_account(account_id)
+    return _current_key(data)
+
+
+def _current_key(data: Row) -> KeyInfo | None:
+    keys = data.get("api_keys")
     if not isinstance(keys, list):
         return None
     current = [key for key in keys if isinstance(key, dict) and key.get("is_current") is True]

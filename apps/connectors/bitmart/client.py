@@ -12,9 +12,13 @@ from urllib.parse import urlsplit
 import requests
 
 from apps.connectors.bitmart.errors import OK_CODE, refusal
+from apps.connectors.bitmart.limits import Meter, told_by
 from apps.connectors.bitmart.signing import signature
 from apps.connectors.bitmart.transport import RawAnswer, Transport
+from apps.connectors.budget import Budget, Slot
+from apps.connectors.budget_windows import NOTHING
 from apps.connectors.exchange import (
+    BudgetError,
     Credentials,
     CredentialsError,
     ExchangeError,
@@ -62,8 +66,14 @@ class Client:
         clock_ms: Callable[[], int] = system_clock_ms,
         clock_offset_ms: int = 0,
         sleep: Callable[[float], None] = time.sleep,
+        budget: Budget | None = None,
+        outgoing_address: str = "",
     ) -> None:
-        """`clock_offset_ms` is venue clock minus ours; it may be set again at any time."""
+        """`clock_offset_ms` is venue clock minus ours; it may be set again at any time.
+
+        Each try takes from `budget` before it leaves, None = nobody counts. `outgoing_address` names what the venue
+        sees us come from: workers of one address share its limits.
+        """
         address = urlsplit(base_url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError("base_url must be an http or https address")
@@ -77,6 +87,12 @@ class Client:
         self.clock_offset_ms = clock_offset_ms
         self._sleep = sleep
         self._transport = Transport()
+        access_key = credentials.access_key if credentials else ""
+        self._meter = (
+            Meter(budget, base_url=base_url, access_key=access_key, outgoing_address=outgoing_address)
+            if budget is not None
+            else None
+        )
 
     def now_ms(self) -> int:
         """Return the venue's clock as far as we know it."""
@@ -87,16 +103,28 @@ class Client:
 
     def keyed(self, path: str, params: Mapping[str, str | int] | None = None) -> Envelope:
         """GET with the access key and no signature: BitMart checks none on a private GET."""
-        return self._repeated(lambda: self._call("GET", path, params=params, headers=self._key_header()))
+        headers = self._key_header()
+        return self._repeated(lambda: self._call("GET", path, params=params, headers=lambda: headers))
 
     def signed_query(self, path: str, body: Mapping[str, Any]) -> Envelope:
-        """POST that only reads; each try is signed anew."""
-        return self._repeated(lambda: self.signed_once(path, body, signed_at_ms=self.now_ms()))
+        """POST that only reads; each try is signed anew, after it has waited for its turn."""
+        content, key = _compact(body), self._key()
+        return self._repeated(
+            lambda: self._call(
+                "POST", path, content=content, headers=lambda: _signed_headers(key, content, self.now_ms())
+            )
+        )
 
     def signed_once(self, path: str, body: Mapping[str, Any], *, signed_at_ms: int) -> Envelope:
         """POST that may change something: one try, whatever happens."""
-        content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-        return self._call("POST", path, content=content, headers=self._signed_headers(content, signed_at_ms))
+        content = _compact(body)
+        headers = _signed_headers(self._key(), content, signed_at_ms)
+        return self._call("POST", path, content=content, headers=lambda: headers)
+
+    def learn_account(self, account_id: str) -> None:
+        """Count from now on what is limited per account together with the account's other keys."""
+        if self._meter is not None and self._credentials is not None:
+            self._meter.learn_account(account_id)
 
     def close(self) -> None:
         self._transport.close()
@@ -105,6 +133,9 @@ class Client:
         for pause_s in RETRY_PAUSES_S:
             try:
                 return call()
+            except BudgetError:
+                # It has waited already.
+                raise
             except (UnreachableError, NotSentError):
                 self._sleep(pause_s)
         return call()
@@ -116,29 +147,57 @@ class Client:
         *,
         params: Mapping[str, str | int] | None = None,
         content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> Envelope:
+        slot = self._admit(path)
         request = requests.Request(
             method,
             self._base_url + path,
             params=dict(params or {}),
             data=content,
             headers={"User-Agent": self._user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"}
-            | dict(headers or {}),
+            | dict(headers()),
         ).prepare()
         started = time.perf_counter()
         try:
             raw = self._transport.send(request)
-        except ExchangeError:
+        except ExchangeError as error:
+            self._unanswered(slot, error)
             self._trace(method, path, started, None)
             raise
         envelope = read_envelope(raw)
+        refused = self._refusal_in(envelope, raw)
+        self._settle(slot, raw, envelope, refused)
         self._trace(method, path, started, envelope)
+        if refused is not None:
+            raise refused
+        return envelope
+
+    def _refusal_in(self, envelope: Envelope, raw: RawAnswer) -> ExchangeError | None:
         if envelope.code == OK_CODE and raw.status < 400:
-            return envelope
-        raise refusal(
+            return None
+        return refusal(
             envelope.code, message=self._spoken(envelope.body), http_status=raw.status, pause_s=_pause(raw.headers)
         )
+
+    def _admit(self, path: str) -> Slot | None:
+        """Wait for the request's turn. BudgetError: it has none in time, and nothing was sent."""
+        if self._meter is None:
+            return None
+        return self._meter.budget.admit(self._meter.bucket(path), address=self._meter.address)
+
+    def _unanswered(self, slot: Slot | None, error: ExchangeError) -> None:
+        if self._meter is None or slot is None:
+            return
+        if isinstance(error, NotSentError):
+            self._meter.budget.give_back(slot)
+        else:
+            self._meter.budget.settle(slot, NOTHING)
+
+    def _settle(self, slot: Slot | None, raw: RawAnswer, envelope: Envelope, error: ExchangeError | None) -> None:
+        if self._meter is not None and slot is not None:
+            told = told_by(raw.headers, http_status=raw.status, code=envelope.code, error=error)
+            self._meter.budget.settle(slot, told)
 
     def _trace(self, method: str, path: str, started: float, envelope: Envelope | None) -> None:
         if self._on_trace is None:
@@ -186,14 +245,18 @@ class Client:
     def _key_header(self) -> dict[str, str]:
         return {"X-BM-KEY": self._key().access_key}
 
-    def _signed_headers(self, content: bytes, signed_at_ms: int) -> dict[str, str]:
-        key = self._key()
-        return {
-            "Content-Type": "application/json",
-            "X-BM-KEY": key.access_key,
-            "X-BM-TIMESTAMP": str(signed_at_ms),
-            "X-BM-SIGN": signature(secret_key=key.secret_key, memo=key.memo, timestamp_ms=signed_at_ms, body=content),
-        }
+
+def _signed_headers(key: Credentials, content: bytes, signed_at_ms: int) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json",
+        "X-BM-KEY": key.access_key,
+        "X-BM-TIMESTAMP": str(signed_at_ms),
+        "X-BM-SIGN": signature(secret_key=key.secret_key, memo=key.memo, timestamp_ms=signed_at_ms, body=content),
+    }
+
+
+def _compact(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def read_envelope(raw: RawAnswer) -> Envelope:

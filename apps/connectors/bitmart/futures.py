@@ -1,6 +1,7 @@
 """BitMart USDT perpetuals: our words to its routes and back. Questions count time in seconds, answers in ms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from apps.connectors.bitmart import account
 from apps.connectors.bitmart.client import Client
 from apps.connectors.bitmart.fills import oldest_first
-from apps.connectors.bitmart.futures_requests import leverage_text, order_body
+from apps.connectors.bitmart.futures_market import FuturesMarketCalls
+from apps.connectors.bitmart.futures_money import MoneyCalls
+from apps.connectors.bitmart.futures_requests import ENTRIES, contracts, leverage_text, order_body
 from apps.connectors.bitmart.futures_rows import (
     best_price,
     to_balances,
@@ -17,9 +20,12 @@ from apps.connectors.bitmart.futures_rows import (
     to_instrument,
     to_order,
     to_position,
+    to_risk,
     to_ticker,
 )
-from apps.connectors.bitmart.submission import about_this_order, placed
+from apps.connectors.bitmart.futures_trigger_requests import one_id
+from apps.connectors.bitmart.futures_triggers import TriggerCalls
+from apps.connectors.bitmart.submission import about_this_order, order_id_of, placed
 from apps.connectors.bitmart.windows import read_whole
 from apps.connectors.bitmart.wire import (
     EPOCH,
@@ -28,6 +34,7 @@ from apps.connectors.bitmart.wire import (
     identifier_or_blank,
     instant,
     number,
+    plain,
     positive_or_none,
     readable,
     rows,
@@ -37,9 +44,15 @@ from apps.connectors.bitmart.wire import (
     unix_ms,
     unreadable,
 )
+from apps.connectors.budget import Priority, at_least
 from apps.connectors.exchange import (
+    AccountInfo,
     Balance,
+    BatchReport,
+    CancelReport,
+    CancelTimer,
     FeeRates,
+    FeeSchedule,
     FillReport,
     Instrument,
     KeyInfo,
@@ -51,7 +64,10 @@ from apps.connectors.exchange import (
     OrderRequest,
     PositionMode,
     PositionReport,
+    PositionRisk,
     RejectReason,
+    ServiceNotice,
+    Side,
     Ticker,
     UnreachableError,
 )
@@ -67,10 +83,12 @@ CLOCK_SLACK = timedelta(seconds=60)
 MARK_SPAN = timedelta(minutes=5)
 # Fills carry no client order id, so each order they name is looked up; many of them mean that the filter was ignored.
 MOST_LOOKUPS = 3
+SHORTEST_TIMER_S = 5
 _POSITION_MODES = {"hedge_mode": PositionMode.HEDGE, "one_way_mode": PositionMode.ONE_WAY}
+_WIRE_MODES = {mode: name for name, mode in _POSITION_MODES.items()}
 
 
-class FuturesExchange:
+class FuturesExchange(TriggerCalls, MoneyCalls, FuturesMarketCalls):
     market = Market.FUTURES
 
     def __init__(self, client: Client) -> None:
@@ -152,24 +170,97 @@ class FuturesExchange:
 
     def submit(self, request: OrderRequest, *, signed_at_ms: int) -> OrderReport:
         body = order_body(request)
-        with about_this_order():
+        with at_least(Priority.ENTRY if body["side"] in ENTRIES else Priority.EXIT), about_this_order():
             envelope = self._client.signed_once("/contract/private/submit-order", body, signed_at_ms=signed_at_ms)
         return placed(envelope, request)
 
     def cancel(self, symbol: str, *, exchange_order_id: str = "", client_order_id: str = "", signed_at_ms: int) -> bool:
         # With neither id BitMart cancels every order of the symbol.
-        if exchange_order_id.strip():
-            body = {"symbol": symbol, "order_id": exchange_order_id}
-        elif client_order_id.strip():
-            body = {"symbol": symbol, "client_order_id": client_order_id}
-        else:
-            raise ValueError("a cancellation needs an order id")
-        self._client.signed_once("/contract/private/cancel-order", body, signed_at_ms=signed_at_ms)
+        body = {"symbol": symbol} | one_id(exchange_order_id=exchange_order_id, client_order_id=client_order_id)
+        with at_least(Priority.EXIT):
+            self._client.signed_once("/contract/private/cancel-order", body, signed_at_ms=signed_at_ms)
         return True
+
+    def submit_batch(self, requests: Sequence[OrderRequest], *, signed_at_ms: int) -> BatchReport:
+        raise NotSupportedError("BitMart futures take one order in a call. Nothing was sent.")
+
+    def cancel_batch(
+        self,
+        symbol: str,
+        *,
+        exchange_order_ids: Sequence[str] = (),
+        client_order_ids: Sequence[str] = (),
+        signed_at_ms: int,
+    ) -> CancelReport:
+        raise NotSupportedError("BitMart futures cancel one order, or all of a symbol. Nothing was sent.")
+
+    def cancel_all(self, symbol: str, *, side: Side | None = None, signed_at_ms: int) -> None:
+        if side is not None:
+            raise NotSupportedError("BitMart futures cancel both sides of a symbol at once. Nothing was sent.")
+        if not symbol.strip():
+            raise ValueError("a cancellation needs a symbol")
+        with at_least(Priority.EXIT):
+            self._client.signed_once("/contract/private/cancel-orders", {"symbol": symbol}, signed_at_ms=signed_at_ms)
+
+    def cancel_all_after(self, symbol: str, *, seconds: int, signed_at_ms: int) -> CancelTimer:
+        if not symbol.strip() or 0 < seconds < SHORTEST_TIMER_S or seconds < 0:
+            raise ValueError(f"the timer needs a symbol and at least {SHORTEST_TIMER_S} seconds, or 0")
+        body = {"symbol": symbol, "timeout": seconds}
+        with at_least(Priority.EXIT):
+            answer = self._client.signed_once("/contract/private/cancel-all-after", body, signed_at_ms=signed_at_ms)
+        data = table(answer.data, "timer")
+        if data.get("result") is not True:
+            raise unreadable("result of the timer")
+        return CancelTimer(
+            set_at=instant(data, "set_time"),
+            cancel_at=instant(data, "cancel_time") if seconds else None,
+        )
+
+    def modify_order(
+        self,
+        symbol: str,
+        *,
+        exchange_order_id: str = "",
+        client_order_id: str = "",
+        price: Decimal | None = None,
+        quantity: Decimal | None = None,
+        signed_at_ms: int,
+    ) -> str:
+        body: dict[str, Any] = {"symbol": symbol}
+        body |= one_id(exchange_order_id=exchange_order_id, client_order_id=client_order_id)
+        if "order_id" in body:
+            # This route alone wants the number, not its text.
+            body["order_id"] = int(exchange_order_id)
+        if price is None and quantity is None:
+            raise ValueError("there is nothing to change")
+        if price is not None:
+            body["price"] = plain(price, "price")
+        if quantity is not None:
+            body["size"] = contracts(quantity)
+        with at_least(Priority.ENTRY):
+            answer = self._client.signed_once("/contract/private/modify-limit-order", body, signed_at_ms=signed_at_ms)
+        return order_id_of(answer)
+
+    def order_history(
+        self, symbol: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[OrderReport]:
+        def fetch(start_s: int, end_s: int) -> list[Row]:
+            question: dict[str, str | int] = {"symbol": symbol, "start_time": start_s, "end_time": end_s}
+            return rows(self._client.keyed("/contract/private/order-history", question).data, "order history")
+
+        end = until or self._now() + CLOCK_SLACK
+        start = min(max(since or end - DEFAULT_HISTORY, end - LONGEST_SPAN), end)
+        listed = read_whole(fetch, start=_seconds(start), end=_seconds(end), longest=LONGEST_HISTORY)
+        found = {report.exchange_order_id: report for report in map(to_order, listed) if report.symbol == symbol}
+        return sorted(found.values(), key=lambda report: (report.created_at or EPOCH, report.exchange_order_id))
 
     def find_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str = "") -> OrderReport | None:
         if not client_order_id:
             raise ValueError("an order is looked up by our own id")
+        with at_least(Priority.QUERY):
+            return self._find(symbol, client_order_id, exchange_order_id)
+
+    def _find(self, symbol: str, client_order_id: str, exchange_order_id: str) -> OrderReport | None:
         doubt: UnreachableError | None = None
         if exchange_order_id:
             try:
@@ -268,12 +359,16 @@ class FuturesExchange:
             span = {"start_time": start_s, "end_time": end_s}
             return rows(self._client.keyed("/contract/private/trades", question | span).data, "fills")
 
-        now = self._now()
-        start = since or now - (LONGEST_SPAN if exchange_order_id else DEFAULT_HISTORY)
-        start = min(max(start, now - LONGEST_SPAN), now)
-        listed = read_whole(fetch, start=_seconds(start), end=_seconds(now + CLOCK_SLACK), longest=LONGEST_HISTORY)
+        with at_least(Priority.QUERY) if exchange_order_id else nullcontext():
+            listed = self._fill_rows(fetch, since, DEFAULT_HISTORY if not exchange_order_id else LONGEST_SPAN)
         fills = [to_fill(row) for row in listed if text(row, "symbol") == symbol]
         return oldest_first(fills, exchange_order_id=exchange_order_id, since=since)
+
+    def _fill_rows(self, fetch: Callable[[int, int], list[Row]], since: datetime | None, span: timedelta) -> list[Row]:
+        now = self._now()
+        start = since or now - span
+        start = min(max(start, now - LONGEST_SPAN), now)
+        return read_whole(fetch, start=_seconds(start), end=_seconds(now + CLOCK_SLACK), longest=LONGEST_HISTORY)
 
     def positions(self, symbol: str | None = None) -> Sequence[PositionReport]:
         question = {"symbol": symbol} if symbol else None
@@ -291,6 +386,24 @@ class FuturesExchange:
             raise unreadable("position_mode")
         return mode
 
+    def set_position_mode(self, mode: PositionMode) -> None:
+        # The answer has been seen to name the new mode while the account kept the old one: ask again.
+        body = {"position_mode": _WIRE_MODES[mode]}
+        self._client.signed_once("/contract/private/set-position-mode", body, signed_at_ms=self._client.now_ms())
+        if self.position_mode() is not mode:
+            raise UnreachableError(
+                "BitMart accepted the new position mode, but the account still has the old one. Change it at BitMart."
+            )
+
+    def position_risks(self, symbol: str | None = None) -> Sequence[PositionRisk]:
+        question = {"symbol": symbol} if symbol else None
+        listed = rows(self._client.keyed("/contract/private/position-risk", question).data, "position risk")
+        held = (to_risk(row) for row in listed if symbol in (None, text(row, "symbol")))
+        return [risk for risk in held if risk is not None]
+
+    def fee_schedule(self) -> FeeSchedule:
+        raise NotSupportedError("BitMart futures list fees by symbol only. Nothing was sent.")
+
     def set_leverage(self, symbol: str, *, leverage: Decimal, margin_mode: MarginMode) -> None:
         """Raises UnreachableError when the answer names another leverage or margin mode than was asked for."""
         body: dict[str, Any] = {
@@ -307,6 +420,12 @@ class FuturesExchange:
         # No futures query is signed; the transfer list is the one signed call of this host that only reads.
         body = {"page": 1, "limit": 10, "recvWindow": RECV_WINDOW_MS}
         self._client.signed_query("/account/v1/transfer-contract-list", body)
+
+    def service_notices(self) -> Sequence[ServiceNotice]:
+        return account.service_notices(self._client)
+
+    def account_info(self) -> AccountInfo:
+        return account.account_info(self._client)
 
     def key_info(self) -> KeyInfo:
         return account.key_info(self._client)

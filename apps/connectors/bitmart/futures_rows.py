@@ -24,6 +24,7 @@ from apps.connectors.bitmart.wire import (
 from apps.connectors.exchange import (
     Balance,
     Book,
+    Crossing,
     FeeRates,
     FillReport,
     Instrument,
@@ -33,8 +34,12 @@ from apps.connectors.exchange import (
     OrderReport,
     OrderStatus,
     PositionReport,
+    PositionRisk,
+    PriceSource,
     Side,
     Ticker,
+    TriggerKind,
+    TriggerReport,
 )
 
 # Every BitMart contract of this API is settled in USDT; a fill row names no fee currency.
@@ -43,6 +48,9 @@ _SIDES = {1: Side.BUY, 2: Side.BUY, 3: Side.SELL, 4: Side.SELL}
 _ROLES = {"maker": LiquidityRole.MAKER, "taker": LiquidityRole.TAKER}
 _MARGIN_MODES = {"isolated": MarginMode.ISOLATED, "cross": MarginMode.CROSS}
 _BOOKS = {"both": Book.NET, "long": Book.LONG, "short": Book.SHORT}
+_SOURCES = {1: PriceSource.LAST, 2: PriceSource.MARK}
+_CROSSINGS = {1: Crossing.RISES_TO, 2: Crossing.FALLS_TO}
+_TRIGGER_KINDS = {kind.value: kind for kind in TriggerKind}
 _OPEN_STATES = (1, 2)
 _FINISHED_STATE = 4
 
@@ -126,6 +134,29 @@ def _status(state: int, size: Decimal, filled: Decimal) -> OrderStatus:
     return OrderStatus.FILLED if filled and filled >= size else OrderStatus.CANCELED
 
 
+def to_trigger(row: Row) -> TriggerReport:
+    side, kind = _SIDES.get(whole(row, "side")), _TRIGGER_KINDS.get(text(row, "type"))
+    source = _SOURCES.get(whole(row, "price_type"))
+    if side is None or kind is None or source is None:
+        raise unreadable("side, type or price_type of a trigger order")
+    way = to_decimal(row.get("price_way"))
+    return TriggerReport(
+        exchange_order_id=identifier(row, "order_id"),
+        client_order_id=identifier_or_blank(row, "client_order_id"),
+        symbol=word(row, "symbol"),
+        kind=kind,
+        side=side,
+        quantity=positive_or_none(row, "size"),
+        trigger_price=step(row, "trigger_price"),
+        source=source,
+        # A word ("market") where it will be a market order.
+        price=positive_or_none(row, "executive_price"),
+        crossing=None if way is None else _CROSSINGS.get(int(way)),
+        created_at=instant_or_none(row, "create_time"),
+        updated_at=instant_or_none(row, "update_time"),
+    )
+
+
 def to_fill(row: Row) -> FillReport:
     """Trade rows carry no client order id."""
     side, role = _SIDES.get(whole(row, "side")), _ROLES.get(text(row, "exec_type").lower())
@@ -164,6 +195,27 @@ def to_position(row: Row) -> PositionReport | None:
         leverage=positive_or_none(row, "leverage"),
         margin_mode=_MARGIN_MODES.get((text(row, "open_type") or text(row, "margin_type")).lower()),
         liquidation_price=positive_or_none(row, "liquidation_price"),
+    )
+
+
+def to_risk(row: Row) -> PositionRisk | None:
+    """Read a row of position-risk; None when it holds nothing."""
+    held = number(row, "position_amt")
+    if not held:
+        return None
+    book = _book(row)
+    return PositionRisk(
+        symbol=word(row, "symbol"),
+        book=book,
+        # The sign is documented for one-way accounts only; a short book holds less than nothing either way.
+        signed_quantity=-abs(held) if book is Book.SHORT else held,
+        mark_price=positive_or_none(row, "mark_price"),
+        unrealized_pnl=number_or_none(row, "unrealized_profit"),
+        liquidation_price=positive_or_none(row, "liquidation_price"),
+        leverage=positive_or_none(row, "leverage"),
+        margin_mode=_MARGIN_MODES.get(text(row, "margin_type").lower()),
+        notional=number_or_none(row, "notional"),
+        max_notional=positive_or_none(row, "max_notional_value"),
     )
 
 

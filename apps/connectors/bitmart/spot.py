@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from apps.connectors.bitmart import account
 from apps.connectors.bitmart.client import Client
 from apps.connectors.bitmart.fills import oldest_first
+from apps.connectors.bitmart.spot_absent import FuturesOnly
+from apps.connectors.bitmart.spot_batches import BatchCalls
+from apps.connectors.bitmart.spot_market import SpotMarketCalls
 from apps.connectors.bitmart.spot_requests import order_body
 from apps.connectors.bitmart.spot_rows import (
     TICKER_FIELDS,
     to_balances,
     to_fee_rates,
+    to_fee_schedule,
     to_fill,
     to_instrument,
     to_order,
@@ -21,6 +24,7 @@ from apps.connectors.bitmart.spot_rows import (
 from apps.connectors.bitmart.submission import about_this_order, placed
 from apps.connectors.bitmart.windows import read_whole
 from apps.connectors.bitmart.wire import (
+    EPOCH,
     Row,
     identifier_or_blank,
     readable,
@@ -30,21 +34,23 @@ from apps.connectors.bitmart.wire import (
     unix_ms,
     unreadable,
 )
+from apps.connectors.budget import Priority, at_least
 from apps.connectors.exchange import (
+    AccountInfo,
     Balance,
     FeeRates,
+    FeeSchedule,
     FillReport,
     Instrument,
     KeyInfo,
-    MarginMode,
     Market,
-    NotSupportedError,
     OrderRejectedError,
     OrderReport,
     OrderRequest,
-    PositionMode,
     PositionReport,
     RejectReason,
+    ServiceNotice,
+    Side,
     Ticker,
     UnreachableError,
 )
@@ -58,7 +64,7 @@ DEFAULT_HISTORY = timedelta(days=7)
 CLOCK_SLACK = timedelta(seconds=60)
 
 
-class SpotExchange:
+class SpotExchange(BatchCalls, SpotMarketCalls, FuturesOnly):
     market = Market.SPOT
 
     def __init__(self, client: Client) -> None:
@@ -110,7 +116,7 @@ class SpotExchange:
 
     def submit(self, request: OrderRequest, *, signed_at_ms: int) -> OrderReport:
         body = order_body(request)
-        with about_this_order():
+        with at_least(Priority.EXIT if request.side is Side.SELL else Priority.ENTRY), about_this_order():
             envelope = self._client.signed_once("/spot/v2/submit_order", body, signed_at_ms=signed_at_ms)
         return placed(envelope, request)
 
@@ -121,7 +127,8 @@ class SpotExchange:
             body = {"symbol": symbol, "client_order_id": client_order_id}
         else:
             raise ValueError("a cancellation needs an order id")
-        data = self._client.signed_once("/spot/v3/cancel_order", body, signed_at_ms=signed_at_ms).data
+        with at_least(Priority.EXIT):
+            data = self._client.signed_once("/spot/v3/cancel_order", body, signed_at_ms=signed_at_ms).data
         result = data.get("result") if isinstance(data, dict) else None
         if not isinstance(result, bool):
             raise unreadable("result")
@@ -130,6 +137,10 @@ class SpotExchange:
     def find_order(self, symbol: str, *, client_order_id: str, exchange_order_id: str = "") -> OrderReport | None:
         if not client_order_id:
             raise ValueError("an order is looked up by our own id")
+        with at_least(Priority.QUERY):
+            return self._find(client_order_id, exchange_order_id)
+
+    def _find(self, client_order_id: str, exchange_order_id: str) -> OrderReport | None:
         # Open first: an order that moves on between two questions is then met by the second one.
         places: list[Callable[[], OrderReport | None]] = [
             lambda: self._by_client_order_id(client_order_id, "open"),
@@ -196,13 +207,17 @@ class SpotExchange:
     def _order_fills(self, exchange_order_id: str) -> list[Row]:
         body = {"orderId": exchange_order_id, "recvWindow": RECV_WINDOW_MS}
         try:
-            return rows(self._client.signed_query("/spot/v4/query/order-trades", body).data, "fills")
+            with at_least(Priority.QUERY):
+                return rows(self._client.signed_query("/spot/v4/query/order-trades", body).data, "fills")
         except OrderRejectedError as error:
             if error.reason is RejectReason.ORDER_UNKNOWN:
                 return []
             raise
 
     def _symbol_fills(self, symbol: str, since: datetime | None) -> list[Row]:
+        return self._window("/spot/v4/query/trades", symbol, since, None)
+
+    def _window(self, path: str, symbol: str, since: datetime | None, until: datetime | None) -> list[Row]:
         def fetch(start_ms: int, end_ms: int) -> list[Row]:
             body = {
                 "symbol": symbol,
@@ -212,21 +227,31 @@ class SpotExchange:
                 "limit": LONGEST_PAGE,
                 "recvWindow": RECV_WINDOW_MS,
             }
-            return rows(self._client.signed_query("/spot/v4/query/trades", body).data, "fills")
+            return rows(self._client.signed_query(path, body).data, "history")
 
         now_ms = self._client.now_ms()
-        start_ms = unix_ms(since) if since else now_ms - DEFAULT_HISTORY // timedelta(milliseconds=1)
-        end_ms = now_ms + CLOCK_SLACK // timedelta(milliseconds=1)
+        end_ms = unix_ms(until) if until else now_ms + CLOCK_SLACK // timedelta(milliseconds=1)
+        start_ms = unix_ms(since) if since else min(now_ms, end_ms) - DEFAULT_HISTORY // timedelta(milliseconds=1)
         return read_whole(fetch, start=min(start_ms, end_ms), end=end_ms, longest=LONGEST_PAGE)
 
     def positions(self, symbol: str | None = None) -> Sequence[PositionReport]:
         return []
 
-    def position_mode(self) -> PositionMode:
-        raise NotSupportedError("Spot has no positions, so it has no position mode. Nothing was sent.")
+    def order_history(
+        self, symbol: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[OrderReport]:
+        listed = self._window("/spot/v4/query/history-orders", symbol, since, until)
+        found = {report.exchange_order_id: report for report in map(to_order, listed) if report.symbol == symbol}
+        return sorted(found.values(), key=lambda report: (report.created_at or EPOCH, report.exchange_order_id))
 
-    def set_leverage(self, symbol: str, *, leverage: Decimal, margin_mode: MarginMode) -> None:
-        raise NotSupportedError("Spot has no leverage. Nothing was sent.")
+    def fee_schedule(self) -> FeeSchedule:
+        return to_fee_schedule(table(self._client.keyed("/spot/v1/user_fee").data, "fee schedule"))
+
+    def service_notices(self) -> Sequence[ServiceNotice]:
+        return account.service_notices(self._client)
+
+    def account_info(self) -> AccountInfo:
+        return account.account_info(self._client)
 
     def verify_signature(self) -> None:
         self._client.signed_query("/spot/v4/query/open-orders", {"limit": 1, "recvWindow": RECV_WINDOW_MS})

@@ -24,6 +24,8 @@ def order_body(request: OrderRequest) -> dict[str, Any]:
 def _refuse_futures_words(request: OrderRequest) -> None:
     if request.book is not Book.NET or request.leverage is not None or request.margin_mode is not None:
         raise NotSupportedError("Spot orders have no leverage, margin mode or hedge side. Nothing was sent.")
+    if request.take_profit is not None or request.stop_loss is not None:
+        raise NotSupportedError("BitMart spot orders carry no take-profit or stop-loss. Nothing was sent.")
     if request.reduce_only and request.side is Side.BUY:
         raise NotSupportedError("A spot buy cannot reduce anything. Nothing was sent.")
 

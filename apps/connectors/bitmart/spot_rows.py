@@ -23,6 +23,7 @@ from apps.connectors.bitmart.wire import (
 from apps.connectors.exchange import (
     Balance,
     FeeRates,
+    FeeSchedule,
     FillReport,
     Instrument,
     LiquidityRole,
@@ -109,6 +110,20 @@ def to_balances(rows: Sequence[Row]) -> list[Balance]:
 def to_fee_rates(row: Row) -> FeeRates:
     """Buying and selling may differ: the worse of the two. Older answers carry one rate for both."""
     return FeeRates(maker=_worse(row, "maker_fee_rate"), taker=_worse(row, "taker_fee_rate"))
+
+
+def to_fee_schedule(row: Row) -> FeeSchedule:
+    prefix = "taker_fee_rate_"
+    classes = sorted(name.removeprefix(prefix) for name in row if name.startswith(prefix))
+    if not classes:
+        raise unreadable("taker_fee_rate")
+    return FeeSchedule(
+        level=word(row, "level"),
+        by_class={
+            name: FeeRates(maker=number(row, f"maker_fee_rate_{name}"), taker=number(row, f"{prefix}{name}"))
+            for name in classes
+        },
+    )
 
 
 def _worse(row: Row, name: str) -> Decimal:

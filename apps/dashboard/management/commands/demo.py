@@ -27,7 +27,7 @@ NOT_READY_YET = r"Service Unavailable: /readyz"
 
 
 class Command(BaseCommand):
-    help = "Run the whole product on this machine, with demo data: web, worker, beat, sweeper and paper exchange."
+    help = "Run the whole product here, with demo data: web, worker, beat, sweeper, stream and paper exchange."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -69,6 +69,7 @@ class Command(BaseCommand):
             supervisor.start("worker", processes.worker)
             supervisor.start("beat", partial(processes.beat, state_dir))
             supervisor.start("sweeper", processes.sweeper)
+            supervisor.start("stream", processes.stream)
             supervisor.start("web", partial(processes.web, port))
             self.wait_until_ready(port, supervisor)
             self.stdout.write(welcome(about))

@@ -1,0 +1,164 @@
+"""Slots counted in Redis, for all workers together. One script a step, dated by Redis's own clock."""
+
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from apps.connectors.budget_windows import (
+    MARGIN_MS,
+    MOST_TOLD,
+    RETAINED_MS,
+    TOLD_LIMIT_MS,
+    Bucket,
+    Refused,
+    Taken,
+    Told,
+    WindowsError,
+    refused,
+)
+
+# Connecting and then waiting for one answer together stay within a quarter second.
+TIMEOUT_S = 0.12
+PREFIX = "sferica:budget"
+ACCOUNT_KEPT_S = 30 * 86400
+
+# KEYS: slots, blocked until, told limit, address banned until. Slots: token -> counts until, milliseconds.
+_TAKE = """
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local banned = tonumber(redis.call('GET', KEYS[4]) or '0')
+if banned > now then return {2, banned - now} end
+local blocked = tonumber(redis.call('GET', KEYS[2]) or '0')
+if blocked > now then return {1, blocked - now} end
+local count = tonumber(ARGV[2])
+local told = tonumber(redis.call('GET', KEYS[3]) or '0')
+if told > 0 and told < count then count = told end
+local most = math.max(1, math.floor(count * tonumber(ARGV[3]) / 100))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[6]))
+if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') >= most then
+  local free = redis.call('ZREVRANGE', KEYS[1], most - 1, most - 1, 'WITHSCORES')
+  return {1, tonumber(free[2]) - now}
+end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[4]), ARGV[5])
+redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[7]))
+return {0, now}
+"""
+_SETTLE = """
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+if redis.call('ZSCORE', KEYS[1], ARGV[2]) then
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2])
+end
+local others = tonumber(ARGV[5]) - redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[4], '+inf')
+for i = 1, math.min(others, tonumber(ARGV[12])) do
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[7]), 'others-' .. ARGV[2] .. '-' .. i)
+end
+redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[11]) + tonumber(ARGV[7]))
+if tonumber(ARGV[6]) > 0 then redis.call('SET', KEYS[3], ARGV[6], 'PX', ARGV[10]) end
+if tonumber(ARGV[8]) > 0 then redis.call('SET', KEYS[2], now + tonumber(ARGV[8]), 'PX', ARGV[8]) end
+if tonumber(ARGV[9]) > 0 then
+  local until_ = now + tonumber(ARGV[9])
+  if until_ > tonumber(redis.call('GET', KEYS[4]) or '0') then
+    redis.call('SET', KEYS[4], until_, 'PX', ARGV[9])
+  end
+end
+return 0
+"""
+_FREE, _FULL, _BANNED = 0, 1, 2
+
+
+class RedisWindows:
+    """Opens no connection before the first call. Every method raises WindowsError when Redis does not do its part."""
+
+    def __init__(self, url: str, *, clock_ms: Callable[[], int] | None = None) -> None:
+        """`clock_ms` stands in for Redis's clock in tests."""
+        self._clock_ms = clock_ms
+        self._redis: Any = redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+            decode_responses=True,
+        )
+        self._take = self._redis.register_script(_TAKE)
+        self._settle = self._redis.register_script(_SETTLE)
+
+    def take(self, bucket: Bucket, address: str, *, share_pct: int, token: str = "") -> Taken | Refused:
+        arguments = [
+            self._now(),
+            bucket.count,
+            share_pct,
+            bucket.hold_ms,
+            token,
+            RETAINED_MS,
+            bucket.retained_ms,
+        ]
+        verdict, figure = self._run(self._take, _keys(bucket, address), arguments)
+        if verdict == _FREE:
+            return Taken(token, figure)
+        return refused(figure, banned=verdict == _BANNED)
+
+    def settle(self, bucket: Bucket, address: str, token: str, *, taken_at_ms: float, told: Told) -> None:
+        arguments = [
+            self._now(),
+            token,
+            bucket.keep_ms,
+            int(taken_at_ms),
+            told.used,
+            told.count,
+            told.reset_ms + MARGIN_MS,
+            told.blocked_ms,
+            told.banned_ms,
+            TOLD_LIMIT_MS,
+            bucket.retained_ms,
+            MOST_TOLD,
+        ]
+        self._run(self._settle, _keys(bucket, address), arguments)
+
+    def give_back(self, bucket: Bucket, token: str) -> None:
+        self._command("zrem", f"{PREFIX}:slots:{bucket.name}", token)
+
+    def remember_account(self, key: str, account: str) -> None:
+        self._command("set", f"{PREFIX}:account:{key}", account, ex=ACCOUNT_KEPT_S)
+
+    def account_of(self, key: str) -> str | None:
+        account = self._command("get", f"{PREFIX}:account:{key}")
+        return account if isinstance(account, str) and account else None
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def _now(self) -> int | str:
+        return "" if self._clock_ms is None else self._clock_ms()
+
+    def _run(self, script: Any, keys: list[str], arguments: list[Any]) -> Any:
+        try:
+            return script(keys=keys, args=arguments)
+        except (redis.RedisError, OSError) as error:
+            raise WindowsError(type(error).__name__) from error
+
+    def _command(self, name: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._redis, name)(*arguments, **options)
+        except (redis.RedisError, OSError) as error:
+            raise WindowsError(type(error).__name__) from error
+
+
+def _keys(bucket: Bucket, address: str) -> list[str]:
+    return [
+        f"{PREFIX}:slots:{bucket.name}",
+        f"{PREFIX}:blocked:{bucket.name}",
+        f"{PREFIX}:limit:{bucket.name}",
+        f"{PREFIX}:banned:{address}",
+    ]

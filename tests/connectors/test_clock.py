@@ -1,0 +1,84 @@
+"""When the exchange's clock is known well enough to open positions."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.connectors import clock
+from apps.connectors.clock import ClockReading, fresh_reading
+from apps.connectors.exchange import UnreachableError
+from apps.connectors.models import Connector
+from tests.factories import ConnectorFactory
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "age_s", "fault"),
+    [
+        (None, None, "it was never measured"),
+        (3, None, "it was never measured"),
+        (None, 1, "it was never measured"),
+        (0, 0, ""),
+        (-5000, 300, ""),
+        (5000, 300, ""),
+        (0, 301, "last measured 301 s ago"),
+        (5001, 0, "they differ by 5.0 s"),
+        (-61000, 0, "they differ by 61.0 s"),
+    ],
+)
+def test_a_reading_is_trusted_when_fresh_and_small(offset_ms: int | None, age_s: int | None, fault: str) -> None:
+    measured_at = None if age_s is None else NOW - timedelta(seconds=age_s)
+
+    reading = ClockReading(offset_ms, measured_at)
+
+    assert reading.fault(NOW) == fault
+    assert reading.age(NOW) == (None if age_s is None else timedelta(seconds=age_s))
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the next measurements find; an empty list = the exchange does not answer."""
+    found: list[int] = []
+
+    def measure(_: object) -> int:
+        if not found:
+            raise UnreachableError("no answer")
+        return found.pop(0)
+
+    monkeypatch.setattr(clock, "measure_offset_ms", measure)
+    return found
+
+
+@pytest.mark.django_db
+def test_a_trusted_reading_is_not_measured_again(measured: list[int]) -> None:
+    connector = ConnectorFactory(clock_offset_ms=12, clock_measured_at=timezone.now())
+
+    assert fresh_reading(connector).offset_ms == 12
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("offset_ms", "age_s"), [(None, None), (12, 600), (70_000, 1)])
+def test_a_reading_that_is_not_trusted_is_measured_anew_and_kept(
+    offset_ms: int | None, age_s: int | None, measured: list[int]
+) -> None:
+    measured_at = None if age_s is None else timezone.now() - timedelta(seconds=age_s)
+    connector = ConnectorFactory(clock_offset_ms=offset_ms, clock_measured_at=measured_at)
+    measured.append(-40)
+
+    reading = fresh_reading(connector)
+
+    assert (reading.offset_ms, reading.fault(timezone.now())) == (-40, "")
+    assert clock.reading_of(Connector.unscoped.get(pk=connector.pk)) == reading
+
+
+@pytest.mark.django_db
+def test_an_exchange_that_does_not_answer_leaves_the_old_reading(measured: list[int]) -> None:
+    measured_at = timezone.now() - timedelta(seconds=600)
+    connector = ConnectorFactory(clock_offset_ms=12, clock_measured_at=measured_at)
+
+    reading = fresh_reading(connector)
+
+    assert reading == ClockReading(12, measured_at)
+    assert reading.fault(timezone.now()) == "last measured 600 s ago"
