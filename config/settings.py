@@ -298,6 +298,8 @@ PAPER_WS_URL = env.str("PAPER_WS_URL", default=PAPER_URL.replace("http", "ws", 1
 # The exchange limits connections per address: more addresses of this machine hold more accounts' streams.
 STREAM_SOURCE_ADDRESSES = env.list("STREAM_SOURCE_ADDRESSES", default=[])
 PAPER_CONTROL_TOKEN = env.str("PAPER_CONTROL_TOKEN", default="")
+# Workers behind one address share its request limits; unset, all of them count as one.
+OUTGOING_ADDRESS = env.str("OUTGOING_ADDRESS", default="")
 USER_AGENT = env.str("USER_AGENT", default=f"{SITE_NAME}/0.1")
 
 # How long the exchange may still accept an order after its signed time (W), how far clocks may differ, and how long an

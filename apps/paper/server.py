@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -110,7 +109,7 @@ def serve(
         host=host,
         port=port,
         http=desks.connections.protocol(),
-        ws=_SOCKETS if find_spec("websockets") else "none",
+        ws=_SOCKETS,
         ws_max_size=_LONGEST_MESSAGE,
         # Silence is judged by what the caller sends, and a frame is made once for all that listen.
         ws_ping_interval=None,

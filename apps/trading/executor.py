@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.connectors.check import measure_offset_ms
 from apps.connectors.exchange import (
     Book,
+    BudgetError,
     ClockError,
     CredentialsError,
     DuplicateOrderError,
@@ -204,6 +205,8 @@ def _verdict(order: Order, error: ExchangeError) -> _Verdict:
             return _Verdict(S.UNKNOWN, "client order id known to the exchange")
         case UnreachableError():
             return _Verdict(S.UNKNOWN, "no proof of the outcome")
+        case BudgetError():
+            return _Verdict(S.PLANNED, "rate budget", max(error.retry_after, 1))
         case RateLimitError() if not error.code:
             # A gateway's word, not the exchange's: it proves nothing about what stood behind the gateway.
             return _Verdict(S.UNKNOWN, "no proof of the outcome")
