@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,10 +46,16 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("state")
-    yield folder
-    embedded.release(folder)
+def folder() -> Iterator[Path]:
+    """A folder the database's own user can reach: pytest shuts its own to others at every start."""
+    with tempfile.TemporaryDirectory(prefix="sferica-embedded-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def state_dir(folder: Path) -> Iterator[Path]:
+    yield folder / "state"
+    embedded.release(folder / "state")
 
 
 def running(state_dir: Path) -> list[str]:
@@ -125,8 +132,8 @@ def test_data_is_there_after_a_restart(state_dir: Path) -> None:
         assert client.get("kept") == b"7"
 
 
-def test_state_directory_with_a_path_too_long_for_sockets_works(tmp_path: Path) -> None:
-    state_dir = tmp_path / ("long-" * 24)
+def test_state_directory_with_a_path_too_long_for_sockets_works(folder: Path) -> None:
+    state_dir = folder / ("long-" * 24)
 
     embedded.prepare(state_dir, for_tests=True)
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
-from apps.connectors import pointers
+from apps.connectors import opening, pointers
 from apps.connectors.models import Connector, MarketPrice
 from apps.trading.models import Order, OrderEvent, Position
 from apps.trading.sweeper import sweep
@@ -68,6 +69,7 @@ class Bench:
     def wait(self, rounds: int = 1) -> None:
         """Let time pass for everything that is due some day, and do it: the sweeper's work."""
         for _ in range(rounds):
+            forget_limits()
             now = timezone.now()
             Order.unscoped.filter(next_at__gt=now).update(next_at=now)
             sweep()
@@ -104,7 +106,14 @@ class Bench:
         return alert.status, alert.reason_code
 
 
+def forget_limits() -> None:
+    """Whatever an address was shut out for is over: limits and bans of another test, or of a minute ago."""
+    opening.close_all()
+    cache.clear()
+
+
 def bench(paper: SharedPaper, market: str, **options: Any) -> Bench:
+    forget_limits()
     account = paper.new_account(
         spot={"USDT": "10000"} if market == "spot" else None,
         futures={"USDT": "10000"} if market == "futures" else None,

@@ -40,11 +40,12 @@ def test_rate_limited_order_is_sent_once_more_after_the_wait(futures: Bench) -> 
 
 
 def test_refused_timestamp_is_measured_and_sent_again(futures: Bench) -> None:
-    Connector.unscoped.update(clock_offset_ms=-120_000)
+    futures.fault("code", code=30007, status=401, accepted=False)
 
     futures.send("buy", "flat", "0.01")
     assert (futures.order().state, futures.order().reason_code) == (S.PLANNED, "CLOCK")
     assert abs(Connector.unscoped.get().clock_offset_ms) < 2000
+    assert Connector.unscoped.get().clock_measured_at is not None
     futures.wait()
 
     order = futures.order()
@@ -53,7 +54,7 @@ def test_refused_timestamp_is_measured_and_sent_again(futures: Bench) -> None:
 
 
 def test_entry_waiting_to_be_sent_again_expires_unsent(futures: Bench) -> None:
-    Connector.unscoped.update(clock_offset_ms=-120_000)
+    futures.fault("code", code=30007, status=401, accepted=False)
     futures.send("buy", "flat", "0.01")
     order = futures.order()
     order.expires_at = timezone.now() - timedelta(seconds=1)
@@ -67,7 +68,7 @@ def test_entry_waiting_to_be_sent_again_expires_unsent(futures: Bench) -> None:
 
 @pytest.mark.parametrize("stop", STOPS)
 def test_entry_waiting_to_be_sent_again_is_stopped_by_what_came_in_between(futures: Bench, stop: str) -> None:
-    Connector.unscoped.update(clock_offset_ms=-120_000)
+    futures.fault("code", code=30007, status=401, accepted=False)
     futures.send("buy", "flat", "0.01")
     order = futures.order()
     order.created_at -= timedelta(seconds=5)
