@@ -1,6 +1,5 @@
 """Accounting rules without a store: what an order sets aside, and what a fill does to a position."""
 
-from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 
@@ -29,16 +28,13 @@ def initial_margin(value: Decimal, *, leverage: Decimal, fee_rate: Decimal) -> D
     return share(value, Decimal(1), leverage) + value * fee_rate
 
 
-def increased(position: Position, *, amount: Decimal, value: Decimal, margin: Decimal, fee: Decimal) -> Position:
-    return replace(
-        position,
-        amount=position.amount + amount,
-        cost=position.cost + value,
-        margin=position.margin + margin,
-        realised=position.realised - fee,
-        opened_volume=position.opened_volume + amount,
-        opened_value=position.opened_value + value,
-    )
+def increase(position: Position, *, amount: Decimal, value: Decimal, margin: Decimal, fee: Decimal) -> None:
+    position.amount += amount
+    position.cost += value
+    position.margin += margin
+    position.realised -= fee
+    position.opened_volume += amount
+    position.opened_value += value
 
 
 def closing_share(position: Position, *, amount: Decimal, value: Decimal) -> tuple[Decimal, Decimal]:
@@ -47,17 +43,14 @@ def closing_share(position: Position, *, amount: Decimal, value: Decimal) -> tup
     return position.direction * (value - cost), share(position.margin, amount, position.amount)
 
 
-def reduced(position: Position, *, amount: Decimal, value: Decimal, fee: Decimal) -> Position:
+def reduce(position: Position, *, amount: Decimal, value: Decimal, fee: Decimal) -> None:
     pnl, margin = closing_share(position, amount=amount, value=value)
-    return replace(
-        position,
-        amount=position.amount - amount,
-        cost=position.cost - share(position.cost, amount, position.amount),
-        margin=position.margin - margin,
-        realised=position.realised + pnl - fee,
-        closed_volume=position.closed_volume + amount,
-        closed_value=position.closed_value + value,
-    )
+    position.cost -= share(position.cost, amount, position.amount)
+    position.amount -= amount
+    position.margin -= margin
+    position.realised += pnl - fee
+    position.closed_volume += amount
+    position.closed_value += value
 
 
 def unrealised(position: Position, value: Decimal) -> Decimal:

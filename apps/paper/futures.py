@@ -22,7 +22,7 @@ from apps.paper.prices import Prices
 from apps.paper.records import Account, LeverageSetting, Order, Position, Trigger
 from apps.paper.refusals import Refusal
 from apps.paper.store import Store
-from apps.paper.telling import save_order
+from apps.paper.telling import save_order, tell_order
 from apps.paper.wallets import FUTURES
 
 POSITION_MODES = (HEDGE, ONE_WAY)
@@ -63,7 +63,8 @@ class FuturesDesk:
         plan = self._market.plan(order, instrument, now_ms)
         self._check_money(order, instrument, plan)
         order.id = self._store.new_id(Order)
-        save_order(self._store, order, "submit")
+        # Its arrival saves it, in whatever state that leaves it.
+        tell_order(self._store, order, "submit")
         self.fills.arrive(order, instrument, plan, now_ms=now_ms)
         return order
 

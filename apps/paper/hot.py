@@ -1,7 +1,7 @@
 """Rows that are asked for on every order, kept in memory: accounts, money, positions and what is still live."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from operator import attrgetter
@@ -24,7 +24,7 @@ class HotTable(Generic[R]):
         kind: type[R],
         key: tuple[str, ...],
         *,
-        groups: dict[str, tuple[str, ...]],
+        groups: Mapping[str, tuple[str, ...]],
         keeps: Callable[[R], bool] = lambda row: True,
     ) -> None:
         self._kind = kind

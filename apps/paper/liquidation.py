@@ -12,6 +12,9 @@ from apps.paper.records import Balance, Position
 from apps.paper.store import Store
 from apps.paper.wallets import FUTURES
 
+# Positions that have gone are forgotten with all others once in a while.
+_MOST_LOOKED = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
@@ -32,6 +35,8 @@ class Liquidator:
 
     def check(self, now_ms: int) -> None:
         held = self._store.hot(Position)
+        if len(self._looked) > _MOST_LOOKED:
+            self._looked.clear()
         for owner in held.group_keys("owner"):
             positions = held.untouched("owner", owner)
             for position in positions:

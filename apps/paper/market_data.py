@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from itertools import islice
 
 from apps.paper.amounts import ZERO, ceil_to, floor_to
 from apps.paper.instruments import FuturesInstrument, SpotInstrument
@@ -62,13 +61,6 @@ def _unit_value(instrument: Instrument) -> Decimal:
 def _wavering(prices: Prices, name: str, place: int, *, around: Decimal) -> Decimal:
     """Return between a tenth of `around` and twice it."""
     return around * (Decimal(noise(prices.seed, name, place)) * Decimal("0.95") / _MILLION + Decimal("1.05"))
-
-
-def levels(prices: Prices, instrument: Instrument, at_ms: int, *, count: int) -> tuple[list[Level], list[Level]]:
-    """Return the crowd's (bids, asks), best first. The best prices are those that market orders fill at."""
-    bids = list(islice(side_levels(prices, instrument, at_ms, side="buy"), count))
-    asks = list(islice(side_levels(prices, instrument, at_ms, side="sell"), count))
-    return bids, asks
 
 
 def side_levels(prices: Prices, instrument: Instrument, at_ms: int, *, side: str) -> Iterator[Level]:

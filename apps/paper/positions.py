@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from apps.paper.amounts import ZERO
-from apps.paper.book import closing_share, increased, initial_margin, reduced, unrealised
+from apps.paper.book import closing_share, increase, initial_margin, reduce, unrealised
 from apps.paper.events import PositionChanged
 from apps.paper.instruments import QUOTE, FuturesInstrument
 from apps.paper.records import Position, Transaction
@@ -83,9 +83,9 @@ class PositionBook:
             opened_ms=change.now_ms,
             updated_ms=change.now_ms,
         )
-        grown = increased(position, amount=change.amount, value=value, margin=margin, fee=fee)
-        grown.updated_ms = change.now_ms
-        self._save(grown)
+        increase(position, amount=change.amount, value=value, margin=margin, fee=fee)
+        position.updated_ms = change.now_ms
+        self._save(position)
         self._wallets.change(account_id, FUTURES, QUOTE, available=-margin - fee)
         self.book(account_id, instrument.symbol, kind="Commission Fee", amount=-fee, now_ms=change.now_ms)
         return fee
@@ -95,9 +95,9 @@ class PositionBook:
         value = instrument.value(change.amount, change.price)
         fee = value * change.fee_rate
         pnl, margin = closing_share(position, amount=change.amount, value=value)
-        left = reduced(position, amount=change.amount, value=value, fee=fee)
-        left.updated_ms = change.now_ms
-        self._save(left)
+        reduce(position, amount=change.amount, value=value, fee=fee)
+        position.updated_ms = change.now_ms
+        self._save(position)
         self._settle(position, margin + pnl - fee, now_ms=change.now_ms)
         self.book(position.account_id, position.symbol, kind="Realized PNL", amount=pnl, now_ms=change.now_ms)
         self.book(position.account_id, position.symbol, kind="Commission Fee", amount=-fee, now_ms=change.now_ms)
@@ -144,7 +144,8 @@ class PositionBook:
             self._store.save(position)
         else:
             self._store.delete(position)
-        self._store.feed.add(PositionChanged(position.account_id, replace(position)))
+        if self._store.feed.is_heard:
+            self._store.feed.add(PositionChanged(position.account_id, replace(position)))
 
     def _settle(self, position: Position, amount: Decimal, *, now_ms: int) -> None:
         """Give back what a close leaves. A loss beyond all available money is the insurance fund's, and is shown."""

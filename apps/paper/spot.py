@@ -14,7 +14,7 @@ from apps.paper.prices import Prices, Quote
 from apps.paper.records import Account, Fill, Order
 from apps.paper.refusals import Refusal
 from apps.paper.store import Store
-from apps.paper.telling import save_order
+from apps.paper.telling import save_order, tell_order
 from apps.paper.wallets import SPOT, Wallets
 
 _FORCES = {"limit": Force.GTC, "limit_maker": Force.POST_ONLY, "ioc": Force.IOC, "market": Force.IOC}
@@ -76,8 +76,9 @@ class SpotDesk:
         order.reserved = held
         pays_with = _pays_with(order, instrument)
         self._wallets.change(account.id, SPOT, pays_with, available=-held, frozen=held, cause="order")
-        save_order(self._store, order, "submit")
+        tell_order(self._store, order, "submit")
         self._arrive(order, instrument, plan, now_ms=now_ms)
+        self._store.save(order)
         return order
 
     def cancel(self, order: Order, *, source: str, now_ms: int, action: Action = "cancel") -> None:

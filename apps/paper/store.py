@@ -304,8 +304,7 @@ class Store:
 
 
 def _column(field: Field[Any], *, is_key: bool) -> str:
-    kind = "INTEGER" if field.type is int else "TEXT"
-    empty = {int: "0", Decimal: "'0'"}.get(field.type, "''")  # type: ignore[call-overload]
+    kind, empty = ("INTEGER", "0") if field.type is int else ("TEXT", "'0'" if field.type is Decimal else "''")
     return f"{field.name} {kind} NOT NULL {'PRIMARY KEY' if is_key else f'DEFAULT {empty}'}"
 
 

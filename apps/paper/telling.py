@@ -11,6 +11,10 @@ def save_order(store: Store, order: Order, action: Action, fill: Fill | None = N
     store.save(order)
     if fill is not None:
         store.save(fill)
+    tell_order(store, order, action, fill)
+
+
+def tell_order(store: Store, order: Order, action: Action, fill: Fill | None = None) -> None:
     if not store.feed.is_heard:
         return
     store.feed.add(OrderChanged(order.account_id, replace(order), action, fill))

@@ -41,9 +41,10 @@ class Wallets:
         balance.frozen += frozen
         if balance.available < 0 or balance.frozen < 0:
             raise ArithmeticError(f"{wallet} {currency} of account {account_id} would fall below zero")
-        self._store.feed.add(
-            BalanceChanged(
-                account_id, wallet, currency, available=balance.available, frozen=balance.frozen, cause=cause
+        if self._store.feed.is_heard:
+            self._store.feed.add(
+                BalanceChanged(
+                    account_id, wallet, currency, available=balance.available, frozen=balance.frozen, cause=cause
+                )
             )
-        )
         self._store.save(balance)

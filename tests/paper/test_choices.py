@@ -123,6 +123,44 @@ def test_a_signature_may_be_good_once_only(desk: Desk) -> None:
     assert codes == [1000, 30005]
 
 
+@pytest.mark.parametrize(("policy", "code"), [("40040", 40040), ("40012", 40012)])
+def test_leverage_unlike_the_position_s(desk: Desk, policy: str, code: int) -> None:
+    trader = desk.trader(futures={"USDT": "1000"}, policies={"leverage_mismatch": policy})
+    trader.futures_order(**ENTRY)
+
+    assert trader.futures_order(**ENTRY | {"leverage": "6"}).code == code
+    assert trader.position()["current_amount"] == "10"
+
+
+@pytest.mark.parametrize(("policy", "pnl"), [("mark", "20"), ("last", "10")])
+def test_the_price_behind_open_pnl(desk: Desk, policy: str, pnl: str) -> None:
+    trader = desk.trader(futures={"USDT": "1000"}, policies={"unrealized": policy})
+    trader.futures_order(**ENTRY)
+
+    desk.price("BTCUSDT", "61000", mark="62000")
+
+    assert (trader.position()["unrealized_pnl"], trader.usdt()["unrealized"]) == (pnl, pnl)
+
+
+@pytest.mark.parametrize(
+    ("policy", "names"), [("snake", ["read", "spot_trade"]), ("title", ["Read", "Spot-Trade"]), ("hidden", [])]
+)
+def test_how_permissions_are_spelled(desk: Desk, policy: str, names: list[str]) -> None:
+    trader = desk.trader(permissions=["read", "spot_trade"], policies={"permission_names": policy})
+
+    info = trader.get("/uapi-key/v1/account/info").content["data"]
+
+    assert info["api_keys"][0]["permissions"] == names
+
+
+def test_an_order_without_a_client_id_may_show_none(desk: Desk) -> None:
+    trader = desk.trader(spot={"USDT": "1000"}, policies={"client_id_shown": "empty"})
+
+    trader.spot_order(side="buy", type="limit", size="0.01", price="50000")
+
+    assert trader.post("/spot/v4/query/open-orders").data[0]["clientOrderId"] == ""
+
+
 def test_an_unknown_policy_is_an_error() -> None:
     assert Policies().all() == {name: choices[0] for name, choices in CHOICES.items()}
     with pytest.raises(ValueError, match="reduce_only=maybe"):
