@@ -8,10 +8,10 @@ BIN := .venv/bin
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench css clean install install-dev
+.PHONY: help run test check bench bench-paper bench-streams campaigns css clean install install-dev
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: install ## Run the whole product with demo data (PORT=8000 PAPER_PORT=8801 STATE_DIR=.state)
 	@DEBUG=1 PORT=$(PORT) PAPER_PORT=$(PAPER_PORT) STATE_DIR=$(STATE_DIR) $(BIN)/python manage.py demo
@@ -24,6 +24,16 @@ check: install-dev ## Lint, types, templates, migrations, deployment settings, b
 
 bench: install-dev ## Measure alerts and orders beside their references (QUICK=1 for a short look)
 	@$(BIN)/python scripts/bench.py $(if $(QUICK),--quick)
+
+bench-paper: install-dev ## Measure the paper exchange beside a bare echo server
+	@$(BIN)/python scripts/bench_paper.py
+
+bench-streams: install-dev ## Measure a thousand connectors on one stream process
+	@$(BIN)/python scripts/bench_streams.py
+
+campaigns: install-dev ## The long random tests: damaged answers and order sequences (some 30 minutes)
+	@MUTATIONS=100000 $(BIN)/pytest tests/connectors/bitmart/test_mutations.py
+	@BOOK_SEQUENCES=20000 $(BIN)/pytest tests/paper/test_book_balances.py
 
 css: ## Build static/css/app.css from assets/ (needs npm)
 	@cd assets && npm ci --no-audit --no-fund && npm run build
