@@ -17,7 +17,13 @@ def collected() -> set[str]:
     if result.returncode != 0:
         print(result.stdout[-2000:], result.stderr[-2000:], sep="\n")
     nodes = [line for line in result.stdout.splitlines() if "::" in line]
-    return {node.replace("/", ".").replace(".py::", ".", 1).replace("::", ".") for node in nodes}
+    return {junit_name(node) for node in nodes}
+
+
+def junit_name(node: str) -> str:
+    """Return `module.name` of a node; what stands in a parameter's brackets stays as it is."""
+    path, _, name = node.partition("::")
+    return f"{path.removesuffix('.py').replace('/', '.')}.{name}"
 
 
 def main() -> int:
