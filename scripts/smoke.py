@@ -264,7 +264,8 @@ def look_at_end(at: Installation, table: Table, which: str) -> None:
     code = at.process.returncode if at.process else None
     time.sleep(1)
     orphans = at.left_behind()
-    table.add(f"{which} stop, exit code 0", f"{took:.1f} s, code {code}", holds=code == 0)
+    # make hears the Ctrl-C as well and ends by it, once the product below it has ended.
+    table.add(f"{which} stop", f"{took:.1f} s, code {code}", holds=code in {0, -signal.SIGINT})
     table.add(f"{which} stop leaves no process", "; ".join(orphans)[:300] or "none", holds=not orphans)
 
 
