@@ -126,7 +126,7 @@ def _pgbench(clients: int, pointers: int, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "insert.sql")
         script.write_text(INSERT)
-        # prepared asks the most of us, and our own statement is prepared too; docs/benchmarks.md quotes `simple` as well.
+        # The stricter reference, as our own statement is prepared too; docs/benchmarks.md quotes `simple` as well.
         protocol = os.environ.get("PGBENCH_PROTOCOL", "prepared")
         command = [_pgbench_binary(), "-n", "-M", protocol, "-f", str(script), "-D", f"pointers={pointers}"]
         command += ["-D", f"length={STORED_LENGTH}"]
