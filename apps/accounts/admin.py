@@ -16,12 +16,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import redirect
-from django.utils import timezone
 from knox.models import AuthToken
 
 from apps.accounts.audit import record
 from apps.accounts.models import AuditEvent, Membership, Plan, PlatformState, Subscription, User, Workspace
 from apps.accounts.staff import LimitedAdmin, ReadOnlyAdmin, StaffAdmin
+from apps.lib import world
 
 TRIAL_EXTENSION = timedelta(days=7)
 
@@ -148,7 +148,7 @@ class SubscriptionAdmin(LimitedAdmin):
             on_trial = list(queryset.filter(status=Subscription.Status.TRIAL).select_for_update(of=("self",)))
             for subscription in on_trial:
                 before = subscription.trial_ends_at
-                subscription.trial_ends_at = max(before, timezone.now()) + TRIAL_EXTENSION
+                subscription.trial_ends_at = max(before, world.now()) + TRIAL_EXTENSION
                 subscription.save(update_fields=["trial_ends_at"])
                 record(
                     subscription.workspace,

@@ -1,15 +1,14 @@
 """Who: the people, their workspaces, and what a workspace may do."""
 
-import uuid
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
-from django.utils import timezone
 
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.accounts.trading_state import TradingState
+from apps.lib import world
 from apps.lib.fields import MoneyField
 
 TRIAL_LENGTH = timedelta(days=14)
@@ -31,7 +30,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=world.new_id, editable=False)
     username = None  # type: ignore[assignment]
     email = models.EmailField(unique=True, error_messages={"unique": "An account with this e-mail address exists."})
     time_zone = models.CharField(max_length=64, blank=True, help_text="IANA name; asked from the browser once")
@@ -48,7 +47,7 @@ class User(AbstractUser):
 class Workspace(models.Model):
     """The tenant."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=world.new_id, editable=False)
     name = models.CharField(max_length=120)
     trading_state = models.CharField(max_length=16, choices=TradingState, default=TradingState.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -66,7 +65,7 @@ class Role(models.TextChoices):
 class Membership(models.Model):
     """A person's part in a workspace. Viewers read; traders and owners change."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=world.new_id, editable=False)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role, default=Role.OWNER)
@@ -86,7 +85,7 @@ class Membership(models.Model):
 class Plan(models.Model):
     """What a subscription allows. Notional limits are in quote currency (USDT)."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=world.new_id, editable=False)
     code = models.SlugField(unique=True)
     name = models.CharField(max_length=60)
     max_connectors = models.PositiveIntegerField(default=10)
@@ -119,12 +118,12 @@ class Subscription(models.Model):
     def allows_entries(self) -> bool:
         if self.status == self.Status.ACTIVE:
             return True
-        return self.status == self.Status.TRIAL and timezone.now() < self.trial_ends_at
+        return self.status == self.Status.TRIAL and world.now() < self.trial_ends_at
 
     @property
     def trial_days_left(self) -> int:
         """Whole days left, the last one counted as 1; 0 when over."""
-        left = self.trial_ends_at - timezone.now()
+        left = self.trial_ends_at - world.now()
         return max(0, -(-int(left.total_seconds()) // 86400))
 
 
@@ -152,7 +151,7 @@ class AuditEvent(WorkspaceOwned):
     object_id = models.UUIDField(null=True)
     facts = models.JSONField(default=dict)
     ip = models.GenericIPAddressField(null=True)
-    at = models.DateTimeField(default=timezone.now, db_index=True)
+    at = models.DateTimeField(default=world.now, db_index=True)
 
     class Meta(WorkspaceOwned.Meta):
         indexes = [models.Index(fields=["workspace", "-at"], name="audit_newest")]

@@ -1,11 +1,11 @@
 """A new login gets a workspace of its own and a trial, in the transaction that creates it."""
 
 from django.db import transaction
-from django.utils import timezone
 
 from apps.accounts import audit
 from apps.accounts.models import TRIAL_LENGTH, Membership, Role, Subscription, User, Workspace
 from apps.accounts.plans import default_plan
+from apps.lib import world
 
 
 @transaction.atomic
@@ -22,7 +22,7 @@ def open_workspace(user: User) -> Workspace:
 
 
 def start_trial(workspace: Workspace) -> Subscription:
-    now = timezone.now()
+    now = world.now()
     return Subscription.objects.create(
         workspace=workspace, plan=default_plan(), trial_started_at=now, trial_ends_at=now + TRIAL_LENGTH
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from apps.lib import world
+
 if TYPE_CHECKING:
     from apps.accounts.models import Workspace
 
@@ -40,7 +42,7 @@ class ScopedManager(models.Manager[ModelT]):
 class WorkspaceOwned(models.Model):
     """A row of one workspace. `same_workspace` names the foreign keys whose row must belong to the same one."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=world.new_id, editable=False)
     workspace = models.ForeignKey("accounts.Workspace", on_delete=models.PROTECT, related_name="+", db_index=False)
 
     unscoped: models.Manager[Any] = models.Manager()

@@ -12,13 +12,13 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.generic import View
 from knox.models import AuthToken
 from knox.settings import knox_settings
 
 from apps.accounts import audit, stepup
 from apps.accounts.models import User
+from apps.lib import world
 
 LIFETIMES = [("7", "7 days"), ("30", "30 days"), ("90", "90 days")]
 
@@ -38,7 +38,7 @@ class TokenForm(forms.Form):
 
 def tokens_of(user: User) -> QuerySet[Any]:
     """Return the tokens that still open the API, newest first."""
-    lasting: QuerySet[Any] = AuthToken.objects.filter(Q(expiry=None) | Q(expiry__gt=timezone.now()), user=user)
+    lasting: QuerySet[Any] = AuthToken.objects.filter(Q(expiry=None) | Q(expiry__gt=world.now()), user=user)
     return lasting.order_by("-created")
 
 

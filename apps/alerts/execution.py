@@ -8,7 +8,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
@@ -19,6 +18,7 @@ from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import SuspectedDuplicate
 from apps.connectors.sealing import SealError
+from apps.lib import world
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
 from apps.trading import leases
@@ -66,7 +66,7 @@ def execute_due() -> int:
 
 def due_keys() -> list[tuple[UUID, str]]:
     """Return the (connector, symbol) pairs that have a due alert and whose lease is free."""
-    now = timezone.now()
+    now = world.now()
     waiting = Alert.unscoped.filter(status__in=_IN_QUEUE, next_at__isnull=False)
     before = waiting.filter(connector_id=OuterRef("connector_id"), received_at__lt=OuterRef("received_at"))
     # Nothing overtakes the alert before it, be that one waiting for its time or not read yet.
@@ -102,14 +102,14 @@ def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
         .order_by("received_at", "id")
     )
     first = waiting.first()
-    if first is None or first.next_at is None or first.next_at > timezone.now():
+    if first is None or first.next_at is None or first.next_at > world.now():
         return None
     if _unread(connector_id, before=first.received_at).exists():
         # Another process is reading it: what it says, and for which symbol, is known in a moment.
         return None
     if first.status == AlertStatus.EXECUTING or first.is_exit:
         return first
-    burst = waiting.filter(is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=timezone.now())
+    burst = waiting.filter(is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=world.now())
     if first.parent_id is not None:
         # The messages of one delivery run as they were written.
         burst = burst.exclude(parent_id=first.parent_id)
@@ -132,7 +132,7 @@ def execute(alert: Alert) -> None:
 def _decide(alert: Alert) -> None:
     """Turn a queued alert into committed orders, or into a reason why there are none. Sends nothing."""
     if alert.claimed_at is None:
-        alert.claimed_at = timezone.now()
+        alert.claimed_at = world.now()
     if _is_repeat(alert):
         _store(alert)
         return
@@ -202,7 +202,7 @@ def _store(alert: Alert) -> None:
 def _commit(alert: Alert, prepared: Prepared) -> None:
     """The plan, its orders and the alert's link to them, in one transaction; nothing has been sent yet."""
     plan = prepared.plan
-    alert.planned_at = timezone.now()
+    alert.planned_at = world.now()
     alert.notes = [*alert.notes, *({"code": note.code.value, "facts": dict(note.facts)} for note in plan.notes)]
     alert.understood = {
         **alert.understood,
@@ -216,7 +216,7 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
         if prepared.orders:
             alert.order = prepared.orders[0]
             alert.status = AlertStatus.EXECUTING
-            alert.next_at = timezone.now() + leases.length()
+            alert.next_at = world.now() + leases.length()
         if prepared.denial is not None:
             _refuse(alert, prepared.denial)
         else:
@@ -267,7 +267,7 @@ def _no_news(alert: Alert, error: ExchangeError) -> None:
     """The account could not be read: nothing was sent. Try again soon; entries run out of time by themselves."""
     logger.warning("alert %s: exchange not read, trying again: %s", alert.pk, error.sentence)
     alert.attempts += 1
-    now = timezone.now()
+    now = world.now()
     alert.next_at = now + min(RETRY * 2 ** min(alert.attempts - 1, 4), timedelta(seconds=30))
     set_reason(alert, "WAITING_FOR_EXCHANGE", f"{error.sentence} Nothing was sent; trying again.", {"code": error.code})
     if now - alert.received_at > GIVE_UP:
@@ -326,7 +326,7 @@ def _settled(connector_id: UUID, symbol: str) -> bool:
         .exclude(waits_for_parent=True)
         .select_related("connector", "instrument")
     )
-    now = timezone.now()
+    now = world.now()
     for order in open_orders:
         if order.next_at is None or order.next_at <= now or order.state in {OrderState.ACCEPTED, OrderState.PARTIAL}:
             run_all(step, [order])
@@ -341,7 +341,7 @@ def _waiting_legs(connector_id: UUID, symbol: str) -> bool:
 
 def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
     """Behind an unfinished order entries wait until they are too old, exits until it is finished."""
-    now = timezone.now()
+    now = world.now()
     waiting = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status=AlertStatus.QUEUED)
     for alert in waiting.filter(next_at__lte=now).select_related(
         "connector", "connector__workspace", "pointer", "parent"

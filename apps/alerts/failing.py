@@ -7,9 +7,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
 from apps.alerts.models import WAITING, Alert, AlertStatus
+from apps.lib import world
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def _count(alert_id: UUID) -> None:
     failures = 1 + (int(alert.facts.get("failures", 0)) if alert.reason_code == CODE else 0)
     sent = "Nothing was sent." if alert.order_id is None else "Its orders are followed by themselves."
     columns: dict[str, object] = {"reason_code": CODE, "facts": {"failures": str(failures)}}
-    now = timezone.now()
+    now = world.now()
     if failures < MOST_FAILURES:
         columns |= {"reason": f"Something went wrong on our side. {sent} Trying again.", "next_at": now + RETRY}
     else:

@@ -2,11 +2,11 @@
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from apps.accounts.models import Workspace
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.models import Connector, Pointer
+from apps.lib import world
 from apps.trading.models import Order
 
 
@@ -47,7 +47,7 @@ class Alert(WorkspaceOwned):
     pointer = models.ForeignKey(
         Pointer, on_delete=models.PROTECT, related_name="alerts", db_index=False, db_constraint=False
     )
-    received_at = models.DateTimeField(default=timezone.now)
+    received_at = models.DateTimeField(default=world.now)
     body = models.BinaryField()
     content_type = models.CharField(max_length=100, blank=True)
     source_ip = models.GenericIPAddressField(null=True, blank=True)
@@ -75,7 +75,7 @@ class Alert(WorkspaceOwned):
     released_at = models.DateTimeField(null=True, blank=True, help_text="when a person ran a held alert")
 
     attempts = models.PositiveSmallIntegerField(default=0)
-    next_at = models.DateTimeField(null=True, blank=True, default=timezone.now, help_text="due; null = nothing to do")
+    next_at = models.DateTimeField(null=True, blank=True, default=world.now, help_text="due; null = nothing to do")
     read_at = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
     planned_at = models.DateTimeField(null=True, blank=True)

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
@@ -17,6 +16,7 @@ from apps.alerts.redaction import mark_of
 from apps.connectors import aliases, instruments
 from apps.connectors.exchange import ExchangeError, Market
 from apps.connectors.symbols import UnknownSymbolError, resolve
+from apps.lib import world
 from apps.trading.signal import Signal
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ RETRY = timedelta(seconds=2)
 
 def read_received() -> int:
     """Read the deliveries that are due, oldest first; return how many."""
-    due = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__lte=timezone.now())
+    due = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__lte=world.now())
     _ensure_listings(due)
     lot: list[UUID] = []
     try:
@@ -59,7 +59,7 @@ def _read_together(due: QuerySet[Alert], lot: list[UUID]) -> int:
 def read(alert: Alert) -> None:
     """Decide what the delivery says and put it in the queue, or finish it. The caller holds the row."""
     items = own_items(alert)
-    alert.read_at = timezone.now()
+    alert.read_at = world.now()
     if len(items) > 1:
         _split(alert, items)
         return
@@ -91,7 +91,7 @@ def signal_of(alert: Alert) -> Signal:
 def finish(alert: Alert, status: AlertStatus, refusal: Refusal | None = None) -> None:
     """Set the final status on the (unsaved) row."""
     alert.status = status
-    alert.finished_at = timezone.now()
+    alert.finished_at = world.now()
     alert.next_at = None
     if refusal is not None:
         set_reason(alert, refusal.code.value, refusal.sentence, dict(refusal.facts))
@@ -116,7 +116,7 @@ def _ensure_listings(due: QuerySet[Alert]) -> None:
 
 def _split(alert: Alert, items: list[tuple[int, Item]]) -> None:
     """Give every message of the delivery an alert of its own; a second run makes the same ones."""
-    now = timezone.now()
+    now = world.now()
     parts = [
         Alert(
             workspace_id=alert.workspace_id,
@@ -158,7 +158,7 @@ def _take(alert: Alert, item: Item) -> None:
     if signal.external_id and not _claim_external_id(alert, signal.external_id):
         return
     alert.status = AlertStatus.QUEUED
-    alert.next_at = timezone.now()
+    alert.next_at = world.now()
 
 
 def _find_symbol(alert: Alert, signal: Signal) -> bool:
@@ -166,7 +166,7 @@ def _find_symbol(alert: Alert, signal: Signal) -> bool:
     listing = instruments.listing(connector.environment, connector.market)
     if not listing:
         # Not one symbol is known yet: wait, do not judge.
-        alert.next_at = timezone.now() + RETRY
+        alert.next_at = world.now() + RETRY
         return False
     try:
         market = Market(connector.market)

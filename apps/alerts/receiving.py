@@ -3,18 +3,16 @@
 import json
 import logging
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import django.db
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from apps.accounts.audit import address_of
 from apps.alerts.intake import store
-from apps.lib import wakeups
+from apps.lib import wakeups, world
 
 PATHS = frozenset({"/webhook", "/webhook/"})
 MAX_BODY = 64 * 1024
@@ -55,7 +53,7 @@ def receive(environ: dict[str, Any]) -> Answer:
     ip = address_of(environ, settings.TRUSTED_PROXIES)
     sender = environ.get("HTTP_X_REQUESTER") or environ.get("HTTP_USER_AGENT", "")
     try:
-        receipt = store(body, content_type=environ.get("CONTENT_TYPE", ""), sender=sender, ip=ip, now=timezone.now())
+        receipt = store(body, content_type=environ.get("CONTENT_TYPE", ""), sender=sender, ip=ip, now=world.now())
     except django.db.Error as error:
         logger.error("alert not stored, sender asked to send again: %s", type(error).__name__)
         connection.close()
@@ -101,7 +99,7 @@ class UnknownPointers:
         self._counts: dict[str, int] = {}
 
     def is_over(self, ip: str, limit: int) -> bool:
-        minute = int(time.monotonic() // 60)
+        minute = int(world.monotonic() // 60)
         with self._lock:
             if minute != self._minute or len(self._counts) > self.MOST_ADDRESSES:
                 if self._counts:

@@ -1,10 +1,8 @@
 """A person's decision about an alert that was held."""
 
-from django.utils import timezone
-
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.receiving import EXECUTE
-from apps.lib import wakeups
+from apps.lib import wakeups, world
 
 
 class NotHeldError(Exception):
@@ -13,7 +11,7 @@ class NotHeldError(Exception):
 
 def run(alert: Alert) -> None:
     """Put a held alert in the queue; its age counts from now. NotHeldError when somebody decided before."""
-    now = timezone.now()
+    now = world.now()
     held = Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.HELD)
     if not held.update(status=AlertStatus.QUEUED, released_at=now, next_at=now, reason_code="", reason="", facts={}):
         raise NotHeldError
@@ -28,5 +26,5 @@ def dismiss(alert: Alert) -> None:
         "reason_code": "DISMISSED",
         "reason": "Held as a suspected duplicate and dismissed.",
     }
-    if not held.update(**closed, finished_at=timezone.now()):
+    if not held.update(**closed, finished_at=world.now()):
         raise NotHeldError

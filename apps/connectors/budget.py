@@ -7,7 +7,6 @@ more important: at least 30 % of each is left to exits and to the questions abou
 """
 
 import threading
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +16,7 @@ from typing import Protocol
 
 from apps.connectors.budget_windows import Bucket, Refused, Told, Windows, WindowsError
 from apps.connectors.exchange import BudgetError
+from apps.lib import world
 
 BREAKER_S = 10.0
 POLL_S = 0.05
@@ -117,8 +117,8 @@ class Budget:
         local: Windows,
         shared: SharedWindows | None,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = world.monotonic,
+        sleep: Callable[[float], None] = world.sleep,
     ) -> None:
         self._local = local
         self._shared = shared

@@ -2,11 +2,11 @@
 
 import itertools
 import threading
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+from apps.lib import world
 
 # A request that is going to arrive has arrived by then: as long as a connection may take to come about.
 ARRIVES_WITHIN_MS = 3000
@@ -105,12 +105,12 @@ class _Count:
 
 
 class LocalWindows:
-    def __init__(self, clock_ms: Callable[[], float] = lambda: time.monotonic() * 1000) -> None:
+    def __init__(self, clock_ms: Callable[[], float] = lambda: world.monotonic() * 1000) -> None:
         self._clock_ms = clock_ms
         self._counts: dict[str, _Count] = {}
         self._banned_until: dict[str, float] = {}
         # Two workers must never name a slot alike: process numbers repeat from container to container.
-        self._name = uuid.uuid4().hex
+        self._name = world.new_id().hex
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 

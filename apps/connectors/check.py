@@ -1,9 +1,6 @@
 """Test a connector: what works, what does not, and what to do, one finding a line."""
 
-import time
 from dataclasses import asdict, dataclass
-
-from django.utils import timezone
 
 from apps.connectors.exchange import (
     CredentialsError,
@@ -16,6 +13,7 @@ from apps.connectors.exchange import (
 from apps.connectors.models import CheckStatus, Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
+from apps.lib import world
 
 MOST_SKEW_MS = 5000
 
@@ -53,7 +51,7 @@ def check(connector: Connector) -> list[Finding]:
     failed = any(finding.ok is False for finding in findings)
     connector.check_lines = [asdict(finding) for finding in findings]
     connector.check_status = CheckStatus.FAILED if failed else CheckStatus.OK
-    connector.checked_at = timezone.now()
+    connector.checked_at = world.now()
     connector.check_requested_at = None
     connector.save(
         update_fields=[
@@ -73,9 +71,9 @@ def measure_offset_ms(exchange: Exchange) -> int:
     """Return the venue's clock minus ours: the median of five samples, each less half its round trip."""
     samples = []
     for _ in range(5):
-        before = time.time_ns() // 1_000_000
+        before = world.now_ms()
         theirs = exchange.server_time_ms()
-        after = time.time_ns() // 1_000_000
+        after = world.now_ms()
         samples.append(theirs - (before + after) // 2)
     return sorted(samples)[2]
 
@@ -83,7 +81,7 @@ def measure_offset_ms(exchange: Exchange) -> int:
 def _clock(connector: Connector, exchange: Exchange) -> Finding:
     offset = measure_offset_ms(exchange)
     connector.clock_offset_ms = offset
-    connector.clock_measured_at = timezone.now()
+    connector.clock_measured_at = world.now()
     exchange.clock_offset_ms = offset
     if abs(offset) > MOST_SKEW_MS:
         return Finding("Clock", ok=False, sentence=f"Our clock and the exchange's differ by {offset / 1000:.1f} s.")
@@ -124,5 +122,5 @@ def _position_mode(connector: Connector, exchange: Exchange) -> Finding:
 def request(connector: Connector) -> None:
     """Ask a trading process to check the connector; the page shows the findings when they are there."""
     connector.check_status = CheckStatus.RUNNING
-    connector.check_requested_at = timezone.now()
+    connector.check_requested_at = world.now()
     connector.save(update_fields=["check_status", "check_requested_at"])

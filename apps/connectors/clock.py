@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
 from apps.connectors.check import measure_offset_ms
 from apps.connectors.exchange import ExchangeError
 from apps.connectors.models import Connector
 from apps.connectors.opening import open_public
+from apps.lib import world
 
 FRESH_FOR = timedelta(minutes=5)
 MOST_OFFSET_MS = 5000
@@ -50,13 +49,13 @@ def fresh_reading(connector: Connector) -> ClockReading:
     When the exchange does not answer, the old reading.
     """
     reading = reading_of(connector)
-    if not reading.fault(timezone.now()):
+    if not reading.fault(world.now()):
         return reading
     try:
         offset = measure_offset_ms(open_public(connector.environment, connector.market))
     except ExchangeError:
         return reading
-    connector.clock_offset_ms, connector.clock_measured_at = offset, timezone.now()
+    connector.clock_offset_ms, connector.clock_measured_at = offset, world.now()
     Connector.unscoped.filter(pk=connector.pk).update(
         clock_offset_ms=offset, clock_measured_at=connector.clock_measured_at
     )

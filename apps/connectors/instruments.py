@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.utils import timezone
 
 from apps.connectors import exchange as words
 from apps.connectors.listing_changes import (
@@ -20,6 +19,7 @@ from apps.connectors.listing_changes import (
 )
 from apps.connectors.models import Environment, Instrument, InstrumentChange, MarketPrice
 from apps.connectors.opening import open_public
+from apps.lib import world
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def sync(environment: str, market: str, *, accept_short: bool = False) -> int:
     known symbols are missing is believed only with `accept_short`.
     """
     read = _rows_of(open_public(environment, market).instruments())
-    now = timezone.now()
+    now = world.now()
     with transaction.atomic():
         _one_at_a_time(environment, market)
         kept = _kept(environment, market)
@@ -153,7 +153,7 @@ def refresh_prices(wanted: Mapping[tuple[str, str], Collection[str]]) -> int:
 
 def write_prices(environment: str, market: str, tickers: Collection[words.Ticker]) -> int:
     """Store prices that were just told and return how many; `at` is our clock, so that an age can be told."""
-    now = timezone.now()
+    now = world.now()
     symbols = [ticker.symbol for ticker in tickers]
     listed = Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
     known = dict(listed.values_list("symbol", "pk"))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils import timezone
 
 from apps.accounts.models import Plan, Workspace
 from apps.connectors import check, pointers
@@ -11,7 +10,7 @@ from apps.connectors.exchange import Credentials
 from apps.connectors.models import Connector, Pointer
 from apps.connectors.opening import forget_credentials, seal_credentials
 from apps.connectors.policies import ExitExcess
-from apps.lib import wakeups
+from apps.lib import wakeups, world
 
 RUN_CHECKS = "apps.connectors.tasks.run_checks"
 
@@ -98,14 +97,14 @@ def resume(connector: Connector) -> bool:
 
 def _set_paused(connector: Connector, *, is_paused: bool) -> bool:
     rows = Connector.unscoped.filter(pk=connector.pk, paused_at__isnull=is_paused)
-    return bool(rows.update(paused_at=timezone.now() if is_paused else None))
+    return bool(rows.update(paused_at=world.now() if is_paused else None))
 
 
 def delete(connector: Connector) -> None:
     """Take the connector out of use for good: keys erased, pointers dead. What it traded stays on record."""
     with transaction.atomic():
         locked = Connector.unscoped.select_for_update().get(pk=connector.pk)
-        locked.deleted_at = timezone.now()
+        locked.deleted_at = world.now()
         forget_credentials(locked)
         locked.save(
             update_fields=[

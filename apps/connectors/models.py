@@ -4,12 +4,12 @@ from decimal import Decimal
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.accounts.trading_state import TradingState
 from apps.connectors.exchange import MarginMode, Market
 from apps.connectors.policies import ExitExcess, Mismatch, SuspectedDuplicate
+from apps.lib import world
 from apps.lib.fields import MoneyField
 
 MARKETS = [(Market.SPOT.value, "BitMart Spot"), (Market.FUTURES.value, "BitMart Futures")]
@@ -47,7 +47,7 @@ class Connector(WorkspaceOwned):
     key_fingerprint = models.CharField(
         max_length=64, help_text="HMAC of the access key: finds two connectors of one key"
     )
-    credentials_set_at = models.DateTimeField(default=timezone.now)
+    credentials_set_at = models.DateTimeField(default=world.now)
 
     exit_excess = models.CharField(max_length=16, choices=ExitExcess, default=ExitExcess.REVERSE)
     mismatch = models.CharField(max_length=16, choices=Mismatch, default=Mismatch.CLOSE_ONLY)
@@ -110,7 +110,7 @@ class Pointer(WorkspaceOwned):
     def is_live(self) -> bool:
         if self.revoked_at is not None:
             return False
-        return self.expires_at is None or self.expires_at > timezone.now()
+        return self.expires_at is None or self.expires_at > world.now()
 
 
 class Instrument(models.Model):
@@ -131,7 +131,7 @@ class Instrument(models.Model):
     is_trading = models.BooleanField(default=True)
     is_listed = models.BooleanField(default=True, help_text="in the newest listing; rows are kept for what was traded")
     delist_at = models.DateTimeField(null=True, blank=True)
-    synced_at = models.DateTimeField(default=timezone.now)
+    synced_at = models.DateTimeField(default=world.now)
 
     class Meta:
         constraints = [

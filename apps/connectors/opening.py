@@ -6,7 +6,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
 
 from apps.connectors.bitmart import open_exchange
 from apps.connectors.budget import Budget
@@ -15,6 +14,7 @@ from apps.connectors.budget_windows import LocalWindows
 from apps.connectors.exchange import Credentials, Exchange, Market
 from apps.connectors.models import Connector, Environment
 from apps.connectors.sealing import Place, fingerprint, seal, unseal
+from apps.lib import world
 
 _MOST_OPEN = 500
 _open: OrderedDict[UUID, tuple[datetime, Exchange]] = OrderedDict()
@@ -89,7 +89,7 @@ def seal_credentials(connector: Connector, access_key: str, secret_key: str, mem
         setattr(connector, f"sealed_{name}", seal(value, _place(connector, name)))
     connector.access_key_hint = f"{access_key[:4]}…{access_key[-4:]}"
     connector.key_fingerprint = fingerprint(access_key)
-    connector.credentials_set_at = timezone.now()
+    connector.credentials_set_at = world.now()
 
 
 def credentials_of(connector: Connector) -> Credentials:
@@ -104,7 +104,7 @@ def forget_credentials(connector: Connector) -> None:
     """Erase the sealed credentials of a deleted connector. No process goes on with a copy that it holds open."""
     connector.sealed_access_key = connector.sealed_secret_key = connector.sealed_memo = ""
     connector.key_fingerprint = ""
-    connector.credentials_set_at = timezone.now()
+    connector.credentials_set_at = world.now()
 
 
 def close_all() -> None:

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from apps.connectors.models import Connector, Pointer
+from apps.lib import world
 
 PREFIX = "sf_"
 OVERLAPS = {0: timedelta(0), 1: timedelta(hours=1), 24: timedelta(hours=24)}
@@ -48,7 +48,7 @@ def current(connector: Connector) -> Pointer | None:
 
 def rotate(connector: Connector, *, overlap_hours: int) -> Pointer:
     """Issue a new pointer; the old ones work for `overlap_hours` (0, 1 or 24) more. KeyError for another number."""
-    ends_at = timezone.now() + OVERLAPS[overlap_hours]
+    ends_at = world.now() + OVERLAPS[overlap_hours]
     with transaction.atomic():
         Connector.unscoped.select_for_update().get(pk=connector.pk)
         old = current(connector)
@@ -58,7 +58,7 @@ def rotate(connector: Connector, *, overlap_hours: int) -> Pointer:
 
 
 def revoke_all(connector: Connector) -> None:
-    connector.pointers.filter(revoked_at=None).update(revoked_at=timezone.now())
+    connector.pointers.filter(revoked_at=None).update(revoked_at=world.now())
 
 
 def _seal(text: str, row_id: UUID) -> str:

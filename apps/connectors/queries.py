@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count, DateTimeField, DecimalField, OuterRef, Q, QuerySet, Subquery
-from django.utils import timezone
 
 from apps.accounts.models import Workspace
 from apps.accounts.trading_state import TradingState
 from apps.connectors.models import Connector
+from apps.lib import world
 
 DAY = timedelta(hours=24)
 
@@ -27,7 +27,7 @@ def with_figures(connectors: QuerySet[Connector]) -> QuerySet[Connector]:
         equity_currency=_newest_point("currency", None),
         equity_at=_newest_point("at", DateTimeField()),
         pointer_last4=_current_pointer("last4"),
-        alerts_24h=Count("alerts", filter=Q(alerts__received_at__gte=timezone.now() - DAY), distinct=True),
+        alerts_24h=Count("alerts", filter=Q(alerts__received_at__gte=world.now() - DAY), distinct=True),
     )
 
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.db.models import Q
-from django.utils import timezone
 
 from apps.connectors import instruments
 from apps.connectors.check import check, measure_offset_ms
 from apps.connectors.exchange import ExchangeError
 from apps.connectors.models import CheckStatus, Connector
 from apps.connectors.opening import open_public
+from apps.lib import world
 
 CHECK_CLAIM = timedelta(minutes=1)
 
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 @shared_task
 def run_checks() -> int:
     """Check every connector whose check is due; returns how many. A check that dies is done again a minute later."""
-    due = Connector.unscoped.filter(check_status=CheckStatus.RUNNING, check_requested_at__lte=timezone.now())
+    due = Connector.unscoped.filter(check_status=CheckStatus.RUNNING, check_requested_at__lte=world.now())
     done = 0
     for connector_id, requested_at in due.values_list("pk", "check_requested_at"):
         claim = Connector.unscoped.filter(pk=connector_id, check_requested_at=requested_at)
-        if claim.update(check_requested_at=timezone.now() + CHECK_CLAIM):
+        if claim.update(check_requested_at=world.now() + CHECK_CLAIM):
             check(Connector.unscoped.get(pk=connector_id))
             done += 1
     return done
@@ -50,7 +50,7 @@ def measure_clocks() -> None:
             logger.warning("clock of %s %s not read: %s", environment, market, error.sentence)
             continue
         connectors = Connector.unscoped.filter(~Q(sealed_access_key=""), environment=environment, market=market)
-        connectors.update(clock_offset_ms=offset, clock_measured_at=timezone.now())
+        connectors.update(clock_offset_ms=offset, clock_measured_at=world.now())
 
 
 def used_markets() -> list[tuple[str, str]]:

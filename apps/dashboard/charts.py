@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.utils import timezone
-
 from apps.accounts.models import Workspace
+from apps.lib import world
 from apps.trading import queries as trading
 
 
@@ -34,7 +33,7 @@ def span_of(key: str) -> Span:
 
 def equity(workspace: Workspace, *, span: Span, environment: str) -> list[dict[str, float]]:
     """Return the equity plot's points, oldest first; empty when there are fewer than two."""
-    since = timezone.now() - span.length
+    since = world.now() - span.length
     series = trading.equity_series(workspace, since=since, bucket=span.bucket, environment=environment)
     if len(series) < 2:
         return []

@@ -10,10 +10,10 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from apps.lib import world
 from apps.trading.models import WorkerHeartbeat
 
 FRESH = timedelta(seconds=30)
@@ -61,7 +61,7 @@ def _heartbeat(kind: str) -> str:
     newest = WorkerHeartbeat.objects.filter(kind=kind).order_by("-at").values_list("at", flat=True).first()
     if newest is None:
         return "never seen"
-    age = timezone.now() - newest
+    age = world.now() - newest
     return "ok" if age <= FRESH else f"last seen {int(age.total_seconds())} s ago"
 
 

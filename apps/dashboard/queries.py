@@ -6,12 +6,12 @@ from datetime import timedelta
 from allauth.account.models import EmailAddress
 from allauth.mfa.utils import is_mfa_enabled
 from django.urls import reverse
-from django.utils import timezone
 
 from apps.accounts.models import User, Workspace
 from apps.alerts import queries as alerts
 from apps.alerts.models import Alert
 from apps.connectors.models import CheckStatus, Connector
+from apps.lib import world
 from apps.trading import queries as trading
 from apps.trading.models import Fill
 from apps.trading.queries import OpenPosition
@@ -117,7 +117,7 @@ def _of_positions(open_now: list[OpenPosition]) -> tuple[Attention, ...]:
 
 
 def _of_held(workspace: Workspace) -> tuple[Attention, ...]:
-    waiting = list(alerts.held(workspace).filter(received_at__gte=timezone.now() - RECENTLY)[:2])
+    waiting = list(alerts.held(workspace).filter(received_at__gte=world.now() - RECENTLY)[:2])
     if not waiting:
         return ()
     if len(waiting) == 1:

@@ -5,11 +5,13 @@ from urllib.parse import urlencode
 from django import forms
 from django.db.models import Model, QuerySet
 
+from apps.lib import world
+
 ModelT = TypeVar("ModelT", bound=Model)
 
 
 def start_of_today(zone: tzinfo) -> datetime:
-    return datetime.now(tz=zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return world.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class DayFilterForm(forms.Form):

@@ -1,11 +1,10 @@
 """Decide: the public catalogue of strategies."""
 
-import uuid
-
 from django.db import models
 from django.db.models import Q
 
 from apps.connectors.models import MARKETS
+from apps.lib import world
 
 
 class Strategy(models.Model):
@@ -15,7 +14,7 @@ class Strategy(models.Model):
         DRAFT = "draft", "draft"
         PUBLISHED = "published", "published"
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=world.new_id, editable=False)
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=80)
     summary = models.CharField(max_length=200)

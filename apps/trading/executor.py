@@ -6,12 +6,10 @@ and UNKNOWN is only ever queried.
 """
 
 import logging
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.utils import timezone
 
 from apps.connectors.check import measure_offset_ms
 from apps.connectors.exchange import (
@@ -37,6 +35,7 @@ from apps.connectors.exchange import (
 from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
+from apps.lib import world
 from apps.trading import guards
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.following import evidence_of, look
@@ -85,7 +84,7 @@ def step(order: Order) -> None:
         return
     if order.state == S.SUBMITTING:
         # Its sender is gone. Whether bytes left is not known: query, never send again.
-        advance(order, S.UNKNOWN, cause="sender gone", next_at=timezone.now())
+        advance(order, S.UNKNOWN, cause="sender gone", next_at=world.now())
     if not order.is_final:
         look(order)
     settle_legs(order)
@@ -113,7 +112,7 @@ def send(order: Order) -> None:
     if _has_expired(order):
         # What was asked of the exchange before took its time.
         return
-    now = timezone.now()
+    now = world.now()
     signed_at = now + timedelta(milliseconds=exchange.clock_offset_ms)
     move(
         order,
@@ -163,21 +162,21 @@ def settle_legs(order: Order) -> None:
     for leg in waiting_legs(order):
         if order.state == S.FILLED:
             # Whoever dies from here on leaves a leg that is due.
-            Order.unscoped.filter(pk=leg.pk, version=leg.version, next_at=None).update(next_at=timezone.now())
+            Order.unscoped.filter(pk=leg.pk, version=leg.version, next_at=None).update(next_at=world.now())
             drive(leg)
         else:
             give_up(leg, order)
 
 
 def _follow(order: Order) -> None:
-    until = time.monotonic() + FOLLOW_AT_MOST_S
+    until = world.monotonic() + FOLLOW_AT_MOST_S
     for pause in FOLLOW_PAUSES_S:
-        if order.is_final or order.state in {S.PLANNED, S.UNKNOWN, S.SUBMITTING} or time.monotonic() > until:
+        if order.is_final or order.state in {S.PLANNED, S.UNKNOWN, S.SUBMITTING} or world.monotonic() > until:
             return
         look(order)
         if order.is_final:
             return
-        time.sleep(pause)
+        world.sleep(pause)
 
 
 def _acknowledge(order: Order, report: OrderReport) -> None:
@@ -187,8 +186,8 @@ def _acknowledge(order: Order, report: OrderReport) -> None:
         cause="acknowledged",
         evidence={"exchange_order_id": report.exchange_order_id},
         exchange_order_id=report.exchange_order_id,
-        acknowledged_at=timezone.now(),
-        next_at=timezone.now() + timedelta(seconds=5),
+        acknowledged_at=world.now(),
+        next_at=world.now() + timedelta(seconds=5),
     )
 
 
@@ -223,7 +222,7 @@ def _verdict(order: Order, error: ExchangeError) -> _Verdict:
 
 def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> None:
     verdict = _verdict(order, error)
-    now = timezone.now()
+    now = world.now()
     columns: dict[str, object] = {"reason": error.sentence[:500], "reason_code": _reason_code(error)}
     if verdict.to == S.UNKNOWN:
         columns |= {"next_at": now + timedelta(seconds=LOOK_PAUSES_S[0]), "not_found_count": 0, "query_count": 0}
@@ -237,7 +236,7 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
 
 def _has_expired(order: Order) -> bool:
     """Expire an entry that was not sent in time."""
-    now = timezone.now()
+    now = world.now()
     if order.expires_at is None or now <= order.expires_at or order.intent != Intent.ENTRY:
         return False
     waited = int((now - order.created_at).total_seconds())
@@ -248,7 +247,7 @@ def _has_expired(order: Order) -> bool:
 
 def _is_stopped(order: Order) -> bool:
     """Deny what waited to be sent and may no longer: a halt, a pause or the end of the trial came in between."""
-    now = timezone.now()
+    now = world.now()
     if now - order.created_at < GUARDS_HOLD:
         return False
     connector = Connector.unscoped.select_related("workspace").get(pk=order.connector_id)
@@ -277,7 +276,7 @@ def _measure_clock(connector: Connector, exchange: Exchange) -> None:
     except ExchangeError:
         return
     exchange.clock_offset_ms = connector.clock_offset_ms
-    now = timezone.now()
+    now = world.now()
     Connector.unscoped.filter(pk=connector.pk).update(clock_offset_ms=connector.clock_offset_ms, clock_measured_at=now)
 
 

@@ -5,12 +5,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.utils import timezone
-
 from apps.connectors import instruments
 from apps.connectors.exchange import Book, Exchange, ExchangeError, OrderReport, OrderStatus
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
+from apps.lib import world
 from apps.trading import recording
 from apps.trading.legs import Intent
 from apps.trading.market import read_account
@@ -69,7 +68,7 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
             recording.infer(order, report)
     columns: dict[str, Any] = {"exchange_order_id": report.exchange_order_id or order.exchange_order_id}
     if order.acknowledged_at is None:
-        columns["acknowledged_at"] = timezone.now()
+        columns["acknowledged_at"] = world.now()
     to = _state_for(report, recorded=order.filled_quantity)
     if to is None:
         logger.error("order %s: the exchange names a state we do not know", order.pk)
@@ -91,7 +90,7 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         postpone(order, cause="still open", **columns)
         return
     if to not in {S.FILLED, S.CANCELED, S.REJECTED}:
-        columns["next_at"] = timezone.now() + timedelta(seconds=1)
+        columns["next_at"] = world.now() + timedelta(seconds=1)
     evidence = {"status": report.status.value, "filled_quantity": f"{report.filled_quantity:f}"}
     advance(order, to, cause="told by the exchange", evidence=evidence, **columns)
 
@@ -116,7 +115,7 @@ def _has_ended(report: OrderReport) -> bool:
 
 
 def _is_overdue(report: OrderReport) -> bool:
-    return report.updated_at is not None and timezone.now() - report.updated_at > recording.INFER_AFTER
+    return report.updated_at is not None and world.now() - report.updated_at > recording.INFER_AFTER
 
 
 def _not_found(order: Order, exchange: Exchange) -> None:
@@ -124,7 +123,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
     if order.state != S.UNKNOWN:
         postpone(order, cause="not found")
         return
-    venue_now = timezone.now() + timedelta(milliseconds=exchange.clock_offset_ms)
+    venue_now = world.now() + timedelta(milliseconds=exchange.clock_offset_ms)
     if order.fence_at is None or venue_now <= order.fence_at:
         postpone(order, cause="not found before the fence")
         return
@@ -134,7 +133,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
             cause="not found",
             not_found_count=1,
             query_count=order.query_count + 1,
-            next_at=timezone.now() + NOT_FOUND_APART,
+            next_at=world.now() + NOT_FOUND_APART,
         )
         return
     if not _account_is_unchanged(order, exchange):
@@ -148,7 +147,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         reason_code="NOT_PLACED",
         reason="The exchange never got this order: it is not there and the account did not change. Nothing was traded.",
         evidence={"not_found": 2, "fence_at": order.fence_at.isoformat()},
-        next_at=timezone.now() if order.intent == Intent.EXIT else None,
+        next_at=world.now() if order.intent == Intent.EXIT else None,
     )
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import F
-from django.utils import timezone
 
+from apps.lib import world
 from apps.lib.process import process_name
 from apps.trading.models import Lease
 
@@ -28,16 +28,16 @@ class HeldLease:
 
     def renew(self) -> None:
         row = Lease.objects.filter(pk=self._row_id, token=self._token)
-        if not row.update(until=timezone.now() + length()):
+        if not row.update(until=world.now() + length()):
             raise LeaseLostError
 
     def release(self) -> None:
-        Lease.objects.filter(pk=self._row_id, token=self._token).update(until=timezone.now(), owner="")
+        Lease.objects.filter(pk=self._row_id, token=self._token).update(until=world.now(), owner="")
 
 
 def take(connector_id: UUID, symbol: str) -> HeldLease | None:
     """Take the lease, or return None while another worker holds it."""
-    now = timezone.now()
+    now = world.now()
     row, _ = Lease.objects.get_or_create(connector_id=connector_id, symbol=symbol, defaults={"until": now})
     free = Lease.objects.filter(pk=row.pk, token=row.token, until__lte=now)
     if not free.update(owner=process_name(), until=now + length(), token=F("token") + 1):
@@ -57,4 +57,4 @@ def held(connector_id: UUID, symbol: str) -> Iterator[HeldLease | None]:
 
 
 def is_taken(connector_id: UUID, symbol: str) -> bool:
-    return Lease.objects.filter(connector_id=connector_id, symbol=symbol, until__gt=timezone.now()).exists()
+    return Lease.objects.filter(connector_id=connector_id, symbol=symbol, until__gt=world.now()).exists()

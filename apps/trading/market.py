@@ -1,15 +1,12 @@
 """What a decision is made from: the account and the market as the exchange tells them now."""
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
-
-from django.utils import timezone
 
 from apps.connectors import instruments
 from apps.connectors.exchange import (
@@ -25,6 +22,7 @@ from apps.connectors.exchange import (
 )
 from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.models import Instrument as InstrumentRow
+from apps.lib import world
 from apps.trading.legs import Holding
 
 T = TypeVar("T")
@@ -66,7 +64,7 @@ class _Kept:
         self._values: dict[tuple[Any, ...], tuple[float, Any]] = {}
 
     def get(self, key: tuple[Any, ...], read: Callable[[], T]) -> T:
-        now = time.monotonic()
+        now = world.monotonic()
         with self._lock:
             kept = self._values.get(key)
         if kept is not None and now - kept[0] < self._seconds:
@@ -134,7 +132,7 @@ def read_ticker(instrument: InstrumentRow) -> Ticker | None:
 
 
 def _stored(instrument: InstrumentRow, age: timedelta) -> MarketPrice | None:
-    return MarketPrice.objects.filter(instrument=instrument, at__gt=timezone.now() - age).first()
+    return MarketPrice.objects.filter(instrument=instrument, at__gt=world.now() - age).first()
 
 
 def fee_rates(connector_id: UUID, exchange: Exchange, symbol: str) -> FeeRates:

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.exchange import Book, MarginMode, OrderType, Side, TimeInForce
 from apps.connectors.models import Connector, Instrument
+from apps.lib import world
 from apps.lib.fields import MoneyField
 from apps.trading.legs import Intent
 
@@ -109,7 +109,7 @@ class Order(WorkspaceOwned):
     query_count = models.PositiveIntegerField(default=0)
     next_at = models.DateTimeField(null=True, blank=True, help_text="when somebody has to look at it next")
 
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=world.now)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="an entry not sent by then is not sent")
     signed_at = models.DateTimeField(null=True, blank=True)
     fence_at = models.DateTimeField(null=True, blank=True, help_text="before it 'not found' proves nothing")
@@ -160,7 +160,7 @@ class OrderEvent(WorkspaceOwned):
     cause = models.CharField(max_length=60)
     evidence = models.JSONField(default=dict)
     worker = models.CharField(max_length=120, blank=True)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=world.now)
 
     class Meta(WorkspaceOwned.Meta):
         ordering = ["order", "version"]
@@ -239,7 +239,7 @@ class Fill(WorkspaceOwned):
     role = models.CharField(max_length=8)
     realized_pnl = MoneyField(default=ZERO)
     filled_at = models.DateTimeField()
-    recorded_at = models.DateTimeField(default=timezone.now)
+    recorded_at = models.DateTimeField(default=world.now)
 
     class Meta(WorkspaceOwned.Meta):
         constraints = [
@@ -274,7 +274,7 @@ class LedgerEntry(WorkspaceOwned):
     amount = MoneyField()
     currency = models.CharField(max_length=20)
     at = models.DateTimeField()
-    recorded_at = models.DateTimeField(default=timezone.now)
+    recorded_at = models.DateTimeField(default=world.now)
 
     class Meta(WorkspaceOwned.Meta):
         verbose_name_plural = "ledger entries"

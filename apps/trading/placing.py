@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, Sum
-from django.utils import timezone
 
 from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState
@@ -16,6 +15,7 @@ from apps.connectors.budget import Priority, priority
 from apps.connectors.exchange import Exchange, FeeRates, Market, Ticker
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import ExitExcess, Mismatch
+from apps.lib import world
 from apps.trading import guards, sizing
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.guards import GuardFacts, GuardLimits
@@ -130,7 +130,7 @@ def standing(connector: Connector) -> dict[str, object]:
         "connector": TradingState(connector.trading_state),
         "connector_label": connector.label,
         "paused_label": connector.label if connector.paused_at else "",
-        "trial_ended_at": None if subscription.allows_entries else min(subscription.trial_ends_at, timezone.now()),
+        "trial_ended_at": None if subscription.allows_entries else min(subscription.trial_ends_at, world.now()),
     }
 
 
@@ -157,7 +157,7 @@ def precheck(signal: Signal, *, origin: Origin, connector: Connector) -> Denial 
     """Check what needs no news from the exchange; an exit is stopped by a halt only."""
     facts = GuardFacts(
         intent=Intent.EXIT if signal.is_exit else Intent.ENTRY,
-        now=timezone.now(),
+        now=world.now(),
         received_at=origin.received_at,
         symbol=signal.ticker,
         quote="",
@@ -173,7 +173,7 @@ def precheck(signal: Signal, *, origin: Origin, connector: Connector) -> Denial 
 
 
 def orders_last_minute(connector: Connector) -> int:
-    recent = Order.unscoped.filter(connector=connector, signed_at__gt=timezone.now() - timedelta(minutes=1))
+    recent = Order.unscoped.filter(connector=connector, signed_at__gt=world.now() - timedelta(minutes=1))
     return recent.count()
 
 
@@ -227,7 +227,7 @@ class _Desk:
     def _guard(self, leg: Leg) -> Denial | None:
         facts = GuardFacts(
             intent=leg.intent,
-            now=timezone.now(),
+            now=world.now(),
             received_at=self.origin.received_at,
             symbol=self.instrument.symbol,
             quote=self.instrument.quote,
@@ -258,7 +258,7 @@ class _Desk:
 
     def _row(self, leg: Leg, sized: sizing.SizedLeg | None) -> Order:
         name = order_id(self.origin.id, connector_id=self.connector.pk, leg=leg.code)
-        now = timezone.now()
+        now = world.now()
         is_entry = leg.intent is Intent.ENTRY
         wait = timedelta(seconds=self.signal.max_lag_s or settings.ENTRY_MAX_AGE_S)
         return Order(
@@ -291,7 +291,7 @@ def refuse(order: Order, denial: Denial) -> None:
     order.reason = denial.sentence[:500]
     order.facts = {**order.facts, "denial": dict(denial.facts)}
     order.next_at = None
-    order.finished_at = timezone.now()
+    order.finished_at = world.now()
 
 
 def _estimate_facts(sized: sizing.SizedLeg | None) -> dict[str, dict[str, str]]:
@@ -308,7 +308,7 @@ def _exit_age_denial(signal: Signal, origin: Origin, connector: Connector, quote
         return None
     facts = GuardFacts(
         intent=Intent.EXIT,
-        now=timezone.now(),
+        now=world.now(),
         received_at=origin.received_at,
         symbol=signal.ticker,
         quote=quote,
@@ -323,7 +323,7 @@ def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
     """Check a leg that waited for another one against the guards as they are now."""
     facts = GuardFacts(
         intent=Intent(order.intent),
-        now=timezone.now(),
+        now=world.now(),
         received_at=order.created_at,
         symbol=order.symbol,
         quote=order.instrument.quote,
@@ -342,5 +342,5 @@ def _clock_denial(connector: Connector, intent: Intent) -> Denial | None:
     """An entry needs a clock that is known: its signed time is the fence behind which it cannot turn up any more."""
     if intent is not Intent.ENTRY:
         return None
-    found = clock.fresh_reading(connector).fault(timezone.now())
+    found = clock.fresh_reading(connector).fault(world.now())
     return Denial(DenialCode.CLOCK_UNTRUSTED, {"found": found}) if found else None

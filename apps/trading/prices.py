@@ -4,11 +4,10 @@ import logging
 from collections import defaultdict
 from datetime import timedelta
 
-from django.utils import timezone
-
 from apps.connectors import instruments
 from apps.connectors.exchange import ExchangeError
 from apps.connectors.models import MarketPrice
+from apps.lib import world
 from apps.trading.models import Position
 
 logger = logging.getLogger(__name__)
@@ -21,10 +20,10 @@ YOUNG = timedelta(seconds=0.9)
 def refresh() -> int:
     """Fetch the price of every symbol with an open, or just closed, position that is not young; return how many."""
     positions = Position.unscoped.exclude(signed_quantity=0) | Position.unscoped.filter(
-        last_fill_at__gt=timezone.now() - RECENTLY
+        last_fill_at__gt=world.now() - RECENTLY
     )
     wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
-    young = MarketPrice.objects.filter(at__gt=timezone.now() - YOUNG).values("instrument_id")
+    young = MarketPrice.objects.filter(at__gt=world.now() - YOUNG).values("instrument_id")
     old = positions.exclude(instrument_id__in=young)
     rows = old.values_list("instrument__environment", "instrument__market", "symbol").distinct()
     for environment, market, symbol in rows:

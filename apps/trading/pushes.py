@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from apps.connectors import check
 from apps.connectors.exchange import Credentials, Market
@@ -18,6 +17,7 @@ from apps.connectors.opening import credentials_of
 from apps.connectors.sealing import SealError
 from apps.connectors.stream_pool import Account, Venue
 from apps.connectors.streams import OrderPushed
+from apps.lib import world
 from apps.trading.models import LIVE_STATES, Order, OrderState, Position
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def _in_use() -> QuerySet[Any]:
 
 def wanted_symbols() -> dict[Venue, set[str]]:
     """Return the symbols that somebody holds, just held, or trades."""
-    since = timezone.now() - RECENTLY
+    since = world.now() - RECENTLY
     positions = Position.unscoped.filter(~Q(signed_quantity=0) | Q(last_fill_at__gt=since))
     orders = Order.unscoped.filter(Q(created_at__gt=since) | Q(state__in=FOLLOWED_STATES))
     wanted: dict[Venue, set[str]] = defaultdict(set)
@@ -127,5 +127,5 @@ def _tells_more(push: OrderPushed, order: Order) -> bool:
 
 
 def _look_now(orders: QuerySet[Any], **columns: object) -> int:
-    now = timezone.now()
+    now = world.now()
     return orders.filter(Q(next_at__gt=now) | Q(next_at=None)).update(next_at=now, **columns)

@@ -7,10 +7,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Count, DateTimeField, F, Func, QuerySet, Sum, Value
-from django.utils import timezone
 
 from apps.accounts.models import Workspace
 from apps.connectors.models import MarketPrice
+from apps.lib import world
 from apps.trading import accounting
 from apps.trading.models import ZERO, EquityPoint, Fill, LedgerEntry, Order, OrderState, Position
 from apps.trading.recording import state_of
@@ -59,7 +59,7 @@ def open_positions(workspace: Workspace, *, environment: str | None = None) -> l
     rows = positions(workspace).exclude(signed_quantity=ZERO)
     if environment is not None:
         rows = rows.filter(connector__environment=environment)
-    return at_market(rows.order_by("opened_at", "symbol", "book"), timezone.now())
+    return at_market(rows.order_by("opened_at", "symbol", "book"), world.now())
 
 
 def positions(workspace: Workspace) -> QuerySet[Position]:

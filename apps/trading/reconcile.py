@@ -5,12 +5,11 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.utils import timezone
-
 from apps.connectors.exchange import ExchangeError, Market
 from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
+from apps.lib import world
 from apps.lib.pool import run_all
 from apps.trading.models import EquityPoint, Position
 
@@ -28,7 +27,7 @@ def reconcile_positions() -> None:
 def record_equity(*, at_least_apart: timedelta = timedelta(seconds=0)) -> None:
     """Write one equity point for every connector that is in use and has none that young."""
     connectors = Connector.unscoped.filter(deleted_at=None).exclude(sealed_access_key="")
-    recent = EquityPoint.unscoped.filter(at__gt=timezone.now() - at_least_apart).values("connector_id")
+    recent = EquityPoint.unscoped.filter(at__gt=world.now() - at_least_apart).values("connector_id")
     run_all(_record_equity, list(connectors.exclude(pk__in=recent).values_list("pk", flat=True)))
 
 
@@ -40,7 +39,7 @@ def _reconcile(connector_id: UUID) -> None:
         # A failed query is no news, never "flat".
         logger.warning("positions of connector %s not read: %s", connector_id, error)
         return
-    now = timezone.now()
+    now = world.now()
     for position in Position.unscoped.filter(connector=connector):
         quantity = told.get((position.symbol, position.book), Decimal(0))
         Position.unscoped.filter(pk=position.pk).update(exchange_quantity=quantity, reconciled_at=now)
@@ -66,7 +65,7 @@ def _record_equity(connector_id: UUID) -> None:
     EquityPoint.unscoped.create(
         workspace_id=connector.workspace_id,
         connector=connector,
-        at=timezone.now(),
+        at=world.now(),
         equity=equity,
         available=available,
         currency=VALUED_IN,

@@ -6,10 +6,10 @@ from datetime import timedelta
 from decimal import Decimal, localcontext
 
 from django.db import transaction
-from django.utils import timezone
 
 from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, OrderReport, Side
 from apps.connectors.models import Instrument
+from apps.lib import world
 from apps.trading import accounting
 from apps.trading.accounting import Contract, FillFacts, PositionState
 from apps.trading.models import Fill, LedgerEntry, Order, Position
@@ -66,7 +66,7 @@ def infer(order: Order, report: OrderReport) -> int:
         fee=Decimal(0),
         fee_currency=order.instrument.quote,
         role=LiquidityRole.TAKER,
-        filled_at=report.updated_at or timezone.now(),
+        filled_at=report.updated_at or world.now(),
         client_order_id=order.client_order_id,
     )
     return record(order, [inferred])

@@ -3,12 +3,12 @@
 import logging
 
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from apps.connectors import instruments
 from apps.connectors.exchange import Book, ExchangeError, Side
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
+from apps.lib import world
 from apps.trading import sizing
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.following import evidence_of
@@ -107,7 +107,7 @@ def replan_exit(order: Order) -> None:
         not_found_count=0,
         query_count=0,
         finished_at=None,
-        next_at=timezone.now(),
+        next_at=world.now(),
         facts={**order.facts, "account": account.as_facts()},
     )
 

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import django.db
-from django.utils import timezone
 
 from apps.connectors import instruments
 from apps.connectors.exchange import Market, Ticker
@@ -20,7 +19,7 @@ from apps.connectors.lifecycle import RUN_CHECKS
 from apps.connectors.stream_opening import addresses
 from apps.connectors.stream_pool import Addresses, StreamPool, Venue
 from apps.connectors.streams import OrderPushed
-from apps.lib import wakeups
+from apps.lib import wakeups, world
 from apps.lib.process import process_name
 from apps.trading import pushes
 from apps.trading.models import WorkerHeartbeat
@@ -163,9 +162,7 @@ def _hang_up() -> None:
 
 def _heartbeat(facts: dict[str, int]) -> None:
     name = f"stream@{process_name().split(':')[0]}"
-    WorkerHeartbeat.objects.update_or_create(
-        name=name, defaults={"kind": "stream", "at": timezone.now(), "facts": facts}
-    )
+    WorkerHeartbeat.objects.update_or_create(name=name, defaults={"kind": "stream", "at": world.now(), "facts": facts})
 
 
 async def _pause(seconds: float, stop: asyncio.Event) -> None:

@@ -4,8 +4,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils import timezone
 
+from apps.lib import world
 from apps.lib.pool import run_all
 from apps.trading import leases
 from apps.trading.executor import settle_legs, step
@@ -17,7 +17,7 @@ LOT = 200
 
 def sweep() -> int:
     """Take one step with every due order; return how many were due."""
-    due = Order.unscoped.filter(next_at__lte=timezone.now()).order_by("next_at").values_list("pk", flat=True)
+    due = Order.unscoped.filter(next_at__lte=world.now()).order_by("next_at").values_list("pk", flat=True)
     work = list(due[:LOT])
     run_all(_take_step, work)
     run_all(_settle, _orphaned_parents())
@@ -40,15 +40,13 @@ def _claim(order: Order) -> bool:
     row = Order.unscoped.filter(pk=order.pk, version=order.version, next_at=order.next_at)
     if order.state == OrderState.SUBMITTING:
         return row.exists()
-    return bool(row.update(next_at=timezone.now() + CLAIM))
+    return bool(row.update(next_at=world.now() + CLAIM))
 
 
 def _orphaned_parents() -> list[UUID]:
     """Return closing orders that are final while the leg behind them still waits: a worker died between the two."""
     waiting = Order.unscoped.filter(waits_for_parent=True, state=OrderState.PLANNED, next_at=None)
-    dead = waiting.filter(
-        Q(parent__state__in=FINAL_STATES), parent__finished_at__lt=timezone.now() - timedelta(seconds=5)
-    )
+    dead = waiting.filter(Q(parent__state__in=FINAL_STATES), parent__finished_at__lt=world.now() - timedelta(seconds=5))
     return list(dead.values_list("parent_id", flat=True)[:LOT])
 
 

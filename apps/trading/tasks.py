@@ -5,8 +5,8 @@ from datetime import timedelta
 from celery import shared_task
 from celery.signals import task_prerun, worker_ready
 from django.db import close_old_connections
-from django.utils import timezone
 
+from apps.lib import world
 from apps.lib.process import process_name
 from apps.trading import reconcile, sweeper
 from apps.trading.models import WorkerHeartbeat
@@ -35,7 +35,7 @@ def beat_heart() -> None:
 
 def heartbeat(kind: str) -> None:
     name = f"{kind}@{process_name().split(':')[0]}"
-    WorkerHeartbeat.objects.update_or_create(name=name, defaults={"kind": kind, "at": timezone.now()})
+    WorkerHeartbeat.objects.update_or_create(name=name, defaults={"kind": kind, "at": world.now()})
 
 
 @task_prerun.connect

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
+from apps.lib import world
 from apps.lib.process import process_name
 from apps.trading.denials import Denial
 from apps.trading.models import FINAL_STATES, LIVE_STATES, MOVES, Order, OrderEvent, OrderState
@@ -32,7 +32,7 @@ def move(order: Order, to: OrderState, *, cause: str, evidence: dict[str, Any] |
     if to not in MOVES[OrderState(order.state)]:
         raise IllegalMoveError(f"{order.state} → {to}")
     if to in FINAL_STATES:
-        columns.setdefault("finished_at", timezone.now())
+        columns.setdefault("finished_at", world.now())
         columns.setdefault("next_at", None)
     elif order.is_final:
         columns.setdefault("finished_at", None)
@@ -87,7 +87,7 @@ def advance(
 def postpone(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **columns: Any) -> None:
     """Set the next look by how often we looked; an event only when the cause is news."""
     pause = LOOK_PAUSES_S[min(order.query_count, len(LOOK_PAUSES_S) - 1)]
-    columns |= {"query_count": order.query_count + 1, "next_at": timezone.now() + timedelta(seconds=pause)}
+    columns |= {"query_count": order.query_count + 1, "next_at": world.now() + timedelta(seconds=pause)}
     if evidence:
         try:
             note(order, cause=cause, evidence=evidence, **columns)

@@ -3,11 +3,11 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, StreamingHttpResponse
-from django.utils import timezone
 from django.views.generic import TemplateView, View
 
 from apps.accounts.access import WorkspaceMixin
 from apps.accounts.context import zone_of
+from apps.lib import world
 from apps.lib.csv_export import Cell, csv_response
 from apps.lib.keyset import page_of
 from apps.trading import queries
@@ -83,7 +83,7 @@ class PositionList(WorkspaceMixin, TemplateView):
             .filter(signed_quantity=ZERO)
             .order_by("-last_fill_at", "-id")[: FLAT_SHOWN + 1]
         )
-        closed = queries.at_market(flat, timezone.now())
+        closed = queries.at_market(flat, world.now())
         return super().get_context_data(
             open_positions=open_now, closed_positions=closed[:FLAT_SHOWN], has_more=len(closed) > FLAT_SHOWN, **kwargs
         )
@@ -100,7 +100,7 @@ class PositionCsv(WorkspaceMixin, View):
 
     def _rows(self) -> Iterator[tuple[Cell, ...]]:
         flat = queries.positions(self.workspace).filter(signed_quantity=Decimal(0)).order_by("-last_fill_at", "-id")
-        now = timezone.now()
+        now = world.now()
         for row in queries.open_positions(self.workspace) + queries.at_market(flat.iterator(chunk_size=500), now):
             position, connector = row.position, row.position.connector
             yield (

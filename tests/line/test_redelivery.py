@@ -18,7 +18,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     start = timezone.now() - timedelta(seconds=30)
 
     def at(seconds: float) -> None:
-        monkeypatch.setattr("apps.alerts.receiving.timezone", _Clock(start + timedelta(seconds=seconds)))
+        monkeypatch.setattr("apps.alerts.receiving.world", _Clock(start + timedelta(seconds=seconds)))
 
     return at
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,6 +25,7 @@ from apps.connectors.exchange import (
     RequestTrace,
     UnreachableError,
 )
+from apps.lib import world
 
 RETRY_PAUSES_S = (0.2, 0.6)
 _LONGEST_MESSAGE = 200
@@ -37,7 +37,7 @@ Trace = Callable[[RequestTrace], None]
 
 
 def system_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return world.now_ms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Client:
         on_trace: Trace | None = None,
         clock_ms: Callable[[], int] = system_clock_ms,
         clock_offset_ms: int = 0,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = world.sleep,
         budget: Budget | None = None,
         outgoing_address: str = "",
     ) -> None:
@@ -158,7 +158,7 @@ class Client:
             headers={"User-Agent": self._user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"}
             | dict(headers()),
         ).prepare()
-        started = time.perf_counter()
+        started = world.monotonic()
         try:
             raw = self._transport.send(request)
         except ExchangeError as error:
@@ -209,7 +209,7 @@ class Client:
                 path=path,
                 status=envelope.http_status if envelope else None,
                 code=str(envelope.code) if envelope and envelope.code is not None else "",
-                elapsed_ms=(time.perf_counter() - started) * 1000,
+                elapsed_ms=(world.monotonic() - started) * 1000,
                 server_trace=self._harmless(server_trace, _LONGEST_TRACE),
             )
         )

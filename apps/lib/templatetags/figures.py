@@ -6,8 +6,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import template
-from django.utils import timezone
 
+from apps.lib import world
 from apps.lib.decimals import decimal_places, normalize_text
 
 register = template.Library()
@@ -80,7 +80,7 @@ def utc(at: datetime) -> str:
 @register.filter
 def ago(at: datetime) -> str:
     """Return "42 s ago" for a moment of the last 24 hours, "" for an older one or one to come."""
-    seconds = int((timezone.now() - at).total_seconds())
+    seconds = int((world.now() - at).total_seconds())
     if 0 <= seconds < 60:
         return f"{seconds} s ago"
     if 0 <= seconds < 3600:

@@ -3,18 +3,17 @@
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import django.db
 from django.core.management.base import BaseCommand
-from django.utils import timezone
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.connectors.tasks import run_checks
+from apps.lib import world
 from apps.trading import prices
 from apps.trading.sweeper import sweep
 from apps.trading.tasks import heartbeat
@@ -47,7 +46,7 @@ def follow_orders() -> None:
 
 
 def overdue_alerts() -> None:
-    if Alert.unscoped.filter(next_at__lt=timezone.now() - OVERDUE).exists():
+    if Alert.unscoped.filter(next_at__lt=world.now() - OVERDUE).exists():
         execute_due()
     run_checks()
 
@@ -63,7 +62,7 @@ def alive() -> None:
 def _repeat(stop: threading.Event, work: Callable[[], None], every: float) -> None:
     """Run `work` every so many seconds until told to stop; a database that is away is waited for."""
     while not stop.is_set():
-        started = time.monotonic()
+        started = world.monotonic()
         django.db.close_old_connections()
         try:
             work()
@@ -73,5 +72,5 @@ def _repeat(stop: threading.Event, work: Callable[[], None], every: float) -> No
         except Exception:
             logger.exception("%s failed", work.__name__)
             stop.wait(1)
-        stop.wait(max(0.0, every - (time.monotonic() - started)))
+        stop.wait(max(0.0, every - (world.monotonic() - started)))
     django.db.connections.close_all()
