@@ -3,7 +3,7 @@
 import decimal
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,23 +49,34 @@ class Choices:
 
 
 def open_desks(
-    state_dir: Path, *, seed: int, control_token: str, faults: bool, choices: Choices | None = None
+    state_dir: Path | None,
+    *,
+    seed: int,
+    control_token: str,
+    faults: bool,
+    choices: Choices | None = None,
+    clock: Callable[[], int] = now_ms,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Desks:
-    """Open the store under `state_dir`, make it when it is new, and set up everything but the socket."""
+    """Open the store under `state_dir`, make it when it is new, and set up everything but the socket.
+
+    None keeps the store in memory. `clock` returns Unix milliseconds, `monotonic` seconds.
+    """
     chosen = choices or Choices()
     catalogue = build_catalogue(chosen.instruments)
     known = frozenset((*catalogue.spot, *catalogue.futures))
     recording = read_recording(chosen.prices_file, known) if chosen.prices_file else None
     policies = Policies(chosen.policies)
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = Store(state_dir / "paper.sqlite3")
-    prices = Prices(store, catalogue, seed=seed, now_ms=now_ms(), recording=recording)
+    if state_dir is not None:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = Store(Path(":memory:") if state_dir is None else state_dir / "paper.sqlite3")
+    prices = Prices(store, catalogue, seed=seed, now_ms=clock(), recording=recording)
     room = FaultRoom(allowed=faults)
-    exchange = Exchange(store, catalogue, prices, clock=room.skewed(now_ms), policies=policies)
+    exchange = Exchange(store, catalogue, prices, clock=room.skewed(clock), policies=policies)
     exchange.catch_up(exchange.clock())
     return Desks(
         exchange=exchange,
-        wire=Wire(exchange, RateLimiter(time.monotonic)),
+        wire=Wire(exchange, RateLimiter(monotonic)),
         control=ControlDesk(exchange, room, token=control_token),
         faults=room,
         connections=Connections(),

@@ -13,7 +13,7 @@ import requests
 from apps.connectors.bitmart.errors import OK_CODE, refusal
 from apps.connectors.bitmart.limits import Meter, told_by
 from apps.connectors.bitmart.signing import signature
-from apps.connectors.bitmart.transport import RawAnswer, Transport
+from apps.connectors.bitmart.transport import RawAnswer, open_transport
 from apps.connectors.budget import Budget, Slot
 from apps.connectors.budget_windows import NOTHING
 from apps.connectors.exchange import (
@@ -86,7 +86,7 @@ class Client:
         self._clock_ms = clock_ms
         self.clock_offset_ms = clock_offset_ms
         self._sleep = sleep
-        self._transport = Transport()
+        self._transport = open_transport()
         access_key = credentials.access_key if credentials else ""
         self._meter = (
             Meter(budget, base_url=base_url, access_key=access_key, outgoing_address=outgoing_address)

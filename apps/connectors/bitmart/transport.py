@@ -2,10 +2,10 @@
 
 import ssl
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -114,6 +114,32 @@ class Transport:
 
     def close(self) -> None:
         self._adapter.close()
+
+
+class Sender(Protocol):
+    """What a client sends through: one try for each call, with the errors of `Transport.send`."""
+
+    def send(self, request: requests.PreparedRequest) -> RawAnswer: ...
+
+    def close(self) -> None: ...
+
+
+_make: Callable[[], Sender] = Transport
+
+
+def open_transport() -> Sender:
+    return _make()
+
+
+@contextmanager
+def replaced(make: Callable[[], Sender]) -> Generator[None]:
+    """Let clients opened inside the block send their bytes another way: a simulator has no network."""
+    global _make
+    before, _make = _make, make
+    try:
+        yield
+    finally:
+        _make = before
 
 
 def _content(response: requests.Response) -> bytes:

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+import requests
 
 from apps.connectors.bitmart import open_exchange, transport
+from apps.connectors.bitmart.client import Client
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.signing import signature
 from apps.connectors.exchange import (
@@ -344,3 +346,24 @@ def test_a_client_is_not_built_for_a_faulty_address_or_agent(base_url: str, user
 
 def test_credentials_do_not_show_themselves() -> None:
     assert repr(Credentials(KEY, SECRET, MEMO)) == "Credentials()"
+
+
+def test_clients_of_a_replaced_transport_send_their_bytes_through_it() -> None:
+    sent: list[str] = []
+
+    class Elsewhere:
+        def send(self, request: requests.PreparedRequest) -> transport.RawAnswer:
+            sent.append(f"{request.method} {request.url}")
+            return transport.RawAnswer(200, {}, b'{"code":1000,"data":{"server_time":7}}')
+
+        def close(self) -> None:
+            sent.append("closed")
+
+    with transport.replaced(Elsewhere):
+        client = Client(base_url="http://127.0.0.1:1", credentials=None, user_agent="t/1")
+    after = Client(base_url="http://127.0.0.1:1", credentials=None, user_agent="t/1")
+
+    assert client.public("/system/time").data == {"server_time": 7}
+    client.close()
+    assert sent == ["GET http://127.0.0.1:1/system/time", "closed"]
+    assert isinstance(after._transport, transport.Transport)
