@@ -25,7 +25,7 @@ from apps.trading import leases
 from apps.trading.denials import Denial, Verdict
 from apps.trading.executor import drive, settle_legs, step
 from apps.trading.legs import ShadowPosition as Shadow
-from apps.trading.models import FINAL_STATES, Order, OrderState, ShadowPosition
+from apps.trading.models import FINAL_STATES, Order, OrderState, Position, ShadowPosition
 from apps.trading.placing import Origin, Prepared, precheck, prepare
 from apps.trading.signal import Signal
 from apps.trading.transitions import born
@@ -91,9 +91,10 @@ def run_key(key: tuple[UUID, str]) -> None:
 
 
 def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
-    """Return the alert to run now: the oldest, or an exit that came within the same second.
+    """Return the alert to run now: the oldest, or an exit of what is held that came within the same second.
 
-    None when there is none, or the oldest one waits for its time: nothing overtakes it.
+    An exit whose position is not there yet stays behind the entry that opens it. None when there is none, or the
+    oldest one waits for its time: nothing overtakes it.
     """
     waiting: QuerySet[Alert] = (
         Alert.unscoped.filter(connector_id=connector_id, symbol=symbol)
@@ -113,7 +114,18 @@ def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
     if first.parent_id is not None:
         # The messages of one delivery run as they were written.
         burst = burst.exclude(parent_id=first.parent_id)
-    return burst.first() or first
+    return next((alert for alert in burst if _closes_what_is_held(alert)), first)
+
+
+def _closes_what_is_held(alert: Alert) -> bool:
+    """Whether our rows hold the side that the exit says it closes; a close-all closes any."""
+    held = Position.unscoped.filter(connector_id=alert.connector_id, symbol=alert.symbol).exclude(signed_quantity=0)
+    match alert.understood.get("prev_position"):
+        case "long":
+            held = held.filter(signed_quantity__gt=0)
+        case "short":
+            held = held.filter(signed_quantity__lt=0)
+    return held.exists()
 
 
 def _unread(connector_id: UUID | OuterRef, *, before: datetime | OuterRef) -> QuerySet[Alert]:
