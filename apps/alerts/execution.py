@@ -213,13 +213,13 @@ def _store(alert: Alert) -> None:
 
 def _commit(alert: Alert, prepared: Prepared) -> None:
     """The plan, its orders and the alert's link to them, in one transaction; nothing has been sent yet."""
-    plan = prepared.plan
+    plan, account, denial = prepared.planned.plan, prepared.inputs.account, prepared.planned.denial
     alert.planned_at = world.now()
-    alert.notes = [*alert.notes, *({"code": note.code.value, "facts": dict(note.facts)} for note in plan.notes)]
-    alert.understood = {
-        **alert.understood,
-        "held": f"long {prepared.account.holding.long:f}, short {prepared.account.holding.short:f}",
-    }
+    if plan is not None:
+        alert.notes = [*alert.notes, *({"code": note.code.value, "facts": dict(note.facts)} for note in plan.notes)]
+    if account is not None:
+        held = f"long {account.holding.long:f}, short {account.holding.short:f}"
+        alert.understood = {**alert.understood, "held": held}
     with transaction.atomic():
         if _is_decided(alert):
             return
@@ -229,12 +229,12 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
             alert.order = prepared.orders[0]
             alert.status = AlertStatus.EXECUTING
             alert.next_at = world.now() + leases.length()
-        if prepared.denial is not None:
-            _refuse(alert, prepared.denial)
+        if denial is not None:
+            _refuse(alert, denial)
         else:
             # What an earlier try said of itself no longer holds.
             set_reason(alert, "", "", {})
-        _store_shadow(alert, plan.shadow_after)
+        _store_shadow(alert, plan.shadow_after if plan is not None else None)
         alert.save()
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -15,7 +14,6 @@ from apps.connectors.exchange import (
     ExchangeError,
     FeeRates,
     Instrument,
-    MarginMode,
     Market,
     PositionMode,
     Ticker,
@@ -23,34 +21,13 @@ from apps.connectors.exchange import (
 from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.lib import world
+from apps.trading.inputs import Account
 from apps.trading.legs import Holding
 
 T = TypeVar("T")
 
 FRESH = timedelta(seconds=2)
 USABLE = timedelta(seconds=15)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """`available_quote` is the free quote balance (spot) or the available margin (futures).
-
-    `leverage` and `margin_mode` are those of the open position, None when flat or on spot.
-    """
-
-    holding: Holding
-    available_quote: Decimal
-    position_mode: PositionMode
-    leverage: Decimal | None
-    margin_mode: MarginMode | None
-
-    def as_facts(self) -> dict[str, str]:
-        return {
-            "held_long": f"{self.holding.long:f}",
-            "held_short": f"{self.holding.short:f}",
-            "available_quote": f"{self.available_quote:f}",
-            "position_mode": self.position_mode.value,
-        }
 
 
 class _Kept:

@@ -1,0 +1,101 @@
+"""All that a decision is made from, read once and frozen. `deciding.decide` needs nothing else."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from apps.accounts.trading_state import TradingState
+from apps.connectors.exchange import FeeRates, Instrument, MarginMode, PositionMode, Ticker
+from apps.trading.guards import GuardLimits
+from apps.trading.legs import Holding, PlanSettings, ShadowPosition
+from apps.trading.signal import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What asked: the id orders derive from, and when it reached us."""
+
+    id: UUID
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """`available_quote` is the free quote balance (spot) or the available margin (futures).
+
+    `leverage` and `margin_mode` are those of the open position, None when flat or on spot.
+    """
+
+    holding: Holding
+    available_quote: Decimal
+    position_mode: PositionMode
+    leverage: Decimal | None
+    margin_mode: MarginMode | None
+
+    def as_facts(self) -> dict[str, str]:
+        return {
+            "held_long": f"{self.holding.long:f}",
+            "held_short": f"{self.holding.short:f}",
+            "available_quote": f"{self.available_quote:f}",
+            "position_mode": self.position_mode.value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the trader has set on the connector, or the plan where nothing is set."""
+
+    plan: PlanSettings
+    limits: GuardLimits
+    leverage: Decimal
+    margin_mode: MarginMode
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """May this connector trade at all: the states of site, workspace and connector, pause and trial."""
+
+    site: TradingState
+    workspace: TradingState
+    connector: TradingState
+    connector_label: str
+    paused_label: str = ""
+    trial_ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the connector has done lately and has open. Notionals in quote currency, orders in doubt counted in.
+
+    `open_notional_elsewhere` leaves positions in the symbol out: behind a closing leg they are on their way out.
+    `oldest_opened_at` is when the oldest open position in the symbol was opened, None when none is open.
+    """
+
+    orders_last_minute: int = 0
+    open_notional: Decimal = Decimal(0)
+    open_notional_elsewhere: Decimal = Decimal(0)
+    oldest_opened_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """`account` and what follows it are None when the decision needed no look at the exchange or the market.
+
+    `now` is when the reading was complete. `clock_fault` says why the exchange's clock is not to be trusted, "" when
+    it is or when no leg depended on it.
+    """
+
+    signal: Signal
+    origin: Origin
+    connector_id: UUID
+    now: datetime
+    terms: Terms
+    standing: Standing
+    instrument: Instrument | None = None
+    account: Account | None = None
+    shadow: ShadowPosition | None = None
+    ticker: Ticker | None = None
+    fee_rates: FeeRates | None = None
+    counts: Counts = Counts()
+    clock_fault: str = ""
