@@ -14,17 +14,18 @@ def canonical_text(message: Mapping[str, Json]) -> str:
     return json.dumps(_folded(message), sort_keys=True, separators=(",", ":"))
 
 
-def _folded(message: Mapping[str, Json]) -> dict[str, Json]:
+def _folded(message: Mapping[str, Json], *, is_inner: bool = False) -> dict[str, Json]:
     out: dict[str, Json] = {}
     for key, value in message.items():
-        name = canonical_key(key) or fold_key(key)
+        # A key inside another's value has a meaning of its own: the price of a target is no limit price.
+        name = ("" if is_inner else canonical_key(key)) or fold_key(key)
         out[key if name in out else name] = _normalized_value(value, is_numeric=name in NUMERIC)
     return out
 
 
 def _normalized_value(value: Json, *, is_numeric: bool = False) -> Json:
     if isinstance(value, dict):
-        return _folded(value)
+        return _folded(value, is_inner=True)
     if isinstance(value, list):
         return [_normalized_value(item) for item in value]
     if not isinstance(value, str):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
-    "IGNORED_KEY": "The key '{key}' is not one we know; it was left out.",
+    "IGNORED_KEY": "The key '{key}' was left out: we do not know it, or it has no meaning in this message.",
     "SYMBOL": "Symbol: {step}.",
     "RESIDUE_DROPPED": "{residue} {unit} of the quantity are less than one step of the exchange and were left out.",
     "EXCESS_WITHIN_TOLERANCE": "The exit is larger than the position by {excess}, too little to open the other side.",

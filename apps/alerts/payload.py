@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from apps.alerts.body_shapes import read_shape
 from apps.alerts.encoding import decode
 from apps.alerts.json_values import Json, check_limits, has_not_finite
+from apps.alerts.keys import NOT_EXECUTED
 from apps.alerts.messages import MessageReader
 from apps.alerts.normalizing import canonical_text
 from apps.alerts.reasons import PayloadError, Reason, Refusal
@@ -44,8 +45,15 @@ class Reading:
     items: tuple[Item, ...]
 
 
-def parse(body: bytes, *, strict: bool = False, max_items: int = MAX_MESSAGES) -> Reading:
-    """Read a delivery. `strict` refuses every message that needs a repair; more than `max_items` messages run none.
+def parse(
+    body: bytes,
+    *,
+    strict: bool = False,
+    max_items: int = MAX_MESSAGES,
+    not_executed: frozenset[str] = NOT_EXECUTED,
+) -> Reading:
+    """Read a delivery. `strict` refuses every message that needs a repair; more than `max_items` messages run none;
+    `not_executed` names the keys that are refused because nothing carries them out yet.
 
     Pointers may already be redacted; those that are not will be in everything returned.
     """
@@ -60,7 +68,9 @@ def parse(body: bytes, *, strict: bool = False, max_items: int = MAX_MESSAGES) -
     except PayloadError as error:
         return Reading((_unread(text, error.refusal),))
     repairs = _encoding_repairs(decoded.encoding) + shaped.repairs
-    return Reading(tuple(_item(message, text, repairs, strict=strict) for message in messages))
+    return Reading(
+        tuple(_item(message, text, repairs, strict=strict, not_executed=not_executed) for message in messages)
+    )
 
 
 def _messages(values: list[Json], max_items: int) -> list[Json]:
@@ -72,14 +82,14 @@ def _messages(values: list[Json], max_items: int) -> list[Json]:
     return messages
 
 
-def _item(message: Json, text: str, repairs: tuple[Repair, ...], *, strict: bool) -> Item:
+def _item(message: Json, text: str, repairs: tuple[Repair, ...], *, strict: bool, not_executed: frozenset[str]) -> Item:
     if not isinstance(message, dict):
         return _beside(message, text, Refusal(Reason.NOT_A_TRADE))
     try:
         check_limits(message)
     except PayloadError as error:
         return _beside(message, text, error.refusal)
-    reader = MessageReader(message)
+    reader = MessageReader(message, not_executed)
     signal: Signal | None = None
     refusal: Refusal | None = None
     try:
@@ -88,7 +98,7 @@ def _item(message: Json, text: str, repairs: tuple[Repair, ...], *, strict: bool
         refusal = error.refusal
     if has_not_finite(message):
         repairs = (*repairs, repair(RepairCode.NAN, "NaN or Infinity"))
-    repairs = tuple(dict.fromkeys((*repairs, *reader.repairs)))
+    repairs = tuple(dict.fromkeys((*repairs, *reader.values.repairs)))
     if strict:
         refusal = refusal or _strict_refusal(repairs)
         repairs = tuple(change for change in repairs if change.is_remark)
@@ -97,9 +107,9 @@ def _item(message: Json, text: str, repairs: tuple[Repair, ...], *, strict: bool
         signal=None if refusal else signal,
         error=refusal,
         repairs=repairs,
-        fields=reader.fields,
+        fields=reader.values.fields,
         normalized=canonical_text(message),
-        ignored_keys=tuple(reader.ignored),
+        ignored_keys=tuple(reader.values.ignored),
     )
 
 

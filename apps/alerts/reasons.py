@@ -32,6 +32,14 @@ class Reason(StrEnum):
     UNKNOWN_HEDGEMODE = "UNKNOWN_HEDGEMODE"
     UNKNOWN_CLOSEALL = "UNKNOWN_CLOSEALL"
     CONTRADICTION = "CONTRADICTION"
+    LIMIT_WITHOUT_PRICE = "LIMIT_WITHOUT_PRICE"
+    PRICE_WITHOUT_LIMIT = "PRICE_WITHOUT_LIMIT"
+    PERCENT_OF_WHAT = "PERCENT_OF_WHAT"
+    RISK_WITHOUT_STOP = "RISK_WITHOUT_STOP"
+    RISK_ON_EXIT = "RISK_ON_EXIT"
+    PRICE_OR_PERCENT = "PRICE_OR_PERCENT"
+    BAD_WEIGHTS = "BAD_WEIGHTS"
+    WRONG_SIDE = "WRONG_SIDE"
     NOT_A_NUMBER = "NOT_A_NUMBER"
     INFINITE = "INFINITE"
     ZERO = "ZERO"
@@ -102,6 +110,34 @@ SENTENCES: Mapping[Reason, str] = {
         "'{field}' says {found} but '{other}' says {other_found}. Take both from TradingView's placeholders, "
         "or leave one out."
     ),
+    Reason.LIMIT_WITHOUT_PRICE: (
+        "'order_type' is limit, but the message has no 'limit_price'. Add it ({accepted}), or trade at market."
+    ),
+    Reason.PRICE_WITHOUT_LIMIT: (
+        "'limit_price' is {found}, but the order is a market order, which takes the price it gets. Add {accepted}, "
+        "or call the key 'signal_price' when it only tells what the chart showed."
+    ),
+    Reason.PERCENT_OF_WHAT: (
+        "'quantity' is {found}: a percentage, but not of what. Add 'quantity_type': percent_equity, percent_balance, "
+        "percent_position or risk_percent."
+    ),
+    Reason.RISK_WITHOUT_STOP: (
+        "'quantity_type' is risk_percent, which is what the stop loss may cost, but the message has no 'stop_loss'. "
+        "Add {accepted}, or size the order another way."
+    ),
+    Reason.RISK_ON_EXIT: (
+        "'quantity_type' is risk_percent, which sizes a new position, but this message closes one. Use "
+        "percent_position (100 closes all of it) in the exit's message."
+    ),
+    Reason.PRICE_OR_PERCENT: (
+        "'{field}' does not say one thing, price or percentage (found: {found}). Write {accepted}."
+    ),
+    Reason.BAD_WEIGHTS: (
+        "The weights of 'take_profit' are {found}; accepted: {accepted}. Give every target its share of the position."
+    ),
+    Reason.WRONG_SIDE: (
+        "'{field}' is {found} while '{other}' is {other_found}: it would be reached at once or never. Send {accepted}."
+    ),
     Reason.NOT_A_NUMBER: (
         "'{field}' is {found}: the script computed na. Check the script's size on this bar; send {accepted}."
     ),
@@ -111,12 +147,10 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.AMBIGUOUS_COMMA: (
         "'{field}' is {found}: the comma can mean thousands or decimals. Write decimals with a point, as in 0.5."
     ),
-    Reason.HAS_UNIT: (
-        "'{field}' is {found}: a number with a unit. Send the number alone, in units of the base coin, as in 0.5."
-    ),
+    Reason.HAS_UNIT: ("'{field}' is {found}: a number with a unit. Send the number alone: {accepted}."),
     Reason.UNREADABLE_NUMBER: "'{field}' is {found}, not a number. Send {accepted}.",
     Reason.NUMBER_OUT_OF_RANGE: (
-        "'{field}' is {found}, outside what is accepted ({accepted}). Check the size in the strategy."
+        "'{field}' is {found}, outside what is accepted ({accepted}). Check the number in the strategy."
     ),
     Reason.UNREADABLE_TIME: (
         "'{field}' is {found}; accepted: a UTC time like 2026-01-31T15:04:05Z. Use the placeholder {{{{timenow}}}}."

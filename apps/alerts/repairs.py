@@ -27,10 +27,11 @@ class RepairCode(StrEnum):
     GROUPING = "grouping"
     DECIMALS_CUT = "decimals_cut"
     DELAYED_DATA = "delayed_data"
+    ONLY_CLOSES = "only_closes"
 
 
 # Said about the message without changing it: a strict connector runs these.
-REMARKS = frozenset({RepairCode.DELAYED_DATA})
+REMARKS = frozenset({RepairCode.DELAYED_DATA, RepairCode.ONLY_CLOSES})
 
 SENTENCES = {
     RepairCode.ENCODING: "we changed: the text was not UTF-8 and was read as {detail}",
@@ -55,6 +56,7 @@ SENTENCES = {
     RepairCode.GROUPING: "we changed: dropped the thousands separators of {detail}",
     RepairCode.DECIMALS_CUT: "we changed: cut {detail} after the 18th decimal",
     RepairCode.DELAYED_DATA: "note: the chart uses delayed data ({detail}), so this alert comes minutes late",
+    RepairCode.ONLY_CLOSES: "note: {detail}, so this message may close a position and opens none",
 }
 
 

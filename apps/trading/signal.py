@@ -68,6 +68,10 @@ class Signal:
     one base coin); the planner converts to contracts. `market_position_size` is the unsigned size after this order,
     `prev_market_position_size` before it, same unit. `sent_at` is the sender's own clock, whole seconds. `max_lag_s`
     in seconds. `signal_price` in quote currency.
+
+    `leverage`, `margin_mode`, `take_profits`, `stop_loss` and `trailing_stop` are for the position that the order
+    opens. A message without them changes nothing; an exit carries them for the other side of a reversal, and closes
+    without them.
     """
 
     kind: SignalKind
