@@ -7,7 +7,7 @@ from rest_framework.throttling import UserRateThrottle
 from apps.accounts.api import ApiToken
 from apps.alerts.api import AlertViewSet
 from apps.connectors.api import ConnectorViewSet
-from apps.trading.api import EquityPointViewSet, FillViewSet, OrderViewSet, PositionViewSet
+from apps.trading.api import EquityPointViewSet, FillViewSet, IncidentViewSet, OrderViewSet, PositionViewSet
 
 app_name = "api"
 
@@ -18,6 +18,7 @@ router.register("orders", OrderViewSet, basename="order")
 router.register("fills", FillViewSet, basename="fill")
 router.register("positions", PositionViewSet, basename="position")
 router.register("equity-points", EquityPointViewSet, basename="equity-point")
+router.register("incidents", IncidentViewSet, basename="incident")
 
 schema = SpectacularJSONAPIView.as_view(
     authentication_classes=[ApiToken],

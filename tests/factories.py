@@ -21,7 +21,7 @@ from apps.connectors.models import (
 )
 from apps.connectors.opening import seal_credentials
 from apps.strategies.models import Strategy
-from apps.trading.models import EquityPoint, Fill, LedgerEntry, Order, Position
+from apps.trading.models import EquityPoint, Fill, Incident, LedgerEntry, Order, Position
 
 CREDENTIALS = ("canary-access-key-0123456789abcdef", "canary-secret-key-0123456789abcdef", "canary-memo-0123")
 PASSWORD = "correct horse battery staple"
@@ -244,6 +244,18 @@ class EquityPointFactory(factory.django.DjangoModelFactory):
     workspace = factory.SelfAttribute("connector.workspace")
     at = factory.LazyFunction(timezone.now)
     equity = Decimal(10000)
+
+
+class IncidentFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Incident
+
+    connector = factory.SubFactory(ConnectorFactory)
+    workspace = factory.SelfAttribute("connector.workspace")
+    kind = "position_differs"
+    severity = "error"
+    symbol = "BTCUSDT"
+    facts = {"ours": "long 10", "theirs": "flat", "did": "New positions in it are off."}
 
 
 class StrategyFactory(factory.django.DjangoModelFactory):

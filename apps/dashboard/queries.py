@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.utils import is_mfa_enabled
@@ -12,8 +13,9 @@ from apps.alerts import queries as alerts
 from apps.alerts.models import Alert
 from apps.connectors.models import CheckStatus, Connector
 from apps.lib import world
+from apps.trading import incidents
 from apps.trading import queries as trading
-from apps.trading.models import Fill
+from apps.trading.models import Fill, Incident
 from apps.trading.queries import OpenPosition
 
 RECENTLY = timedelta(hours=24)
@@ -40,10 +42,18 @@ class Step:
     action: str
 
 
-def attention(workspace: Workspace, connectors: list[Connector], open_now: list[OpenPosition]) -> tuple[Attention, ...]:
-    """Return what stands in the way, worst first. Two queries."""
+def attention(
+    workspace: Workspace, connectors: list[Connector], open_now: list[OpenPosition], *, has_doubts: bool
+) -> tuple[Attention, ...]:
+    """Return what stands in the way, worst first. Three queries at most.
+
+    `has_doubts`: an order of today is in doubt. One that is so for longer than five minutes is an incident.
+    """
+    open_incidents = list(incidents.open_in(workspace)[:5])
+    told = {incident.order_id for incident in open_incidents}
     return (
-        *_of_orders(workspace),
+        *_of_incidents(open_incidents),
+        *(_of_orders(workspace, told=told) if has_doubts else ()),
         *(_of_connector(connector) for connector in connectors if connector.check_status == CheckStatus.FAILED),
         *_of_positions(open_now),
         *_of_held(workspace),
@@ -81,7 +91,19 @@ def onboarding(user: User, workspace: Workspace) -> tuple[Step, ...]:
     )  # fmt: skip
 
 
-def _of_orders(workspace: Workspace) -> tuple[Attention, ...]:
+def _of_incidents(open_incidents: list[Incident]) -> tuple[Attention, ...]:
+    return tuple(
+        Attention(
+            str(incident.severity),
+            f"{incident.connector.label}: {incident.what}",
+            reverse("trading:incident", args=[incident.pk]),
+            "Open incident",
+        )
+        for incident in open_incidents
+    )
+
+
+def _of_orders(workspace: Workspace, *, told: set[UUID | None]) -> tuple[Attention, ...]:
     return tuple(
         Attention(
             "error",
@@ -91,6 +113,7 @@ def _of_orders(workspace: Workspace) -> tuple[Attention, ...]:
             "Open order",
         )
         for order in trading.orders_in_doubt(workspace)[:5]
+        if order.pk not in told
     )
 
 

@@ -1,11 +1,19 @@
 """Orders and money are read here and never written: people change things on the pages, through the executor."""
 
-from django.contrib import admin
+from typing import cast
 
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.accounts.audit import record
+from apps.accounts.models import User
 from apps.accounts.staff import ReadOnlyAdmin
+from apps.trading import doubts, incidents
 from apps.trading.models import (
     EquityPoint,
     Fill,
+    Incident,
     Lease,
     LedgerEntry,
     Order,
@@ -78,6 +86,45 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     search_fields = ("symbol__exact", "fill__trade_id__exact", OWNER)
     date_hierarchy = "at"
     ordering = ("-at",)
+
+
+@admin.register(Incident)
+class IncidentAdmin(ReadOnlyAdmin):
+    """Staff who looked at the exchange with the owner may settle what hangs on it; nothing is sent by that."""
+
+    list_display = ("opened_at", "kind", "severity", "symbol", "connector", "workspace", "resolved_at", "mailed_at")
+    list_filter = (("resolved_at", admin.EmptyFieldListFilter), "severity", "kind", "connector__environment")
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "order_id", "connector_id", "workspace_id")
+    search_fields = ("symbol__exact", "connector__label", OWNER)
+    date_hierarchy = "opened_at"
+    ordering = ("-opened_at",)
+    actions = ("resolve", "settle_as_not_placed")
+
+    def has_resolve_permission(self, request: HttpRequest) -> bool:
+        # Not "change": that would open the rows to editing.
+        return request.user.has_perm("trading.change_incident")
+
+    @admin.action(description="Resolve", permissions=["resolve"])
+    def resolve(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
+        person = cast(User, request.user)
+        done = [row for row in queryset if incidents.resolve_one(row, by=person, how="Resolved by staff.")]
+        for row in done:
+            record(row.workspace, "incident.resolved_by_staff", request=request, object_id=row.pk, kind=row.kind)
+        self.message_user(request, f"Resolved: {len(done)}.")
+
+    @admin.action(description="The order is not at the exchange: somebody looked", permissions=["resolve"])
+    def settle_as_not_placed(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
+        for row in queryset.select_related("order", "order__connector"):
+            if row.order is None:
+                continue
+            try:
+                doubts.settle_as_not_placed(row.order, by=cast(User, request.user))
+            except doubts.NotToBeSettledError as error:
+                self.message_user(request, f"{row}: {error.code}: {error.sentence}", level=messages.ERROR)
+                continue
+            record(row.workspace, "order.settled_by_staff", request=request, object_id=row.order_id, found="not_placed")
+            self.message_user(request, f"{row}: settled, nothing was sent.")
 
 
 @admin.register(EquityPoint)

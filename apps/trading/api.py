@@ -9,7 +9,8 @@ from apps.accounts.api import RowSerializer, WordField, WordsFilter, WorkspaceVi
 from apps.connectors.models import MarketPrice
 from apps.lib.decimals import normalize_text
 from apps.trading.accounting import unrealized_pnl
-from apps.trading.models import EquityPoint, Fill, Order, OrderState, Position
+from apps.trading.incident_kinds import IncidentKind
+from apps.trading.models import EquityPoint, Fill, Incident, Order, OrderState, Position
 from apps.trading.recording import state_of
 
 
@@ -146,3 +147,35 @@ class EquityPointViewSet(WorkspaceViewSet):
     time_field = "at"
     serializer_class = EquityPointSerializer
     filterset_class = EquityPointFilter
+
+
+class IncidentSerializer(RowSerializer):
+    kind = WordField(help_text=", ".join(kind.name for kind in IncidentKind))
+    severity = WordField(help_text="INFO, WARNING or ERROR")
+    what = serializers.CharField(help_text="what happened")
+    did = serializers.CharField(help_text="what was done about it")
+    todo = serializers.CharField(help_text="what a person should do")
+
+    class Meta:
+        model = Incident
+        fields = (
+            "id", "connector", "order", "symbol", "kind", "severity", "what", "did", "todo", "facts", "opened_at",
+            "seen_at", "resolved_at", "resolution", "mailed_at",
+        )  # fmt: skip
+
+
+class IncidentFilter(filters.FilterSet):
+    connector = filters.UUIDFilter(field_name="connector_id")
+    order = filters.UUIDFilter(field_name="order_id")
+    symbol = filters.CharFilter()
+    kind = WordsFilter(field_name="kind", choices=IncidentKind)
+    open = filters.BooleanFilter(field_name="resolved_at", lookup_expr="isnull", help_text="true: not resolved")
+    created_after = filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
+    created_before = filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="lt")
+
+
+class IncidentViewSet(WorkspaceViewSet):
+    model = Incident
+    time_field = "opened_at"
+    serializer_class = IncidentSerializer
+    filterset_class = IncidentFilter

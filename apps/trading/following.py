@@ -10,7 +10,7 @@ from apps.connectors.exchange import Book, Exchange, ExchangeError, OrderReport,
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
-from apps.trading import recording
+from apps.trading import doubts, recording
 from apps.trading.legs import Intent
 from apps.trading.market import read_account
 from apps.trading.models import MOVES, Order, OrderState
@@ -30,7 +30,9 @@ def look(order: Order) -> None:
     except SealError:
         logger.error("order %s: the key to ask with cannot be opened", order.pk)
         postpone(order, cause="key cannot be opened")
+        doubts.not_told(order)
         return
+    was_awaited = order.state == S.UNKNOWN or order.query_count > 0
     try:
         report = exchange.find_order(
             order.symbol, client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id
@@ -39,9 +41,12 @@ def look(order: Order) -> None:
             _not_found(order, exchange)
         else:
             _apply(order, exchange, report)
+        if was_awaited and (order.is_final or report is not None):
+            doubts.told(order)
     except ExchangeError as error:
         logger.warning("order %s: no news: %s", order.pk, error.sentence)
         postpone(order, cause="query failed", evidence=evidence_of(error))
+        doubts.not_told(order)
     except StaleOrderError:
         order.refresh_from_db()
 
@@ -60,6 +65,7 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
     if report.client_order_id and report.client_order_id != order.client_order_id:
         logger.error("order %s: the answer is about another order", order.pk)
         postpone(order, cause="answer about another order")
+        doubts.not_told(order)
         return
     if report.filled_quantity > order.filled_quantity:
         fills = exchange.fills(order.symbol, exchange_order_id=report.exchange_order_id)
@@ -122,6 +128,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
     """Before the fence an absence proves nothing; after it, two of them and an unchanged account do."""
     if order.state != S.UNKNOWN:
         postpone(order, cause="not found")
+        doubts.not_told(order)
         return
     venue_now = world.now() + timedelta(milliseconds=exchange.clock_offset_ms)
     if order.fence_at is None or venue_now <= order.fence_at:
@@ -139,6 +146,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
     if not _account_is_unchanged(order, exchange):
         logger.error("order %s: not found, yet the account changed; a person has to look", order.pk)
         postpone(order, cause="not found, account changed")
+        doubts.not_told(order, account_changed=True)
         return
     advance(
         order,

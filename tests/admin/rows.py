@@ -44,6 +44,7 @@ def one_of_each() -> dict[type[Model], Any]:
         factories.PositionFactory(connector=connector, instrument=instrument),
         factories.LedgerEntryFactory(connector=connector, fill=fill),
         factories.EquityPointFactory(connector=connector),
+        factories.IncidentFactory(connector=connector, order=order),
         factories.StrategyFactory(),
         PlatformState.objects.get_or_create(id=1)[0],
         AuditEvent.objects.create(workspace=workspace, actor=user, action="connector.created", object_id=connector.pk),

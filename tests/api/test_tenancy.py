@@ -11,6 +11,7 @@ from tests.factories import (
     ConnectorFactory,
     EquityPointFactory,
     FillFactory,
+    IncidentFactory,
     OrderFactory,
     PointerFactory,
     PositionFactory,
@@ -23,6 +24,7 @@ FACTORIES = {
     "order": lambda connector: OrderFactory(connector=connector),
     "fill": lambda connector: FillFactory(order=OrderFactory(connector=connector)),
     "position": lambda connector: PositionFactory(connector=connector),
+    "incident": lambda connector: IncidentFactory(connector=connector),
     "equity-point": lambda connector: EquityPointFactory(connector=connector),
 }
 

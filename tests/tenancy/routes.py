@@ -10,7 +10,7 @@ from django.urls import get_resolver
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.alerts.models import Alert
 from apps.connectors.models import Connector
-from apps.trading.models import EquityPoint, Fill, Order, Position
+from apps.trading.models import EquityPoint, Fill, Incident, Order, Position
 
 PUBLIC = frozenset(
     {
@@ -50,6 +50,7 @@ LOGIN = frozenset(
         "trading:orders",
         "trading:orders_csv",
         "trading:positions",
+        "trading:incidents",
         "trading:positions_csv",
         "accounts:settings",
         "accounts:zone",
@@ -88,6 +89,9 @@ OWNED: dict[str, type[WorkspaceOwned]] = {
     "alerts:run": Alert,
     "alerts:dismiss": Alert,
     "trading:order": Order,
+    "trading:incident": Incident,
+    "trading:resolve_incident": Incident,
+    "trading:settle_order": Incident,
 }
 
 # The same over the API, with a token.
@@ -100,6 +104,7 @@ TOKEN = frozenset(
         "api:fill-list",
         "api:position-list",
         "api:equity-point-list",
+        "api:incident-list",
     }
 )
 TOKEN_OWNED: dict[str, type[WorkspaceOwned]] = {
@@ -109,6 +114,7 @@ TOKEN_OWNED: dict[str, type[WorkspaceOwned]] = {
     "api:fill-detail": Fill,
     "api:position-detail": Position,
     "api:equity-point-detail": EquityPoint,
+    "api:incident-detail": Incident,
 }
 
 # What stands in a path besides the id of a row.
@@ -120,7 +126,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
 
 # Lists on which their owner finds a row by its id.
 SHOW_IDS = frozenset(
-    {"connectors:list", "alerts:list", "alerts:csv", "trading:orders", "trading:orders_csv"}
+    {"connectors:list", "alerts:list", "alerts:csv", "trading:orders", "trading:orders_csv", "trading:incidents"}
     | {name for name in TOKEN if name.endswith("-list")}
 )
 

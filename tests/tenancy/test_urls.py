@@ -15,6 +15,7 @@ from tests.factories import (
     ConnectorFactory,
     EquityPointFactory,
     FillFactory,
+    IncidentFactory,
     MarketPriceFactory,
     OrderFactory,
     PointerFactory,
@@ -41,6 +42,7 @@ def held(owner: Member) -> dict[type, UUID]:
     rows = [
         connector, alert, alert.pointer, order, FillFactory(order=order),
         PositionFactory(connector=connector, instrument=order.instrument), EquityPointFactory(connector=connector),
+        IncidentFactory(connector=connector, order=order),
     ]  # fmt: skip
     return {type(row): row.pk for row in rows}
 

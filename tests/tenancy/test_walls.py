@@ -14,11 +14,23 @@ from apps.accounts.models import AuditEvent, Workspace
 from apps.accounts.tenancy import UnscopedQueryError, WorkspaceOwned
 from apps.alerts.models import Alert
 from apps.connectors.models import Connector, Pointer, SymbolAlias
-from apps.trading.models import EquityPoint, Fill, LedgerEntry, Order, OrderEvent, Position, ShadowPosition
+from apps.trading.models import EquityPoint, Fill, Incident, LedgerEntry, Order, OrderEvent, Position, ShadowPosition
 from tests.admin.rows import one_of_each, our_models
 from tests.factories import ConnectorFactory, WorkspaceFactory
 
-CHILDREN = [Pointer, Alert, Order, OrderEvent, Fill, Position, LedgerEntry, EquityPoint, ShadowPosition, SymbolAlias]
+CHILDREN = [
+    Pointer,
+    Alert,
+    Order,
+    OrderEvent,
+    Fill,
+    Position,
+    LedgerEntry,
+    EquityPoint,
+    ShadowPosition,
+    SymbolAlias,
+    Incident,
+]
 
 # Set by the worker from rows it has just found by the alert itself; the database checks `order` too.
 CHECKED_ELSEWHERE = {(Alert, "parent"), (Alert, "duplicate_of"), (Alert, "order")}

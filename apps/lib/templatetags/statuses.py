@@ -51,6 +51,9 @@ LOOKS = {
     "ended": Look("status status-warn", "hourglass", "ended"),
     "paper": Look("status status-paper", "scroll-text", "Paper"),
     "live": Look("status status-live", "radio", "Live"),
+    # incidents
+    "open": Look("status status-warn", "siren", "open"),
+    "resolved": Look("status status-good", "circle-check", "resolved"),
     "long": Look("status status-calm", "trending-up", "long"),
     "short": Look("status status-calm", "trending-down", "short"),
     "flat": Look("status status-calm", "minus", "flat"),

@@ -14,7 +14,7 @@ from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.connectors.tasks import run_checks
 from apps.lib import world
-from apps.trading import prices
+from apps.trading import incident_mail, prices
 from apps.trading.sweeper import sweep
 from apps.trading.tasks import heartbeat
 
@@ -32,8 +32,7 @@ class Command(BaseCommand):
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: stop.set())
         loops = [
-            threading.Thread(target=_repeat, args=(stop, work, every), name=work.__name__)
-            for work, every in ((follow_orders, 0.5), (overdue_alerts, 0.5), (fresh_prices, 1.0), (alive, 5.0))
+            threading.Thread(target=_repeat, args=(stop, work, every), name=work.__name__) for work, every in LOOPS
         ]
         for loop in loops:
             loop.start()
@@ -57,6 +56,19 @@ def fresh_prices() -> None:
 
 def alive() -> None:
     heartbeat("sweeper")
+
+
+def mail_incidents() -> None:
+    incident_mail.send_due()
+
+
+LOOPS: tuple[tuple[Callable[[], None], float], ...] = (
+    (follow_orders, 0.5),
+    (overdue_alerts, 0.5),
+    (fresh_prices, 1.0),
+    (mail_incidents, 2.0),
+    (alive, 5.0),
+)
 
 
 def _repeat(stop: threading.Event, work: Callable[[], None], every: float) -> None:
