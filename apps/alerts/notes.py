@@ -17,6 +17,8 @@ SENTENCES: Mapping[str, str] = {
     "ADDED_TO_HELD": "Added to the {held} already held.",
     "TARGET_USED": "The size after the order, {target}, came with the message and decided; {held} were held.",
     "TARGET_DISREGARDED": "The size after the order in the message does not fit the action, so it did not count.",
+    "SETUP_KEPT": "The message asks for {asked}; the open position has {kept}, which was kept. "
+    "Leverage and margin mode change only while nothing is open in the symbol.",
 }
 
 

@@ -4,19 +4,22 @@ The real run, the preview and the replay all come through `decide`; they differ 
 what is done with the answer.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from apps.connectors.exchange import FeeRates, Instrument, MarginMode, Market
-from apps.trading import guards, sizing
+from apps.connectors.exchange import FeeRates, Instrument, MarginMode
+from apps.trading import amounts, guards, sizing
+from apps.trading.amounts import AmountFacts, Converted
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.guards import GuardFacts
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.inputs import Account, Inputs
 from apps.trading.legs import Intent, Leg, Plan
 from apps.trading.planner import plan
+from apps.trading.setup import Setup, SetupFacts, choose_setup, will_be_flat
 from apps.trading.signal import SignalKind
 
 # A planned order that nobody sent by then is sent by whoever finds it.
@@ -63,12 +66,14 @@ class PlannedLeg:
 class Planned:
     """Legs in the order they are to be sent, the first one the root; `denial` says why nothing is sent at all.
 
-    `plan` is None when a guard refused before anything was planned.
+    `plan` is None when a guard refused before anything was planned. `asked` is how the message's quantity became the
+    plan's, empty when it came in base units.
     """
 
     legs: tuple[PlannedLeg, ...] = ()
     denial: Denial | None = None
     plan: Plan | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide(inputs: Inputs) -> Planned:
@@ -80,7 +85,9 @@ def decide(inputs: Inputs) -> Planned:
     if refused is not None:
         return Planned(denial=_exit_age_denial(inputs) or refused, plan=planned)
     legs = tuple(_planned_leg(inputs, leg) for leg in planned.legs)
-    return Planned(legs, legs[0].denial, planned)
+    converted = _converted(inputs)
+    asked = {} if isinstance(converted, Denial) else converted.record
+    return Planned(legs, legs[0].denial, planned, asked)
 
 
 def precheck(inputs: Inputs) -> Denial | None:
@@ -94,23 +101,66 @@ def precheck(inputs: Inputs) -> Denial | None:
 
 
 def plan_of(inputs: Inputs) -> Plan:
-    """Return the legs that are wanted, before they are sized and guarded."""
-    account = _account_in(inputs)
-    return plan(
-        inputs.signal,
+    """Return the legs that are wanted, before they are sized and guarded. `needs_price` says what it has to know."""
+    account, claimed = _account_in(inputs), inputs.signal.prev_position
+    converted = _converted(inputs)
+    if isinstance(converted, Denial):
+        if converted.is_error:
+            return Plan(claimed, account.holding, denial=converted, shadow_after=inputs.shadow)
+        return Plan(claimed, account.holding, outcome=converted, shadow_after=inputs.shadow)
+    planned = plan(
+        converted.signal,
         instrument=_instrument_in(inputs),
         holding=account.holding,
         settings=inputs.terms.plan,
         position_mode=account.position_mode,
         shadow=inputs.shadow,
     )
+    setup = _setup(inputs)
+    opens = any(leg.intent is Intent.ENTRY for leg in planned.legs)
+    kept = setup.notes if opens and isinstance(setup, Setup) else ()
+    return replace(planned, notes=(*converted.notes, *planned.notes, *kept))
+
+
+def needs_price(inputs: Inputs) -> bool:
+    """True when the plan depends on ticker and fee rates, which legs need in any case."""
+    return amounts.needs_price(inputs.signal, _instrument_in(inputs).market)
+
+
+def _converted(inputs: Inputs) -> Converted | Denial:
+    instrument, account, setup = _instrument_in(inputs), _account_in(inputs), _setup(inputs)
+    price = taker = None
+    if inputs.signal.action is not None and needs_price(inputs):
+        price = sizing.price_met(inputs.signal.action, instrument=instrument, ticker=inputs.ticker)
+        taker = _rates_in(inputs).taker
+    facts = AmountFacts(
+        price=price,
+        equity=account.equity,
+        available=account.available_quote,
+        leverage=(setup.leverage if isinstance(setup, Setup) else None) or Decimal(1),
+        taker=taker or Decimal(0),
+    )
+    return amounts.to_base(inputs.signal, instrument=instrument, holding=account.holding, facts=facts)
+
+
+def _setup(inputs: Inputs) -> Setup | Denial:
+    """Return what an entry of this signal is sent with."""
+    account, terms = _account_in(inputs), inputs.terms
+    facts = SetupFacts(
+        leverage=terms.leverage,
+        margin_mode=terms.margin_mode,
+        most_leverage=terms.most_leverage,
+        held_leverage=account.leverage,
+        held_margin_mode=account.margin_mode,
+    )
+    is_flat = will_be_flat(inputs.signal, holding=account.holding, mismatch=terms.plan.mismatch)
+    return choose_setup(inputs.signal, instrument=_instrument_in(inputs), facts=facts, is_flat=is_flat)
 
 
 def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
-    instrument, account, terms = _instrument_in(inputs), _account_in(inputs), inputs.terms
-    has_leverage = instrument.market is Market.FUTURES and leg.intent is Intent.ENTRY
-    # An open position's leverage cannot be changed by the way: keep it.
-    leverage = (account.leverage or terms.leverage) if has_leverage else None
+    instrument, account = _instrument_in(inputs), _account_in(inputs)
+    setup = _setup(inputs) if leg.intent is Intent.ENTRY else None
+    leverage = setup.leverage if isinstance(setup, Setup) else None
     sized = sizing.size(
         leg,
         instrument=instrument,
@@ -125,9 +175,9 @@ def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
         id=name,
         client_order_id=client_order_id(name, leg=leg.code),
         sized=None if isinstance(sized, Denial) else sized,
-        denial=_guard(inputs, leg) or (sized if isinstance(sized, Denial) else None),
+        denial=_guard(inputs, leg) or next((one for one in (setup, sized) if isinstance(one, Denial)), None),
         leverage=leverage,
-        margin_mode=(account.margin_mode or terms.margin_mode) if has_leverage else None,
+        margin_mode=setup.margin_mode if isinstance(setup, Setup) else None,
         expires_at=_expiry(inputs, leg),
         next_at=None if leg.after else inputs.now + UNSENT_AFTER,
     )

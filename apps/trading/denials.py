@@ -28,6 +28,15 @@ class DenialCode(StrEnum):
     NOTIONAL_BELOW_MINIMUM = "NOTIONAL_BELOW_MINIMUM"
     INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
     LEVERAGE_TOO_HIGH = "LEVERAGE_TOO_HIGH"
+    LEVERAGE_OVER_LIMIT = "LEVERAGE_OVER_LIMIT"
+    SETUP_NOT_ON_SPOT = "SETUP_NOT_ON_SPOT"
+    AMOUNT_NOT_ON_SPOT = "AMOUNT_NOT_ON_SPOT"
+    AMOUNT_BELOW_MINIMUM = "AMOUNT_BELOW_MINIMUM"
+    PERCENT_OF_NOTHING = "PERCENT_OF_NOTHING"
+    EXIT_SIZE_AMBIGUOUS = "EXIT_SIZE_AMBIGUOUS"
+    PERCENT_OF_NO_FUNDS = "PERCENT_OF_NO_FUNDS"
+    RISK_NEEDS_STOP = "RISK_NEEDS_STOP"
+    STOP_ON_WRONG_SIDE = "STOP_ON_WRONG_SIDE"
     PRICE_MISSING = "PRICE_MISSING"
     SITE_HALTED = "SITE_HALTED"
     WORKSPACE_HALTED = "WORKSPACE_HALTED"
@@ -103,7 +112,45 @@ _SENTENCES: dict[DenialCode, str] = {
         "Add funds or send a smaller quantity."
     ),
     _C.LEVERAGE_TOO_HIGH: (
-        "Leverage too high: {found}x asked, {symbol} allows at most {maximum}x. Lower the leverage on the connector."
+        "Leverage too high: {found}x asked, {symbol} allows at most {maximum}x. Lower the leverage in the message or "
+        "on the connector."
+    ),
+    _C.LEVERAGE_OVER_LIMIT: (
+        "Over your limit: the message asks for {found}x on {symbol}, the most a message may ask for is {maximum}x. "
+        "Nothing was sent. Lower it in the message or raise 'Most leverage a message may ask for' on the connector."
+    ),
+    _C.SETUP_NOT_ON_SPOT: (
+        "Not traded: the message asks for {what} and {symbol} is a spot market, where every order is paid in full. "
+        "Remove '{key}' from the message, or use a pointer of a futures connector."
+    ),
+    _C.AMOUNT_NOT_ON_SPOT: (
+        "Not traded: a quantity in '{type}' has no meaning on the spot market {symbol}. "
+        "Accepted there: base, quote, percent_equity, percent_balance, percent_position, risk_percent."
+    ),
+    _C.AMOUNT_BELOW_MINIMUM: (
+        "Too small: {asked} is {base} {unit}, which rounds down to {rounded} {unit}. Smallest order on {symbol} is "
+        "{minimum} {unit} now, so send at least {smallest}."
+    ),
+    _C.PERCENT_OF_NOTHING: (
+        "Not traded: the quantity is a percentage of the {side} position on {symbol}, and the account holds {actual}. "
+        "Open with another quantity_type, such as percent_equity or quote."
+    ),
+    _C.EXIT_SIZE_AMBIGUOUS: (
+        "Not traded: a quantity in '{type}' does not say how much of the position on {symbol} to close. "
+        'Add "market_position": "{{{{strategy.market_position}}}}" to the message, or send quantity_type '
+        "percent_position (100 closes all)."
+    ),
+    _C.PERCENT_OF_NO_FUNDS: (
+        "Not traded: '{type}' is a share of the account's {of}, which is {found}. Nothing was sent. "
+        "Add funds, or send a fixed quantity."
+    ),
+    _C.RISK_NEEDS_STOP: (
+        "Not traded: risk_percent is what may be lost between the entry and the stop-loss, and the message for "
+        "{symbol} has no stop_loss. Add one, or use another quantity_type."
+    ),
+    _C.STOP_ON_WRONG_SIDE: (
+        "Not traded: the stop-loss {stop} of this {side} must be {where} the price, which is {price}. Nothing was "
+        "sent. Correct the stop_loss in the message."
     ),
     _C.PRICE_MISSING: (
         "No price: the exchange gave no {wanted} for {symbol}, so the order could not be sized. Nothing was sent. "

@@ -24,7 +24,8 @@ class Origin:
 class Account:
     """`available_quote` is the free quote balance (spot) or the available margin (futures).
 
-    `leverage` and `margin_mode` are those of the open position, None when flat or on spot.
+    `leverage` and `margin_mode` are those of the open position, None when flat or on spot. `equity` is what the whole
+    account is worth in the quote currency, open PnL included; None when the decision did not depend on it.
     """
 
     holding: Holding
@@ -32,9 +33,12 @@ class Account:
     position_mode: PositionMode
     leverage: Decimal | None
     margin_mode: MarginMode | None
+    equity: Decimal | None = None
 
     def as_facts(self) -> dict[str, str]:
+        equity = {} if self.equity is None else {"equity": f"{self.equity:f}"}
         return {
+            **equity,
             "held_long": f"{self.holding.long:f}",
             "held_short": f"{self.holding.short:f}",
             "available_quote": f"{self.available_quote:f}",
@@ -44,12 +48,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the trader has set on the connector, or the plan where nothing is set."""
+    """What the trader has set on the connector, or the plan where nothing is set.
+
+    `most_leverage` is the most that a message may ask for; None = no more than `leverage`.
+    """
 
     plan: PlanSettings
     limits: GuardLimits
     leverage: Decimal
     margin_mode: MarginMode
+    most_leverage: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

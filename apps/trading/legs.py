@@ -60,6 +60,7 @@ class NoteCode(StrEnum):
     ADDED_TO_HELD = "ADDED_TO_HELD"
     TARGET_USED = "TARGET_USED"
     TARGET_DISREGARDED = "TARGET_DISREGARDED"
+    SETUP_KEPT = "SETUP_KEPT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a decision is made from: the account and the market as the exchange tells them now."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from apps.connectors import instruments
 from apps.connectors.exchange import (
+    Balance,
     Book,
     Exchange,
     ExchangeError,
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 FRESH = timedelta(seconds=2)
 USABLE = timedelta(seconds=15)
+# A held coin's price may be this old when it is valued as a part of the account's equity.
+VALUABLE = timedelta(minutes=5)
 
 
 class _Kept:
@@ -62,13 +65,17 @@ _modes = _Kept(30)
 _fees = _Kept(3600)
 
 
-def read_account(connector: Connector, exchange: Exchange, instrument: Instrument) -> Account:
+def read_account(
+    connector: Connector, exchange: Exchange, instrument: Instrument, *, with_equity: bool = False
+) -> Account:
     """Ask the exchange what the account holds. ExchangeError means no news, not an empty account."""
     if instrument.market is Market.SPOT:
-        free = {balance.currency: balance.available for balance in exchange.balances()}
+        balances = exchange.balances()
+        equity = _equity(balances, connector, instrument.quote) if with_equity else None
+        free = {balance.currency: balance.available for balance in balances}
         zero = Decimal(0)
         holding = Holding(long=free.get(instrument.base, zero))
-        return Account(holding, free.get(instrument.quote, zero), PositionMode.ONE_WAY, None, None)
+        return Account(holding, free.get(instrument.quote, zero), PositionMode.ONE_WAY, None, None, equity)
     mode = _modes.get((connector.pk, connector.credentials_set_at), exchange.position_mode)
     positions = [position for position in exchange.positions(instrument.symbol) if position.signed_quantity]
     long = sum((p.signed_quantity for p in positions if p.signed_quantity > 0), Decimal(0))
@@ -77,7 +84,8 @@ def read_account(connector: Connector, exchange: Exchange, instrument: Instrumen
         # The account was switched since the mode was read.
         _modes.forget((connector.pk, connector.credentials_set_at))
         mode = _modes.get((connector.pk, connector.credentials_set_at), exchange.position_mode)
-    available = sum((b.available for b in exchange.balances() if b.currency == instrument.quote), Decimal(0))
+    balances = exchange.balances()
+    available = sum((b.available for b in balances if b.currency == instrument.quote), Decimal(0))
     open_position = positions[0] if positions else None
     return Account(
         Holding(long=long, short=short),
@@ -85,7 +93,24 @@ def read_account(connector: Connector, exchange: Exchange, instrument: Instrumen
         mode,
         open_position.leverage if open_position else None,
         open_position.margin_mode if open_position else None,
+        _equity(balances, connector, instrument.quote) if with_equity else None,
     )
+
+
+def _equity(balances: Sequence[Balance], connector: Connector, quote: str) -> Decimal:
+    """Return what the account is worth in `quote`. A coin without a price of the last minutes counts nothing."""
+    own = sum((balance.equity for balance in balances if balance.currency == quote), Decimal(0))
+    coins = {balance.currency: balance.equity for balance in balances if balance.currency != quote and balance.equity}
+    if not coins:
+        return own
+    prices = MarketPrice.objects.filter(
+        instrument__environment=connector.environment,
+        instrument__market=connector.market,
+        instrument__quote=quote,
+        instrument__base__in=coins,
+        at__gt=world.now() - VALUABLE,
+    )
+    return own + sum((coins[coin] * last for coin, last in prices.values_list("instrument__base", "last")), Decimal(0))
 
 
 def read_ticker(instrument: InstrumentRow) -> Ticker | None:

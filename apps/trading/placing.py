@@ -1,5 +1,6 @@
 """Signal → orders ready to be committed. Reads the account and the market, has `deciding` decide, sends nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib import world
 from apps.trading import deciding, guards, sizing
+from apps.trading.amounts import needs_equity
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.guards import GuardFacts, GuardLimits
@@ -83,25 +85,33 @@ def read_inputs(
     """Read all that the decision depends on, and nothing that it does not. ExchangeError when it could not be read."""
     with priority(Priority.EXIT if signal.is_exit else Priority.ENTRY):
         words = instruments.in_words(instrument)
+        with_equity = needs_equity(signal, words.market)
         inputs = replace(
             read_standing(signal, origin=origin, connector=connector),
             instrument=words,
-            account=read_account(connector, exchange, words),
+            account=read_account(connector, exchange, words, with_equity=with_equity),
             shadow=shadow,
         )
+        if deciding.needs_price(inputs):
+            inputs = _with_prices(inputs, connector, instrument, exchange)
         legs = deciding.plan_of(inputs).legs
         if not legs:
             return replace(inputs, now=world.now())
         has_entry = any(leg.intent is Intent.ENTRY for leg in legs)
+        if inputs.ticker is None:
+            inputs = _with_prices(inputs, connector, instrument, exchange)
         inputs = replace(
             inputs,
-            ticker=read_ticker(instrument),
-            fee_rates=fee_rates(connector.pk, exchange, instrument.symbol),
             counts=_counts(connector, instrument.symbol),
             clock_fault=clock.fresh_reading(connector).fault(world.now()) if has_entry else "",
         )
         # Reading may have taken its time: what may stop the legs is judged as it is now.
         return replace(inputs, standing=Standing(**standing(connector)), now=world.now())  # type: ignore[arg-type]
+
+
+def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: Exchange) -> Inputs:
+    rates = fee_rates(connector.pk, exchange, instrument.symbol)
+    return replace(inputs, ticker=read_ticker(instrument), fee_rates=rates)
 
 
 def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> Inputs:
@@ -125,7 +135,8 @@ def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> In
 def orders_of(planned: Planned, inputs: Inputs, *, connector: Connector, instrument: Instrument) -> tuple[Order, ...]:
     """Return the planned legs as unsaved orders; all but the first hang from it."""
     orders = tuple(
-        _row(leg, inputs, number, connector=connector, instrument=instrument) for number, leg in enumerate(planned.legs)
+        _row(leg, inputs, number, asked=planned.asked, connector=connector, instrument=instrument)
+        for number, leg in enumerate(planned.legs)
     )
     for order in orders[1:]:
         order.parent = orders[0]
@@ -230,7 +241,15 @@ def _counts(connector: Connector, symbol: str) -> Counts:
     )
 
 
-def _row(planned: PlannedLeg, inputs: Inputs, number: int, *, connector: Connector, instrument: Instrument) -> Order:
+def _row(
+    planned: PlannedLeg,
+    inputs: Inputs,
+    number: int,
+    *,
+    asked: Mapping[str, str],
+    connector: Connector,
+    instrument: Instrument,
+) -> Order:
     leg = planned.leg
     account = inputs.account.as_facts() if inputs.account else {}
     order = Order(
@@ -255,7 +274,12 @@ def _row(planned: PlannedLeg, inputs: Inputs, number: int, *, connector: Connect
         created_at=inputs.now + timedelta(microseconds=number),
         expires_at=planned.expires_at,
         next_at=planned.next_at,
-        facts={"account": account, "sentence": leg.sentence, **_estimate_facts(planned.sized)},
+        facts={
+            "account": account,
+            "sentence": leg.sentence,
+            **({"asked": dict(asked)} if asked else {}),
+            **_estimate_facts(planned.sized),
+        },
     )
     if planned.denial is not None:
         refuse(order, planned.denial)

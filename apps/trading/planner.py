@@ -9,11 +9,14 @@
     exit                no                            nothing (FOLLOW: o as written on a net position)
     close all           yes                           c: close; on a hedge account l and s, one for each book
 
+A reduce-only message is an exit of what its action is against, and neither setting makes it open anything.
+
 A message without the hedge key means one net position. On an account in hedge mode, which has no net book, it is run
 with orders on the long and short books: entries close the opposite book first, so it never leaves both sides open.
 A message with the hedge key touches each book by itself and is refused on an account that has no books.
 """
 
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 from apps.connectors.exchange import Book, Instrument, Market, PositionMode, Side
@@ -66,8 +69,10 @@ def plan(
     """Return the legs for one signal, or why there are none.
 
     `holding` is what the exchange holds now; `shadow` what is stored for the (pointer, ticker) on spot, None = unknown.
-    ValueError when an order signal lacks action, previous position or a positive quantity.
+    ValueError when an order signal lacks action, previous position or a positive quantity in base units.
     """
+    if signal.reduce_only:
+        settings = _reducing(settings)
     with localcontext(prec=_WIDE):
         is_spot = instrument.market is Market.SPOT
         has_books = position_mode is PositionMode.HEDGE and not is_spot
@@ -78,6 +83,11 @@ def plan(
         if is_spot:
             return plan_spot(signal, instrument=instrument, holding=holding, settings=settings, shadow=shadow)
         return _FuturesPlanner(signal, instrument, holding, settings, has_books=has_books).plan()
+
+
+def _reducing(settings: PlanSettings) -> PlanSettings:
+    mismatch = Mismatch.CLOSE_ONLY if settings.mismatch is Mismatch.FOLLOW else settings.mismatch
+    return replace(settings, exit_excess=ExitExcess.CLOSE_ONLY, mismatch=mismatch)
 
 
 class _FuturesPlanner:

@@ -67,9 +67,20 @@ class _SpotPlanner:
         own = own_side(self.signal)
         self.quantity = exact_units(self.signal, self.instrument)
         self.target = self._target(own)
+        if self.signal.reduce_only:
+            return self._reduce(own)
         if own is _LONG:
             return self._cover() if self.signal.prev_position is _SHORT else self._buy_as_asked()
         return self._sell() if self.signal.prev_position is _LONG else self._no_short()
+
+    def _reduce(self, own: PrevPosition) -> Plan:
+        """A sell of what is held; a buy has nothing on spot to reduce, and only covers what the strategy is short."""
+        if own is _SHORT:
+            return self._sell()
+        shadow = self.shadow
+        if shadow is not None and self.signal.prev_position is _SHORT:
+            shadow = ShadowPosition(max(shadow.short - self.quantity, Decimal(0)))
+        return self._outcome(DenialCode.NOTHING_TO_CLOSE, self._sides(), shadow=shadow)
 
     # buys
 
@@ -149,7 +160,7 @@ class _SpotPlanner:
 
     def _short_after_sell(self, excess: Decimal | None) -> ShadowPosition | None:
         """What the strategy is short after this sell; `excess` is what tops the balance, None when nothing is held."""
-        if self.target is not None and self.target.side is not _SHORT:
+        if self.signal.reduce_only or (self.target is not None and self.target.side is not _SHORT):
             return _NO_SHORT
         if self.target is not None and self.target.size is not None:
             return ShadowPosition(self.target.size)

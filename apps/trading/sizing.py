@@ -98,14 +98,18 @@ def quote_step(instrument: Instrument) -> Decimal:
     return Decimal(1).scaleb(-min(max(places, _MIN_QUOTE_DECIMALS), _MAX_QUOTE_DECIMALS))
 
 
-def _price(leg: Leg, *, instrument: Instrument, ticker: Ticker | None) -> Decimal | None:
-    """Return the price the order would meet; the last price stands in for an empty book, except for a spot buy."""
+def price_met(side: Side, *, instrument: Instrument, ticker: Ticker | None) -> Decimal | None:
+    """Return the price a market order would meet; the last price stands in for an empty book, except for a spot buy."""
     if ticker is None:
         return None
-    touch = ticker.ask if leg.side is Side.BUY else ticker.bid
-    if touch is None and not (instrument.market is Market.SPOT and leg.side is Side.BUY):
+    touch = ticker.ask if side is Side.BUY else ticker.bid
+    if touch is None and not (instrument.market is Market.SPOT and side is Side.BUY):
         touch = ticker.last
     return touch if touch is not None and touch > 0 else None
+
+
+def _price(leg: Leg, *, instrument: Instrument, ticker: Ticker | None) -> Decimal | None:
+    return price_met(leg.side, instrument=instrument, ticker=ticker)
 
 
 def _price_missing(leg: Leg, instrument: Instrument) -> Denial:

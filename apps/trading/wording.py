@@ -6,7 +6,7 @@ from apps.connectors.exchange import Instrument, Market, Side
 from apps.lib.decimals import ceil_to_step, floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Holding
-from apps.trading.signal import PrevPosition, Signal
+from apps.trading.signal import PrevPosition, QuantityType, Signal
 from apps.trading.targets import TOLERANCE_RATE
 
 
@@ -22,9 +22,9 @@ def own_side(signal: Signal) -> PrevPosition:
 
 
 def exact_units(signal: Signal, instrument: Instrument) -> Decimal:
-    """Return the asked quantity in exchange units, not floored. ValueError unless it is positive."""
-    if signal.quantity is None or signal.quantity <= 0:
-        raise ValueError(f"an order signal needs a positive quantity, not {signal.quantity}")
+    """Return the asked quantity in exchange units, not floored. ValueError unless positive and in base units."""
+    if signal.quantity is None or signal.quantity <= 0 or signal.quantity_type is not QuantityType.BASE:
+        raise ValueError(f"an order signal needs a positive quantity in base units, not {signal.quantity}")
     return signal.quantity / instrument.contract_size
 
 
