@@ -21,12 +21,14 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
-from apps.trading import leases
+from apps.trading import leases, records
+from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, Verdict
 from apps.trading.executor import drive, settle_legs, step
+from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import FINAL_STATES, Order, OrderState, Position, ShadowPosition
-from apps.trading.placing import Origin, Prepared, precheck, prepare
+from apps.trading.placing import Prepared, prepare, read_standing
 from apps.trading.signal import Signal
 from apps.trading.transitions import born
 
@@ -176,10 +178,10 @@ def _plan(alert: Alert, signal: Signal) -> None:
         return
     connector = alert.connector
     origin = Origin(alert.pk, alert.released_at or alert.received_at)
-    denial = precheck(signal, origin=origin, connector=connector)
+    inputs = read_standing(signal, origin=origin, connector=connector)
+    denial = precheck(inputs)
     if denial is not None:
-        _refuse(alert, denial)
-        _store(alert)
+        _decline(alert, inputs, denial)
         return
     prepared = prepare(
         signal,
@@ -211,6 +213,15 @@ def _store(alert: Alert) -> None:
             alert.save()
 
 
+def _decline(alert: Alert, inputs: Inputs, denial: Denial) -> None:
+    """Refuse the alert by a guard that needed no news from the exchange."""
+    _refuse(alert, denial)
+    with transaction.atomic():
+        if not _is_decided(alert):
+            records.keep(inputs, Planned(denial=denial), workspace_id=alert.workspace_id)
+            alert.save()
+
+
 def _commit(alert: Alert, prepared: Prepared) -> None:
     """The plan, its orders and the alert's link to them, in one transaction; nothing has been sent yet."""
     plan, account, denial = prepared.planned.plan, prepared.inputs.account, prepared.planned.denial
@@ -223,6 +234,7 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
     with transaction.atomic():
         if _is_decided(alert):
             return
+        records.keep(prepared.inputs, prepared.planned, workspace_id=alert.workspace_id)
         for order in prepared.orders:
             born(order, cause="planned" if order.state == OrderState.PLANNED else "denied", evidence=_reasons_of(order))
         if prepared.orders:
@@ -359,20 +371,21 @@ def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
         "connector", "connector__workspace", "pointer", "parent"
     ):
         with watched(alert.pk):
-            denial = _too_old(alert, now)
-            if denial is not None:
-                _refuse(alert, denial)
-                _store(alert)
+            inputs = _standing_of_old(alert, now)
+            denial = precheck(inputs) if inputs is not None else None
+            if inputs is not None and denial is not None:
+                _decline(alert, inputs, denial)
                 continue
             queued = Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
             queued.update(next_at=now + BLOCKED)
 
 
-def _too_old(alert: Alert, now: datetime) -> Denial | None:
+def _standing_of_old(alert: Alert, now: datetime) -> Inputs | None:
+    """Return what may refuse an entry that has waited too long; None for an exit or a young one."""
     if alert.is_exit or now - alert.received_at < timedelta(seconds=settings.ENTRY_MAX_AGE_S):
         return None
     origin = Origin(alert.pk, alert.released_at or alert.received_at)
-    return precheck(signal_of(alert), origin=origin, connector=alert.connector)
+    return read_standing(signal_of(alert), origin=origin, connector=alert.connector)
 
 
 def _shadow(connector: Connector, symbol: str) -> Shadow | None:

@@ -18,6 +18,7 @@ from apps.trading.models import (
     LedgerEntry,
     Order,
     OrderEvent,
+    PlanRecord,
     Position,
     ShadowPosition,
     WorkerHeartbeat,
@@ -47,6 +48,16 @@ class OrderEventAdmin(ReadOnlyAdmin):
     list_select_related = ("order",)
     search_ids = ("pk", "order_id", "order__origin_id", "workspace_id")
     search_fields = ("order__client_order_id__exact", "order__exchange_order_id__exact", "worker")
+    date_hierarchy = "at"
+    ordering = ("-at",)
+
+
+@admin.register(PlanRecord)
+class PlanRecordAdmin(ReadOnlyAdmin):
+    list_display = ("at", "origin_id", "version", "connector", "workspace")
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "origin_id", "connector_id", "workspace_id")
+    search_fields = (OWNER,)
     date_hierarchy = "at"
     ordering = ("-at",)
 

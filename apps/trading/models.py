@@ -172,6 +172,25 @@ class OrderEvent(WorkspaceOwned):
         return f"{self.from_state} → {self.to_state}: {self.cause}"
 
 
+class PlanRecord(WorkspaceOwned):
+    """What one decision was made from and what it was, append-only; read through `trading.records`.
+
+    `inputs` and `outline` are `frozen` dataclasses of trading.inputs and trading.outline; no secret is in them.
+    """
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="+", db_index=False)
+    origin_id = models.UUIDField(unique=True, help_text="what asked")
+    at = models.DateTimeField(help_text="when everything was read")
+    version = models.PositiveSmallIntegerField()
+    inputs = models.JSONField()
+    outline = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"plan for {self.origin_id}"
+
+
 class Position(WorkspaceOwned):
     """What our fills add up to, per connector, symbol and book, at average cost.
 

@@ -28,21 +28,6 @@ from apps.trading.market import fee_rates, read_account, read_ticker
 from apps.trading.models import DOUBTFUL_STATES, Order, OrderState, Position
 from apps.trading.signal import Signal
 
-__all__ = [
-    "Origin",
-    "Prepared",
-    "guard_again",
-    "limits_of",
-    "open_notional",
-    "orders_last_minute",
-    "orders_of",
-    "precheck",
-    "prepare",
-    "read_inputs",
-    "read_standing",
-    "standing",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -190,11 +175,6 @@ def open_notional(connector: Connector, *, closing: str = "", without: UUID | No
     for facts in pending.values_list("facts", flat=True):
         cost += Decimal(facts.get("estimate", {}).get("notional", "0"))
     return cost
-
-
-def precheck(signal: Signal, *, origin: Origin, connector: Connector) -> Denial | None:
-    """Check what needs no news from the exchange; an exit is stopped by a halt only."""
-    return deciding.precheck(read_standing(signal, origin=origin, connector=connector))
 
 
 def orders_last_minute(connector: Connector) -> int:

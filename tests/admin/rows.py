@@ -12,7 +12,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, PlatformState, User
-from apps.trading.models import Lease, OrderEvent, ShadowPosition, WorkerHeartbeat
+from apps.trading.models import Lease, OrderEvent, PlanRecord, ShadowPosition, WorkerHeartbeat
 from tests import factories
 
 TOTP_SECRET = "canary-totp-0123456789abcdef"
@@ -50,6 +50,7 @@ def one_of_each() -> dict[type[Model], Any]:
         AuditEvent.objects.create(workspace=workspace, actor=user, action="connector.created", object_id=connector.pk),
         OrderEvent.objects.create(workspace=workspace, order=order, to_state="planned", version=1, cause="planned"),
         ShadowPosition.objects.create(**place, symbol="BTC_USDT"),
+        PlanRecord.objects.create(**place, origin_id=alert.pk, at=timezone.now(), version=1, inputs={}, outline={}),
         Lease.objects.create(connector=connector, symbol="BTCUSDT", until=timezone.now()),
         WorkerHeartbeat.objects.create(name="worker-1", kind="worker", at=timezone.now()),
         EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=False),
