@@ -99,9 +99,9 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Workspace)
 class WorkspaceAdmin(LimitedAdmin):
-    editable = ("trading_state",)
-    list_display = ("name", "trading_state", "created_at")
-    list_filter = ("trading_state",)
+    editable = ("staff_state", "staff_reason")
+    list_display = ("name", "trading_state", "staff_state", "created_at")
+    list_filter = ("staff_state", "trading_state")
     search_fields = ("name", "memberships__user__email")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)

@@ -50,6 +50,9 @@ class Workspace(models.Model):
     id = models.UUIDField(primary_key=True, default=world.new_id, editable=False)
     name = models.CharField(max_length=120)
     trading_state = models.CharField(max_length=16, choices=TradingState, default=TradingState.ACTIVE)
+    # The operators' own switch: no member can lift it. The stricter of the two holds.
+    staff_state = models.CharField(max_length=16, choices=TradingState, default=TradingState.ACTIVE)
+    staff_reason = models.CharField(max_length=200, blank=True, help_text="shown to the workspace")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -6,10 +6,22 @@ from apps.connectors.models import Connector, Instrument, InstrumentChange, Mark
 
 @admin.register(Connector)
 class ConnectorAdmin(LimitedAdmin):
-    editable = ("trading_state",)
+    editable = ("staff_state", "staff_reason")
     exclude = ("sealed_access_key", "sealed_secret_key", "sealed_memo", "key_fingerprint")
-    list_display = ("label", "workspace", "market", "environment", "trading_state", "check_status", "created_at")
-    list_filter = ("environment", "market", "trading_state", "check_status", ("deleted_at", admin.EmptyFieldListFilter))
+    list_display = (
+        "label",
+        "workspace",
+        "market",
+        "environment",
+        "trading_state",
+        "staff_state",
+        "check_status",
+        "created_at",
+    )
+    list_filter = (
+        "environment", "market", "staff_state", "trading_state", "check_status",
+        ("deleted_at", admin.EmptyFieldListFilter),
+    )  # fmt: skip
     list_select_related = ("workspace",)
     search_ids = ("pk", "workspace_id", "pointers__pk")
     search_fields = ("label", "workspace__name", "workspace__memberships__user__email", "pointers__last4__exact")

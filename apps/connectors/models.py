@@ -35,6 +35,9 @@ class Connector(WorkspaceOwned):
     market = models.CharField(max_length=16, choices=MARKETS)
     environment = models.CharField(max_length=16, choices=Environment)
     trading_state = models.CharField(max_length=16, choices=TradingState, default=TradingState.ACTIVE)
+    # The operators' own switch: no member can lift it. The stricter of the two holds.
+    staff_state = models.CharField(max_length=16, choices=TradingState, default=TradingState.ACTIVE)
+    staff_reason = models.CharField(max_length=200, blank=True, help_text="shown to the workspace")
     paused_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Count, DateTimeField, DecimalField, OuterRef, Q, QuerySet, Subquery
 
 from apps.accounts.models import Workspace
-from apps.accounts.trading_state import TradingState
+from apps.accounts.trading_state import TradingState, strictest
 from apps.connectors.models import Connector
 from apps.lib import world
 
@@ -33,12 +33,13 @@ def with_figures(connectors: QuerySet[Connector]) -> QuerySet[Connector]:
 
 def state_of(connector: Connector) -> str:
     """Return the status (a key of statuses.LOOKS) that says what stands in the way of trading, or that nothing does."""
-    if connector.trading_state == TradingState.HALTED:
-        return str(connector.trading_state)
+    state = strictest(connector.trading_state, connector.staff_state)
+    if state is TradingState.HALTED:
+        return state.value
     if connector.paused_at is not None:
         return "paused"
-    if connector.trading_state == TradingState.REDUCE_ONLY:
-        return str(connector.trading_state)
+    if state is TradingState.REDUCE_ONLY:
+        return state.value
     return str(connector.check_status)
 
 

@@ -95,7 +95,13 @@ def precheck(inputs: Inputs) -> Denial | None:
     facts = _facts(inputs, Intent.EXIT if inputs.signal.is_exit else Intent.ENTRY)
     checks = [guards.check_halted]
     if not inputs.signal.is_exit:
-        checks += [guards.check_entry_age, guards.check_reduce_only, guards.check_paused, guards.check_trial]
+        checks += [
+            guards.check_entry_age,
+            guards.check_reduce_only,
+            guards.check_incident,
+            guards.check_paused,
+            guards.check_trial,
+        ]
     limits = inputs.terms.limits
     return next((denial for check in checks if (denial := check(facts, limits)) is not None), None)
 
@@ -228,6 +234,9 @@ def _facts(inputs: Inputs, intent: Intent) -> GuardFacts:
         site=standing.site,
         workspace=standing.workspace,
         connector=standing.connector,
+        staff=standing.staff,
+        staff_reason=standing.staff_reason,
+        incident=standing.incident,
         paused_label=standing.paused_label,
         trial_ended_at=standing.trial_ended_at,
         sent_at=signal.sent_at,

@@ -39,11 +39,14 @@ class DenialCode(StrEnum):
     STOP_ON_WRONG_SIDE = "STOP_ON_WRONG_SIDE"
     PRICE_MISSING = "PRICE_MISSING"
     SITE_HALTED = "SITE_HALTED"
+    STAFF_HALTED = "STAFF_HALTED"
     WORKSPACE_HALTED = "WORKSPACE_HALTED"
     CONNECTOR_HALTED = "CONNECTOR_HALTED"
     SITE_REDUCE_ONLY = "SITE_REDUCE_ONLY"
+    STAFF_REDUCE_ONLY = "STAFF_REDUCE_ONLY"
     WORKSPACE_REDUCE_ONLY = "WORKSPACE_REDUCE_ONLY"
     CONNECTOR_REDUCE_ONLY = "CONNECTOR_REDUCE_ONLY"
+    INCIDENT_OPEN = "INCIDENT_OPEN"
     PAUSED = "PAUSED"
     TRIAL_ENDED = "TRIAL_ENDED"
     ENTRY_EXPIRED = "ENTRY_EXPIRED"
@@ -157,6 +160,9 @@ _SENTENCES: dict[DenialCode, str] = {
         "Send it again when the market quotes."
     ),
     _C.SITE_HALTED: "Halted: all trading is stopped by the operators. Nothing was sent. See the status page.",
+    _C.STAFF_HALTED: (
+        "Halted by the operators: {reason}. Nothing was sent, exits included. Write to support to have it lifted."
+    ),
     _C.WORKSPACE_HALTED: (
         "Halted: you stopped everything in this workspace. Nothing was sent. Lift the stop to trade again."
     ),
@@ -164,11 +170,18 @@ _SENTENCES: dict[DenialCode, str] = {
         "Halted: connector '{connector}' is stopped, exits included. Nothing was sent. Start it on its page."
     ),
     _C.SITE_REDUCE_ONLY: "New positions are off for everyone at the moment; exits still work. See the status page.",
+    _C.STAFF_REDUCE_ONLY: (
+        "New positions were turned off by the operators: {reason}. Exits still work. Write to support about it."
+    ),
     _C.WORKSPACE_REDUCE_ONLY: (
         "New positions are off in this workspace; exits still work. Turn entries on in its settings."
     ),
     _C.CONNECTOR_REDUCE_ONLY: (
         "New positions are off on connector '{connector}'; exits still work. Look at its page for the reason."
+    ),
+    _C.INCIDENT_OPEN: (
+        "Not sent: an incident is open ({incident}); new positions wait until it is resolved. Exits still work. "
+        "Open Incidents for what to do."
     ),
     _C.PAUSED: "Paused: '{paused}' takes no new positions; exits still work. Press Resume to trade again.",
     _C.TRIAL_ENDED: (

@@ -257,11 +257,11 @@ def _is_stopped(order: Order) -> bool:
         received_at=order.created_at,
         symbol=order.symbol,
         quote=order.instrument.quote,
-        **standing(connector),  # type: ignore[arg-type]
+        **standing(connector, order.symbol),  # type: ignore[arg-type]
     )
     checks = [guards.check_halted]
     if order.intent == Intent.ENTRY:
-        checks += [guards.check_reduce_only, guards.check_paused, guards.check_trial]
+        checks += [guards.check_reduce_only, guards.check_incident, guards.check_paused, guards.check_trial]
     limits = limits_of(connector)
     denial = next((found for check in checks if (found := check(facts, limits)) is not None), None)
     if denial is None:

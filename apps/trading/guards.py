@@ -1,8 +1,8 @@
 """What may withdraw the right to trade. Pure checks in one order; the first that objects answers.
 
-    1 halted          site, workspace, connector          exits too: only cancels and queries are left
+    1 halted          site, staff, workspace, connector   exits too: only cancels and queries are left
     2 too old         exit without a position to close; entry that waited; alert older than its max lag
-    3 reduce only     site, workspace, connector          from here on entries only: exits are always allowed
+    3 reduce only     site, staff, workspace, connector, an incident: from here on entries only, exits are allowed
     4 paused, trial ended
     5 symbol          not trading, leaving the exchange
     6 rate            orders in the last minute
@@ -46,6 +46,8 @@ class GuardFacts:
     """One leg and the world around it. `sent_at`, `signal_max_lag_s`, `signal_price` are the alert's; None = unsaid.
 
     `has_matching_position`: a position that this exit can close is open and was opened before the alert was sent.
+    `staff` is what the operators have set on this workspace or connector. `incident` names the open incident that keeps
+    new positions in the symbol from being opened, "" = none.
     `open_notional` leaves this order out and counts orders in doubt in. `order_notional` None = no price was found.
     `orders_last_minute` leaves this order out.
     """
@@ -59,6 +61,9 @@ class GuardFacts:
     site: TradingState = TradingState.ACTIVE
     workspace: TradingState = TradingState.ACTIVE
     connector: TradingState = TradingState.ACTIVE
+    staff: TradingState = TradingState.ACTIVE
+    staff_reason: str = ""
+    incident: str = ""
     paused_label: str = ""
     trial_ended_at: datetime | None = None
     sent_at: datetime | None = None
@@ -86,6 +91,8 @@ def check(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
 def check_halted(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
     if facts.site is TradingState.HALTED:
         return Denial(DenialCode.SITE_HALTED)
+    if facts.staff is TradingState.HALTED:
+        return Denial(DenialCode.STAFF_HALTED, {"reason": facts.staff_reason or "no reason given"})
     if facts.workspace is TradingState.HALTED:
         return Denial(DenialCode.WORKSPACE_HALTED)
     if facts.connector is TradingState.HALTED:
@@ -117,11 +124,17 @@ def check_entry_age(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
 def check_reduce_only(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
     if facts.site is TradingState.REDUCE_ONLY:
         return Denial(DenialCode.SITE_REDUCE_ONLY)
+    if facts.staff is TradingState.REDUCE_ONLY:
+        return Denial(DenialCode.STAFF_REDUCE_ONLY, {"reason": facts.staff_reason or "no reason given"})
     if facts.workspace is TradingState.REDUCE_ONLY:
         return Denial(DenialCode.WORKSPACE_REDUCE_ONLY)
     if facts.connector is TradingState.REDUCE_ONLY:
         return Denial(DenialCode.CONNECTOR_REDUCE_ONLY, {"connector": facts.connector_label})
     return None
+
+
+def check_incident(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    return Denial(DenialCode.INCIDENT_OPEN, {"incident": facts.incident}) if facts.incident else None
 
 
 def check_paused(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
@@ -215,6 +228,7 @@ _ENTRY_CHECKS: tuple[_Check, ...] = (
     check_halted,
     check_entry_age,
     check_reduce_only,
+    check_incident,
     check_paused,
     check_trial,
     check_symbol,

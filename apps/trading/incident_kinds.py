@@ -36,6 +36,7 @@ class Text:
     """`what` happened, what we `did`, what the reader should do (`todo`); with `{facts}` of the incident.
 
     `blocks_entries`: no new position in the symbol (on the connector, when it names none) while it is open.
+    `closes_by_itself`: the engine closes it when it is over, and nobody can close it before.
     """
 
     severity: Severity
@@ -43,6 +44,7 @@ class Text:
     did: str
     todo: str
     blocks_entries: bool = False
+    closes_by_itself: bool = False
 
 
 _K = IncidentKind
@@ -107,6 +109,7 @@ TEXTS: dict[IncidentKind, Text] = {
         "Make a new key at BitMart and enter it on the connector's page. "
         "Entries come on again with the first accepted call.",
         blocks_entries=True,
+        closes_by_itself=True,
     ),
     _K.WITHDRAWAL_ALLOWED: Text(
         Severity.ERROR,
@@ -115,6 +118,7 @@ TEXTS: dict[IncidentKind, Text] = {
         "Take the permission away at BitMart or make a new key without it; "
         "entries come on again when the check succeeds.",
         blocks_entries=True,
+        closes_by_itself=True,
     ),
     _K.POSITION_MODE: Text(
         Severity.ERROR,
@@ -127,6 +131,8 @@ TEXTS: dict[IncidentKind, Text] = {
         "{share} of the last {calls} calls to {venue} had no certain answer.",
         "New positions are off for everyone there. We ask again every 30 seconds and switch them on by ourselves.",
         "Nothing. Exits are still tried.",
+        blocks_entries=True,
+        closes_by_itself=True,
     ),
     _K.FLATTEN_INCOMPLETE: Text(
         Severity.ERROR,

@@ -82,7 +82,9 @@ def resolve_of_order(order: Order, *kinds: IncidentKind, by: User | None = None,
 
 
 def resolve_one(incident: Incident, *, by: User, how: str) -> bool:
-    """Close one as a person; False when it was closed already."""
+    """Close one as a person; False when it was closed already, and for one that the engine closes when it is over."""
+    if TEXTS[IncidentKind(incident.kind)].closes_by_itself:
+        return False
     rows = Incident.objects.for_workspace(incident.workspace_id).filter(pk=incident.pk, resolved_at=None)
     return bool(rows.update(**_closed(by, how)))
 

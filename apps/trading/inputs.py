@@ -62,12 +62,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """May this connector trade at all: the states of site, workspace and connector, pause and trial."""
+    """May this connector trade at all: the states of site, staff, workspace and connector, pause, trial and what is
+    open as an incident."""
 
     site: TradingState
     workspace: TradingState
     connector: TradingState
     connector_label: str
+    staff: TradingState = TradingState.ACTIVE
+    staff_reason: str = ""
+    incident: str = ""
     paused_label: str = ""
     trial_ended_at: datetime | None = None
 

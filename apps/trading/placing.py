@@ -10,14 +10,14 @@ from django.conf import settings
 from django.db.models import Min, Q, Sum
 
 from apps.accounts.models import PlatformState, Subscription
-from apps.accounts.trading_state import TradingState
+from apps.accounts.trading_state import TradingState, strictest
 from apps.connectors import clock, instruments
 from apps.connectors.budget import Priority, priority
 from apps.connectors.exchange import Exchange, MarginMode
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib import world
-from apps.trading import deciding, guards, sizing
+from apps.trading import deciding, guards, incidents, sizing
 from apps.trading.amounts import needs_equity
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial, DenialCode, Verdict
@@ -91,7 +91,8 @@ def read_inputs(
             clock_fault=clock.fresh_reading(connector).fault(world.now()) if has_entry else "",
         )
         # Reading may have taken its time: what may stop the legs is judged as it is now.
-        return replace(inputs, standing=Standing(**standing(connector)), now=world.now())  # type: ignore[arg-type]
+        told = standing(connector, instrument.symbol)
+        return replace(inputs, standing=Standing(**told), now=world.now())  # type: ignore[arg-type]
 
 
 def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: Exchange) -> Inputs:
@@ -113,7 +114,7 @@ def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> In
         connector_id=connector.pk,
         now=world.now(),
         terms=terms,
-        standing=Standing(**standing(connector)),  # type: ignore[arg-type]
+        standing=Standing(**standing(connector, "")),  # type: ignore[arg-type]
     )
 
 
@@ -144,13 +145,20 @@ def limits_of(connector: Connector) -> GuardLimits:
     )
 
 
-def standing(connector: Connector) -> dict[str, object]:
-    """Return the guard facts that do not depend on the leg (the fields of Standing): states, pause and trial."""
+def standing(connector: Connector, symbol: str) -> dict[str, object]:
+    """Return the guard facts that do not depend on the leg (the fields of Standing).
+
+    `symbol` "" leaves out the incidents of single symbols.
+    """
+    workspace, incident = connector.workspace, incidents.blocking(connector, symbol)
     subscription = Subscription.objects.get(workspace_id=connector.workspace_id)
     site = PlatformState.objects.filter(pk=1).values_list("trading_state", flat=True).first() or TradingState.ACTIVE
     return {
         "site": TradingState(site),
-        "workspace": TradingState(connector.workspace.trading_state),
+        "staff": strictest(workspace.staff_state, connector.staff_state),
+        "staff_reason": workspace.staff_reason or connector.staff_reason,
+        "incident": str(incident) if incident else "",
+        "workspace": TradingState(workspace.trading_state),
         "connector": TradingState(connector.trading_state),
         "connector_label": connector.label,
         "paused_label": connector.label if connector.paused_at else "",
@@ -206,7 +214,7 @@ def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
         order_notional=sized.estimate.notional if sized.estimate else None,
         open_notional=open_notional(order.connector, without=order.pk),
         orders_last_minute=orders_last_minute(order.connector),
-        **standing(order.connector),  # type: ignore[arg-type]
+        **standing(order.connector, order.symbol),  # type: ignore[arg-type]
     )
     return guards.check(facts, limits_of(order.connector)) or _clock_denial(order.connector, Intent(order.intent))
 

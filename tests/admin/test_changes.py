@@ -57,13 +57,13 @@ def audited(workspace: Workspace) -> tuple[str, dict[str, Any], str]:
 
 def test_halting_a_connector_is_audited_and_writes_nothing_else(staff: Client, chief: User) -> None:
     connector = ConnectorFactory(label="Main")
-    form = {"trading_state": "halted", "label": "Changed", "sealed_memo": "changed"}
+    form = {"staff_state": "halted", "label": "Changed", "sealed_memo": "changed"}
 
     staff.post(url_of(connector, "change"), form)
 
     stored = Connector.unscoped.get()
-    assert (stored.trading_state, stored.label, stored.sealed_memo) == ("halted", "Main", connector.sealed_memo)
-    facts = {"before": {"trading_state": "active"}, "after": {"trading_state": "halted"}}
+    assert (stored.staff_state, stored.label, stored.sealed_memo) == ("halted", "Main", connector.sealed_memo)
+    facts = {"before": {"staff_state": "active"}, "after": {"staff_state": "halted"}}
     assert audited(connector.workspace) == ("connector.changed_by_staff", facts, chief.email)
 
 
@@ -71,11 +71,11 @@ def test_halting_a_workspace_is_audited(staff: Client, chief: User) -> None:
     workspace = WorkspaceFactory()
     inline = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 
-    staff.post(url_of(workspace, "change"), {"trading_state": "reduce_only"} | inline)
+    staff.post(url_of(workspace, "change"), {"staff_state": "reduce_only"} | inline)
 
     workspace.refresh_from_db()
-    facts = {"before": {"trading_state": "active"}, "after": {"trading_state": "reduce_only"}}
-    assert workspace.trading_state == "reduce_only"
+    facts = {"before": {"staff_state": "active"}, "after": {"staff_state": "reduce_only"}}
+    assert (workspace.staff_state, workspace.trading_state) == ("reduce_only", "active")
     assert audited(workspace) == ("workspace.changed_by_staff", facts, chief.email)
 
 
@@ -96,7 +96,7 @@ def test_the_kill_switch_is_told_to_every_workspace(staff: Client, chief: User) 
 def test_a_save_without_a_change_leaves_no_trace(staff: Client) -> None:
     connector = ConnectorFactory()
 
-    staff.post(url_of(connector, "change"), {"trading_state": "active"})
+    staff.post(url_of(connector, "change"), {"staff_state": "active"})
 
     assert AuditEvent.unscoped.count() == 0
 
