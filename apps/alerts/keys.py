@@ -62,10 +62,6 @@ NOT_EXECUTED = frozenset(
     {
         "order_type",
         "limit_price",
-        "quantity_type",
-        "leverage",
-        "margin_mode",
-        "reduce_only",
         "cancel",
         "take_profit",
         "stop_loss",
