@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from apps.alerts import clearing
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
@@ -23,19 +24,20 @@ from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
 from apps.trading import leases, records
 from apps.trading.deciding import Planned, precheck
-from apps.trading.denials import Denial, Verdict
+from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.executor import drive, settle_legs, step
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import FINAL_STATES, Order, OrderState, Position, ShadowPosition
 from apps.trading.placing import Prepared, prepare, read_standing
-from apps.trading.signal import Signal
+from apps.trading.signal import Signal, SignalKind
 from apps.trading.transitions import born
 
 logger = logging.getLogger(__name__)
 
 RETRY = timedelta(seconds=2)
 BLOCKED = timedelta(seconds=1)
+CANCELLING = timedelta(milliseconds=300)
 BURST = timedelta(seconds=1)
 SAME_FIRING = timedelta(seconds=4)
 REDELIVERY = timedelta(seconds=60)
@@ -183,6 +185,15 @@ def _plan(alert: Alert, signal: Signal) -> None:
     if denial is not None:
         _decline(alert, inputs, denial)
         return
+    by = f"alert {alert.pk}"
+    key = (connector.pk, alert.symbol)
+    if not clearing.clear(clearing.in_the_way(signal, key), by=by):
+        _wait_for_cancellations(alert)
+        return
+    if signal.kind is SignalKind.CANCEL:
+        _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
+        _store(alert)
+        return
     prepared = prepare(
         signal,
         origin=origin,
@@ -191,7 +202,31 @@ def _plan(alert: Alert, signal: Signal) -> None:
         exchange=open_connector(connector),
         shadow=_shadow(connector, alert.symbol),
     )
+    if clearing.in_the_way_of(prepared.planned.plan, key).exists():
+        # What they filled until then changes the plan: it is made anew.
+        clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
+        _wait_for_cancellations(alert)
+        return
     _commit(alert, prepared)
+
+
+def _wait_for_cancellations(alert: Alert) -> None:
+    sentence = "Own open orders in this symbol are taken back first; the alert runs when they are gone."
+    set_reason(alert, "CANCELLING_OPEN_ORDERS", sentence, {})
+    alert.next_at = world.now() + CANCELLING
+    _store(alert)
+
+
+def _report_cancelled(alert: Alert, orders: list[Order]) -> None:
+    if not orders:
+        _refuse(alert, Denial(DenialCode.NOTHING_TO_CANCEL, {"symbol": alert.symbol}))
+        return
+    filled = sum(order.state == OrderState.FILLED for order in orders)
+    sentence = f"Taken back: {len(orders) - filled} of our open orders on {alert.symbol}."
+    if filled:
+        sentence += f" {filled} more had been filled already."
+    set_reason(alert, "CANCELLED", sentence, {})
+    finish(alert, AlertStatus.EXECUTED)
 
 
 def _is_decided(alert: Alert) -> bool:
@@ -342,7 +377,10 @@ def _original(alert: Alert) -> Alert | None:
 
 
 def _settled(connector_id: UUID, symbol: str) -> bool:
-    """Look at what is under way for the key; False while an order is unfinished or in doubt: nothing new is sent."""
+    """Look at what is under way for the key; False while an order is unfinished or in doubt: nothing new is sent.
+
+    A limit order that rests at the exchange is neither.
+    """
     # An exit that was proved absent is final, yet to be sent anew.
     open_orders = (
         Order.unscoped.filter(connector_id=connector_id, symbol=symbol)
@@ -351,11 +389,17 @@ def _settled(connector_id: UUID, symbol: str) -> bool:
         .select_related("connector", "instrument")
     )
     now = world.now()
-    for order in open_orders:
+    under_way = [order for order in open_orders if not order.is_resting]
+    for order in under_way:
         if order.next_at is None or order.next_at <= now or order.state in {OrderState.ACCEPTED, OrderState.PARTIAL}:
             run_all(step, [order])
-    is_settled = all(order.is_final and order.next_at is None for order in open_orders)
+    # A limit order that turned out to rest meanwhile holds up nothing either.
+    is_settled = all(order.is_resting or _is_over(order) for order in under_way)
     return is_settled and not _waiting_legs(connector_id, symbol)
+
+
+def _is_over(order: Order) -> bool:
+    return order.is_final and (order.state != OrderState.NOT_PLACED or order.next_at is None)
 
 
 def _waiting_legs(connector_id: UUID, symbol: str) -> bool:

@@ -60,9 +60,6 @@ NUMERIC = frozenset(
 # out here; the flat spellings go with their key.
 NOT_EXECUTED = frozenset(
     {
-        "order_type",
-        "limit_price",
-        "cancel",
         "take_profit",
         "stop_loss",
         "trailing_stop",

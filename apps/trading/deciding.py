@@ -18,6 +18,7 @@ from apps.trading.guards import GuardFacts
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.inputs import Account, Inputs
 from apps.trading.legs import Intent, Leg, Plan
+from apps.trading.limits import with_limits
 from apps.trading.planner import plan
 from apps.trading.setup import Setup, SetupFacts, choose_setup, will_be_flat
 from apps.trading.signal import SignalKind
@@ -91,9 +92,10 @@ def decide(inputs: Inputs) -> Planned:
 
 
 def precheck(inputs: Inputs) -> Denial | None:
-    """Check what needs no news from the exchange; an exit is stopped by a halt only."""
+    """Check what needs no news from the exchange; an exit is stopped by a halt only, a cancellation by nothing."""
     facts = _facts(inputs, Intent.EXIT if inputs.signal.is_exit else Intent.ENTRY)
-    checks = [guards.check_halted]
+    # Taking orders back is what a halt leaves possible.
+    checks = [] if inputs.signal.kind is SignalKind.CANCEL else [guards.check_halted]
     if not inputs.signal.is_exit:
         checks += [
             guards.check_entry_age,
@@ -109,6 +111,9 @@ def precheck(inputs: Inputs) -> Denial | None:
 def plan_of(inputs: Inputs) -> Plan:
     """Return the legs that are wanted, before they are sized and guarded. `needs_price` says what it has to know."""
     account, claimed = _account_in(inputs), inputs.signal.prev_position
+    if inputs.signal.kind is SignalKind.CANCEL:
+        facts = {"symbol": _instrument_in(inputs).symbol}
+        return Plan(None, account.holding, outcome=Denial(DenialCode.CANCELS_ONLY, facts), shadow_after=inputs.shadow)
     converted = _converted(inputs)
     if isinstance(converted, Denial):
         if converted.is_error:
@@ -122,6 +127,7 @@ def plan_of(inputs: Inputs) -> Plan:
         position_mode=account.position_mode,
         shadow=inputs.shadow,
     )
+    planned = with_limits(planned, inputs.signal, _instrument_in(inputs))
     setup = _setup(inputs)
     opens = any(leg.intent is Intent.ENTRY for leg in planned.legs)
     kept = setup.notes if opens and isinstance(setup, Setup) else ()
@@ -137,7 +143,9 @@ def _converted(inputs: Inputs) -> Converted | Denial:
     instrument, account, setup = _instrument_in(inputs), _account_in(inputs), _setup(inputs)
     price = taker = None
     if inputs.signal.action is not None and needs_price(inputs):
-        price = sizing.price_met(inputs.signal.action, instrument=instrument, ticker=inputs.ticker)
+        price = inputs.signal.limit_price or sizing.price_met(
+            inputs.signal.action, instrument=instrument, ticker=inputs.ticker
+        )
         taker = _rates_in(inputs).taker
     facts = AmountFacts(
         price=price,

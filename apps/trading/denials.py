@@ -64,6 +64,11 @@ class DenialCode(StrEnum):
     CLOSE_LEG_FAILED = "CLOSE_LEG_FAILED"
     CLOSE_LEG_TIMEOUT = "CLOSE_LEG_TIMEOUT"
     ORDER_IN_DOUBT = "ORDER_IN_DOUBT"
+    TAKEN_BACK = "TAKEN_BACK"
+    NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL"
+    CANCELS_ONLY = "CANCELS_ONLY"
+    LIMIT_PRICE_MISSING = "LIMIT_PRICE_MISSING"
+    LIMIT_PRICE_TOO_SMALL = "LIMIT_PRICE_TOO_SMALL"
 
 
 _C = DenialCode
@@ -240,6 +245,20 @@ _SENTENCES: dict[DenialCode, str] = {
     _C.ORDER_IN_DOUBT: (
         "Not sent: an earlier order on {symbol} has no proven outcome yet ({order}). New orders wait until it has."
     ),
+    _C.TAKEN_BACK: "Taken back: this order on {symbol} was cancelled before it was sent. Nothing was sent.",
+    _C.CANCELS_ONLY: "This message takes back our open orders on {symbol} and trades nothing.",
+    _C.NOTHING_TO_CANCEL: (
+        "Nothing to cancel: no order of ours is open on {symbol}. Nothing was sent; "
+        "orders made elsewhere are left alone."
+    ),
+    _C.LIMIT_PRICE_MISSING: (
+        "Not traded: a limit order on {symbol} needs a limit price. Nothing was sent. "
+        'Add "limit_price" to the message, or use "order_type": "market".'
+    ),
+    _C.LIMIT_PRICE_TOO_SMALL: (
+        "Not traded: the limit price {found} is below the smallest price step of {symbol} ({tick}). Nothing was sent. "
+        'Check "limit_price" in the message.'
+    ),
 }
 
 _VERDICTS: dict[DenialCode, Verdict] = {
@@ -247,6 +266,9 @@ _VERDICTS: dict[DenialCode, Verdict] = {
     _C.ALREADY_AT_TARGET: Verdict.IGNORED,
     _C.SPOT_NO_SHORT: Verdict.IGNORED,
     _C.DUST_LEFT: Verdict.IGNORED,
+    _C.TAKEN_BACK: Verdict.IGNORED,
+    _C.NOTHING_TO_CANCEL: Verdict.IGNORED,
+    _C.CANCELS_ONLY: Verdict.IGNORED,
     _C.PAUSED: Verdict.PAUSED,
     _C.ENTRY_EXPIRED: Verdict.TOO_OLD,
     _C.ALERT_TOO_OLD: Verdict.TOO_OLD,

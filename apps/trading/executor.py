@@ -37,6 +37,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.trading import guards
+from apps.trading.cancelling import drop_unsent, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.following import evidence_of, look
 from apps.trading.guards import GuardFacts
@@ -51,6 +52,10 @@ logger = logging.getLogger(__name__)
 S = OrderState
 
 FOLLOW_PAUSES_S = (0.03, 0.08, 0.15, 0.3, 0.5, 0.8, 1.2)
+# A limit order that rests is left to the sweeper.
+RESTING_PAUSES_S = (0.05, 0.25)
+# So often a cancelled order is asked for fills that are told late.
+LATE_LOOKS = 5
 # A slow exchange must not keep a worker longer than this at one order; the sweeper goes on.
 FOLLOW_AT_MOST_S = 15
 LONGEST_WAIT_S = 30
@@ -75,6 +80,8 @@ def drive(order: Order) -> None:
 
 def step(order: Order) -> None:
     """Do the one thing that is due for an order: used by the poller and the sweeper."""
+    if order.state == S.CANCELED and not look(order) and order.query_count < LATE_LOOKS:
+        return
     if order.is_final and order.state != S.NOT_PLACED:
         Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version).update(next_at=None)
     if order.state == S.NOT_PLACED:
@@ -85,13 +92,16 @@ def step(order: Order) -> None:
     if order.state == S.SUBMITTING:
         # Its sender is gone. Whether bytes left is not known: query, never send again.
         advance(order, S.UNKNOWN, cause="sender gone", next_at=world.now())
-    if not order.is_final:
-        look(order)
+    if not order.is_final and look(order) and order.cancel_requested_at and order.state in {S.ACCEPTED, S.PARTIAL}:
+        take_back(order)
     settle_legs(order)
 
 
 def send(order: Order) -> None:
     """Send one planned order once. The row says SUBMITTING, with its fence, before any byte leaves."""
+    if order.cancel_requested_at is not None:
+        drop_unsent(order)
+        return
     if _has_expired(order) or (order.waits_for_parent and not is_ready(order)) or _is_stopped(order):
         return
     try:
@@ -170,7 +180,7 @@ def settle_legs(order: Order) -> None:
 
 def _follow(order: Order) -> None:
     until = world.monotonic() + FOLLOW_AT_MOST_S
-    for pause in FOLLOW_PAUSES_S:
+    for pause in RESTING_PAUSES_S if order.order_type == OrderType.LIMIT else FOLLOW_PAUSES_S:
         if order.is_final or order.state in {S.PLANNED, S.UNKNOWN, S.SUBMITTING} or world.monotonic() > until:
             return
         look(order)

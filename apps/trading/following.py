@@ -6,14 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 from apps.connectors import instruments
-from apps.connectors.exchange import Book, Exchange, ExchangeError, OrderReport, OrderStatus
+from apps.connectors.exchange import Book, Exchange, ExchangeError, OrderReport, OrderStatus, Side
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.decimals import normalize_text
 from apps.trading import doubts, recording
 from apps.trading.legs import Intent
 from apps.trading.market import read_account
-from apps.trading.models import MOVES, Order, OrderState
+from apps.trading.models import FINAL_STATES, MOVES, Fill, Order, OrderState
 from apps.trading.transitions import StaleOrderError, advance, note, postpone
 
 logger = logging.getLogger(__name__)
@@ -23,15 +24,21 @@ S = OrderState
 NOT_FOUND_APART = timedelta(seconds=5)
 
 
-def look(order: Order) -> None:
-    """Ask the exchange about a sent order and record what it says. An error is no news."""
+# So long an order may still be shown as open after its cancellation was sent: BitMart cancels later than it answers.
+CANCEL_SETTLES = timedelta(seconds=5)
+# The exchange may tell of the last fill after it told of the cancellation: ask once more then.
+LATE_FILLS_AFTER = timedelta(seconds=10)
+
+
+def look(order: Order) -> bool:
+    """Ask the exchange about a sent order and record what it says. False: no news, which proves nothing."""
     try:
         exchange = open_connector(order.connector)
     except SealError:
         logger.error("order %s: the key to ask with cannot be opened", order.pk)
         postpone(order, cause="key cannot be opened")
         doubts.not_told(order)
-        return
+        return False
     was_awaited = order.state == S.UNKNOWN or order.query_count > 0
     try:
         report = exchange.find_order(
@@ -47,8 +54,11 @@ def look(order: Order) -> None:
         logger.warning("order %s: no news: %s", order.pk, error.sentence)
         postpone(order, cause="query failed", evidence=evidence_of(error))
         doubts.not_told(order)
+        return False
     except StaleOrderError:
         order.refresh_from_db()
+        return False
+    return True
 
 
 def evidence_of(error: ExchangeError) -> dict[str, Any]:
@@ -82,15 +92,16 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         return
     if to == S.REJECTED:
         columns |= {"reason_code": "REJECTED_BY_EXCHANGE", "reason": "The exchange took the order and then refused it."}
-    if to == S.CANCELED and not order.reason:
-        columns |= {
-            "reason_code": "CANCELED_BY_EXCHANGE",
-            "reason": "The exchange cancelled the order before it was filled.",
-        }
+    if to == S.CANCELED:
+        columns |= _why_cancelled(order)
+        columns["next_at"] = world.now() + LATE_FILLS_AFTER
     if to == S.FILLED:
         columns |= {"reason_code": "", "reason": ""}
     if order.is_final and to not in MOVES[OrderState(order.state)]:
         # Another process brought it to its end meanwhile; a final order is never due again.
+        return
+    if order.state == S.CANCELLING and to not in FINAL_STATES and _is_settling(order):
+        postpone(order, cause="cancellation not told yet", **columns)
         return
     if to == order.state:
         postpone(order, cause="still open", **columns)
@@ -113,6 +124,22 @@ def _state_for(report: OrderReport, *, recorded: Decimal) -> OrderState | None:
     if report.status is OrderStatus.CANCELED and is_complete:
         return S.CANCELED
     return S.PARTIAL if report.filled_quantity or recorded else S.ACCEPTED
+
+
+def _why_cancelled(order: Order) -> dict[str, str]:
+    if order.cancel_requested_at is not None:
+        filled = f"{normalize_text(order.filled_quantity)} of {normalize_text(order.quantity)} were filled before."
+        return {"reason_code": "CANCELED_ON_REQUEST", "reason": f"Cancelled as asked; {filled}"}
+    if order.reason:
+        return {}
+    return {
+        "reason_code": "CANCELED_BY_EXCHANGE",
+        "reason": "The exchange cancelled the order before it was filled.",
+    }
+
+
+def _is_settling(order: Order) -> bool:
+    return order.cancel_sent_at is not None and world.now() - order.cancel_sent_at < CANCEL_SETTLES
 
 
 def _has_ended(report: OrderReport) -> bool:
@@ -160,9 +187,28 @@ def _not_found(order: Order, exchange: Exchange) -> None:
 
 
 def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
+    """What is held is what was held, but for what other orders of ours filled since this one was signed."""
     before = order.facts.get("account", {})
-    account = read_account(order.connector, exchange, instruments.in_words(order.instrument))
-    now = account.as_facts()
+    now = read_account(order.connector, exchange, instruments.in_words(order.instrument)).holding
+    held = {"held_long": now.long, "held_short": now.short}
+    book = Book(order.book)
     # On a book of its own the other side may have moved by another leg of the same alert.
-    sides = {Book.LONG: ("held_long",), Book.SHORT: ("held_short",)}.get(Book(order.book), ("held_long", "held_short"))
-    return all(now[name] == before.get(name) for name in sides)
+    sides = {Book.LONG: ("held_long",), Book.SHORT: ("held_short",)}.get(book, ("held_long", "held_short"))
+    if any(name not in before for name in sides):
+        return False
+    was = {name: Decimal(before[name]) for name in sides}
+    moved = _filled_by_others(order)
+    if book is not Book.NET:
+        return held[sides[0]] == was[sides[0]] + (moved if book is Book.LONG else -moved)
+    if not moved:
+        return all(held[name] == was[name] for name in sides)
+    return held["held_long"] - held["held_short"] == was["held_long"] - was["held_short"] + moved
+
+
+def _filled_by_others(order: Order) -> Decimal:
+    """Return what our other orders filled in the order's book after it was signed: positive = bought."""
+    fills = Fill.unscoped.filter(
+        connector_id=order.connector_id, symbol=order.symbol, book=order.book, filled_at__gte=order.signed_at
+    ).exclude(order=order)
+    signed = [quantity if side == Side.BUY else -quantity for side, quantity in fills.values_list("side", "quantity")]
+    return sum(signed, Decimal(0))

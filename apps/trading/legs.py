@@ -61,6 +61,7 @@ class NoteCode(StrEnum):
     TARGET_USED = "TARGET_USED"
     TARGET_DISREGARDED = "TARGET_DISREGARDED"
     SETUP_KEPT = "SETUP_KEPT"
+    CLOSED_AT_MARKET = "CLOSED_AT_MARKET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Leg:
     """One order to be sent. `code` is one lower-case letter and unique in the plan: client order ids derive from it.
 
     `quantity` is in exchange units, a multiple of the step. `after` names the leg that must be filled first. `is_whole`
-    says that the leg closes everything held on its book, so the executor may size it anew from the position.
+    says that the leg closes everything held on its book, so the executor may size it anew from the position. `price`
+    (quote, a multiple of the tick) makes it a limit order; None = at the market.
     """
 
     code: str
@@ -88,6 +90,7 @@ class Leg:
     sentence: str
     after: str | None = None
     is_whole: bool = False
+    price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

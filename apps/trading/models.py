@@ -40,6 +40,7 @@ class OrderState(models.TextChoices):
 S = OrderState
 FINAL_STATES = frozenset({S.FILLED, S.CANCELED, S.REJECTED, S.DENIED, S.EXPIRED, S.NOT_PLACED})
 LIVE_STATES = frozenset({S.ACCEPTED, S.PARTIAL, S.CANCELLING})
+OPEN_STATES = frozenset(S) - FINAL_STATES
 DOUBTFUL_STATES = frozenset({S.SUBMITTING, S.UNKNOWN})
 
 MOVES: dict[OrderState, frozenset[OrderState]] = {
@@ -105,6 +106,10 @@ class Order(WorkspaceOwned):
     avg_fill_price = MoneyField(null=True, blank=True)
     fees = models.JSONField(default=dict, blank=True, help_text="currency: amount as text")
 
+    cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="when it was asked to be taken back")
+    cancel_sent_at = models.DateTimeField(null=True, blank=True, help_text="when the newest cancellation went out")
+    cancel_attempt = models.PositiveSmallIntegerField(default=0)
+
     attempt = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True)
     not_found_count = models.PositiveSmallIntegerField(default=0)
@@ -148,6 +153,15 @@ class Order(WorkspaceOwned):
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def is_resting(self) -> bool:
+        """True for a limit order that lies at the exchange: it may stay there for days and holds up nothing."""
+        return self.order_type == OrderType.LIMIT and self.state in LIVE_STATES
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        return not self.is_final and self.cancel_requested_at is None
 
 
 class OrderEvent(WorkspaceOwned):

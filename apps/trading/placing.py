@@ -7,13 +7,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Min, Q, Sum
+from django.db.models import Min, Sum
 
 from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState, strictest
 from apps.connectors import clock, instruments
 from apps.connectors.budget import Priority, priority
-from apps.connectors.exchange import Exchange, MarginMode
+from apps.connectors.exchange import Exchange, MarginMode, OrderType
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib import world
@@ -25,7 +25,7 @@ from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, PlanSettings, ShadowPosition
 from apps.trading.market import fee_rates, read_account, read_ticker
-from apps.trading.models import DOUBTFUL_STATES, Order, OrderState, Position
+from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Order, OrderState, Position
 from apps.trading.signal import Signal
 
 
@@ -167,21 +167,19 @@ def standing(connector: Connector, symbol: str) -> dict[str, object]:
 
 
 def open_notional(connector: Connector, *, closing: str = "", without: UUID | None = None) -> Decimal:
-    """Return what is open on the connector in quote currency: positions at cost, and entries sent or in doubt.
+    """Return what is open on the connector in quote currency: positions at cost, the rest of entries sent or in doubt.
 
     Positions in the symbol `closing` are on their way out and are left out, as is the order `without`.
     """
     positions = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).exclude(symbol=closing)
     cost = positions.aggregate(total=Sum("cost"))["total"] or Decimal(0)
-    pending = Order.unscoped.filter(
-        Q(state__in=[*DOUBTFUL_STATES, OrderState.ACCEPTED, OrderState.PARTIAL]),
-        connector=connector,
-        intent=Intent.ENTRY,
-    )
+    pending = Order.unscoped.filter(state__in=DOUBTFUL_STATES | LIVE_STATES, connector=connector, intent=Intent.ENTRY)
     if without is not None:
         pending = pending.exclude(pk=without)
-    for facts in pending.values_list("facts", flat=True):
-        cost += Decimal(facts.get("estimate", {}).get("notional", "0"))
+    for facts, quantity, filled in pending.values_list("facts", "quantity", "filled_quantity"):
+        notional = Decimal(facts.get("estimate", {}).get("notional", "0"))
+        # What is filled already counts as a position.
+        cost += notional * (quantity - filled) / quantity if 0 < filled <= quantity else notional
     return cost
 
 
@@ -251,6 +249,8 @@ def _row(
         intent=leg.intent.value,
         symbol=instrument.symbol,
         side=leg.side.value,
+        order_type=(OrderType.MARKET if leg.price is None else OrderType.LIMIT).value,
+        price=leg.price,
         book=leg.book.value,
         quantity=planned.quantity,
         notional=planned.notional,

@@ -127,4 +127,5 @@ def leg_of(order: Order) -> Leg:
         quantity=order.quantity,
         reduce_only=order.reduce_only,
         sentence=order.facts.get("sentence", ""),
+        price=order.price,
     )

@@ -109,6 +109,9 @@ def price_met(side: Side, *, instrument: Instrument, ticker: Ticker | None) -> D
 
 
 def _price(leg: Leg, *, instrument: Instrument, ticker: Ticker | None) -> Decimal | None:
+    """A limit order is sized at its limit: it never costs more."""
+    if leg.price is not None:
+        return leg.price
     return price_met(leg.side, instrument=instrument, ticker=ticker)
 
 
@@ -198,6 +201,9 @@ def _spot_buy(
     if notional > spendable:
         return _insufficient(notional, spendable, instrument)
     estimate = Estimate(price, cost, cost * fee_rates.taker, margin=None)
+    if leg.price is not None:
+        # A limit buy is sent as a quantity; the fee comes on top of what it costs.
+        return SizedLeg(leg, quantity, notional=None, remainder=Decimal(0), estimate=estimate)
     return SizedLeg(leg, quantity, notional=notional, remainder=Decimal(0), estimate=estimate)
 
 

@@ -14,6 +14,8 @@ from apps.trading.models import FINAL_STATES, LIVE_STATES, MOVES, Order, OrderEv
 logger = logging.getLogger(__name__)
 
 LOOK_PAUSES_S = (1, 2, 4, 8, 15)
+# An order that lies at the exchange is looked at so often; a stream makes it due sooner.
+LIVE_PAUSE_S = 10
 
 
 class IllegalMoveError(Exception):
@@ -87,6 +89,8 @@ def advance(
 def postpone(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **columns: Any) -> None:
     """Set the next look by how often we looked; an event only when the cause is news."""
     pause = LOOK_PAUSES_S[min(order.query_count, len(LOOK_PAUSES_S) - 1)]
+    if order.state in LIVE_STATES:
+        pause = min(pause, LIVE_PAUSE_S)
     columns |= {"query_count": order.query_count + 1, "next_at": world.now() + timedelta(seconds=pause)}
     if evidence:
         try:

@@ -1,21 +1,26 @@
+import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
 from django.views.generic import TemplateView, View
 
+from apps.accounts import audit
 from apps.accounts.access import WorkspaceMixin
 from apps.accounts.context import zone_of
-from apps.lib import world
+from apps.lib import wakeups, world
 from apps.lib.csv_export import Cell, csv_response
 from apps.lib.keyset import page_of
-from apps.trading import queries
+from apps.trading import cancelling, queries
 from apps.trading.forms import OrderFilterForm
 from apps.trading.models import ZERO, Order
 
 PAGE_SIZE = 50
 FLAT_SHOWN = 100
+FOLLOW = "apps.trading.tasks.follow_orders"
 
 
 class OrderList(WorkspaceMixin, TemplateView):
@@ -25,7 +30,7 @@ class OrderList(WorkspaceMixin, TemplateView):
         form = OrderFilterForm(self.request.GET, workspace=self.workspace, zone=zone_of(self.membership.user))
         rows = form.apply(queries.orders(self.workspace))
         page = page_of(rows, field="created_at", cursor=self.request.GET.get("before", ""), size=PAGE_SIZE)
-        return super().get_context_data(form=form, page=page, **kwargs)
+        return super().get_context_data(form=form, page=page, may_trade=self.membership.may_trade, **kwargs)
 
 
 class OrderCsv(WorkspaceMixin, View):
@@ -68,9 +73,25 @@ class OrderDetail(WorkspaceMixin, TemplateView):
             events=list(order.events.order_by("version")),
             fills=fills,
             notional=notional,
+            may_trade=self.membership.may_trade,
             siblings=[row for row in together[order.origin_id] if row.pk != order.pk],
             **kwargs,
         )
+
+
+class OrderCancel(WorkspaceMixin, View):
+    """Ask for an order to be taken back. A worker does it: this process cannot open exchange keys."""
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        order: Order = self.own(Order, pk)
+        if cancelling.request(order, by=f"user {request.user.pk}"):
+            audit.record(self.workspace, "order.cancel", request=request, object_id=order.pk)
+            wakeups.publish(FOLLOW)
+            messages.success(request, "The order is being cancelled. What was filled before stays filled.")
+        else:
+            word = order.get_state_display()
+            messages.warning(request, f"NOT_OPEN: this order cannot be cancelled (it is: {word}). Nothing was changed.")
+        return redirect("trading:order", pk=pk)
 
 
 class PositionList(WorkspaceMixin, TemplateView):

@@ -89,6 +89,7 @@ OWNED: dict[str, type[WorkspaceOwned]] = {
     "alerts:run": Alert,
     "alerts:dismiss": Alert,
     "trading:order": Order,
+    "trading:cancel_order": Order,
     "trading:incident": Incident,
     "trading:resolve_incident": Incident,
     "trading:settle_order": Incident,

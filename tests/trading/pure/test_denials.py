@@ -22,7 +22,15 @@ def test_verdicts_tell_errors_from_the_rest() -> None:
     ignored = {code for code in DenialCode if verdict_of(code) is Verdict.IGNORED}
     too_old = {code for code in DenialCode if verdict_of(code) is Verdict.TOO_OLD}
 
-    assert ignored == {"NOTHING_TO_CLOSE", "ALREADY_AT_TARGET", "SPOT_NO_SHORT", "DUST_LEFT"}
+    assert ignored == {
+        "NOTHING_TO_CLOSE",
+        "ALREADY_AT_TARGET",
+        "SPOT_NO_SHORT",
+        "DUST_LEFT",
+        "TAKEN_BACK",
+        "CANCELS_ONLY",
+        "NOTHING_TO_CANCEL",
+    }
     assert too_old == {"ENTRY_EXPIRED", "ALERT_TOO_OLD", "EXIT_TOO_OLD"}
     assert verdict_of(DenialCode.PAUSED) is Verdict.PAUSED
     assert verdict_of(DenialCode.POSITION_MISMATCH) is Verdict.REJECTED

@@ -1,0 +1,60 @@
+"""Own open orders that stand in an alert's way are taken back before it runs.
+
+message                          taken back first
+-------------------------------  ------------------------------------------------------------------------
+cancel, close all, "cancel"      every open order of ours in the symbol
+a reversal                       the same: the old side's orders must not fill behind the new position
+any other exit                   our resting exits on its side: together they could close more than is held
+an entry                         nothing
+"""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.lib.pool import run_all
+from apps.trading import cancelling
+from apps.trading.executor import step
+from apps.trading.legs import Intent, Plan
+from apps.trading.models import LIVE_STATES, Order, OrderEvent, OrderState
+from apps.trading.signal import Signal, SignalKind
+
+ASKED = "cancellation asked for"
+
+
+def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
+    """Return what a message takes back by what it says, whatever is held. `key` is (connector, symbol)."""
+    found = cancelling.open_orders(*key)
+    if signal.cancel_first or signal.kind in {SignalKind.CANCEL, SignalKind.CLOSE_ALL}:
+        return found
+    return found.none()
+
+
+def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
+    """Return what has to be taken back before a plan may be carried out."""
+    found = cancelling.open_orders(*key)
+    legs = plan.legs if plan else ()
+    if any(leg.after for leg in legs):
+        return found
+    sides = {leg.side.value for leg in legs if leg.intent is Intent.EXIT}
+    return found.filter(intent=Intent.EXIT, side__in=sides)
+
+
+def clear(orders: QuerySet[Order], *, by: str) -> bool:
+    """Ask for all of them to be taken back and work on it; True once none is open any more."""
+    rows = list(orders)
+    for order in rows:
+        cancelling.request(order, by=by)
+    for order in rows:
+        # What is being sent or is in doubt has its own pace.
+        if order.state in LIVE_STATES | {OrderState.PLANNED}:
+            run_all(step, [order])
+    for order in rows:
+        order.refresh_from_db()
+    return all(order.is_final for order in rows)
+
+
+def taken_back(by: str, workspace_id: UUID) -> list[Order]:
+    """Return the orders whose cancellation was asked for by this alert."""
+    events = OrderEvent.unscoped.filter(cause=ASKED, evidence__by=by, workspace_id=workspace_id)
+    return list(Order.unscoped.filter(pk__in=events.values("order_id")).order_by("created_at", "leg"))

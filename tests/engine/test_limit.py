@@ -1,0 +1,194 @@
+"""A limit order rests at the exchange as long as it likes, and holds up nothing while it does."""
+
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from apps.alerts.models import AlertStatus
+from apps.connectors import instruments
+from apps.connectors.exchange import Side
+from apps.trading import cancelling
+from apps.trading.executor import drive
+from apps.trading.limits import passive_price
+from apps.trading.models import Order, OrderState
+from apps.trading.placing import open_notional
+from tests.engine.conftest import Bench
+from tests.engine.resting import planned, resting
+
+S = OrderState
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancelling, "_LOOK_PAUSES_S", (0,))
+
+
+def current(order: Order) -> Order:
+    return Order.unscoped.get(pk=order.pk)
+
+
+@pytest.mark.parametrize(
+    ("price", "side", "rounded"),
+    [
+        ("50000.07", Side.BUY, "50000"),
+        ("50000.07", Side.SELL, "50000.1"),
+        ("50000.1", Side.BUY, "50000.1"),
+        ("50000.1", Side.SELL, "50000.1"),
+    ],
+)
+def test_price_is_rounded_to_the_passive_side(price: str, side: Side, rounded: str) -> None:
+    assert passive_price(Decimal(price), side, tick=Decimal("0.1")) == Decimal(rounded)
+
+
+@pytest.mark.parametrize(("market", "quantity", "size"), [("futures", 10, "10"), ("spot", "0.01", "0.01")])
+def test_limit_entry_is_sent_with_its_price_and_rests(
+    request: pytest.FixtureRequest, market: str, quantity: str, size: str
+) -> None:
+    bench: Bench = request.getfixturevalue(market)
+
+    order = resting(bench, "buy", "flat", "0.01", "50000.07")
+
+    tick = instruments.in_words(order.instrument).price_tick
+    price = passive_price(Decimal("50000.07"), Side.BUY, tick=tick)
+    assert (order.state, order.order_type, order.price) == (S.ACCEPTED, "limit", price)
+    assert (order.quantity, order.notional) == (Decimal(quantity), None)
+    [row] = bench.paper.orders(bench.account.access_key)
+    assert (row["type"], Decimal(row["price"]), Decimal(row["size"])) == ("limit", price, Decimal(size))
+
+
+@pytest.mark.parametrize("market", ["futures", "spot"])
+def test_resting_order_is_filled_when_the_price_comes(request: pytest.FixtureRequest, market: str) -> None:
+    bench: Bench = request.getfixturevalue(market)
+    order = resting(bench, "buy", "flat", "0.01", "59000")
+
+    bench.paper.set_price(order.symbol, "58500")
+    bench.wait()
+
+    order = current(order)
+    assert (order.state, order.filled_quantity, order.avg_fill_price) == (S.FILLED, order.quantity, Decimal(59000))
+    assert bench.held() == order.quantity
+
+
+def test_resting_order_is_looked_at_every_ten_seconds(futures: Bench) -> None:
+    order = resting(futures, "buy", "flat", "0.01", "50000")
+    futures.wait(5)
+
+    order = current(order)
+    assert order.next_at is not None
+    assert 9 < (order.next_at - timezone.now()).total_seconds() <= 10
+
+
+def test_resting_order_holds_up_no_other_alert(futures: Bench) -> None:
+    resting(futures, "buy", "flat", "0.01", "50000")
+
+    alert = futures.send("buy", "flat", "0.015")
+
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert futures.held() == 15
+
+
+def test_limit_order_in_doubt_holds_up_the_symbol(futures: Bench) -> None:
+    order = planned(futures, "buy", "flat", "0.01", "50000")
+    futures.fault("drop_request")
+    drive(order)
+    assert current(order).state == S.UNKNOWN
+
+    alert = futures.send("buy", "flat", "0.02")
+
+    assert (futures.status(alert)[0], len(futures.book())) == (AlertStatus.QUEUED, 0)
+
+
+def test_resting_entry_counts_as_open(futures: Bench) -> None:
+    order = resting(futures, "buy", "flat", "0.01", "50000")
+    assert open_notional(futures.connector) == Decimal(500)
+
+    Order.unscoped.filter(pk=order.pk).update(filled_quantity=4, state=S.PARTIAL)
+    assert open_notional(futures.connector) == Decimal(300)
+
+    Order.unscoped.filter(pk=order.pk).update(state=S.CANCELLING)
+    assert open_notional(futures.connector) == Decimal(300)
+
+
+def test_limit_exit_rests_and_reduces(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    order = resting(futures, "sell", "long", "0.004", "61000.03")
+    assert (order.state, order.reduce_only, order.price) == (S.ACCEPTED, True, Decimal("61000.1"))
+
+    futures.paper.set_price("BTCUSDT", "61500")
+    futures.wait()
+
+    assert (current(order).state, futures.held()) == (S.FILLED, 6)
+
+
+def test_market_exit_takes_a_resting_exit_back_first(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    resting_exit = resting(futures, "sell", "long", "0.01", "61000")
+
+    alert = futures.send("sell", "long", "0.01")
+    futures.wait(2)
+
+    assert current(resting_exit).state == S.CANCELED
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert futures.held() == 0
+
+
+def test_close_all_takes_every_open_order_back_first(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    add, out = resting(futures, "buy", "long", "0.01", "50000"), resting(futures, "sell", "long", "0.01", "61000")
+
+    alert = futures.send("", "", "", closeall="true")
+    futures.wait(2)
+
+    assert [current(order).state for order in (add, out)] == [S.CANCELED, S.CANCELED]
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert futures.held() == 0
+
+
+def test_reversal_takes_open_orders_back_then_closes_then_opens(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    add = resting(futures, "buy", "long", "0.01", "50000")
+
+    alert = futures.send("sell", "long", "0.02")
+    futures.wait(2)
+
+    assert current(add).state == S.CANCELED
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert futures.held() == -10
+    assert [size for _, size in futures.book()] == ["10", "10", "10", "10"]
+
+
+def test_entry_leaves_other_entries_alone(futures: Bench) -> None:
+    first = resting(futures, "buy", "flat", "0.01", "50000")
+
+    futures.send("buy", "flat", "0.01")
+
+    assert current(first).state == S.ACCEPTED
+
+
+def test_fill_of_a_resting_order_does_not_keep_another_one_in_doubt(futures: Bench) -> None:
+    other = resting(futures, "buy", "flat", "0.01", "59000")
+    futures.fault("drop_request")
+    lost = planned(futures, "buy", "flat", "0.02", "40000")
+    drive(lost)
+    futures.paper.set_price("BTCUSDT", "58500")
+    futures.pass_fence()
+
+    futures.wait(5)
+
+    assert (current(other).state, current(lost).state) == (S.FILLED, S.NOT_PLACED)
+
+
+def test_change_of_the_account_that_no_fill_of_ours_explains_keeps_the_doubt(futures: Bench) -> None:
+    other = resting(futures, "buy", "flat", "0.01", "59000")
+    futures.fault("drop_request")
+    lost = planned(futures, "buy", "flat", "0.02", "40000")
+    drive(lost)
+    futures.paper.set_price("BTCUSDT", "58500")
+    futures.pass_fence()
+    futures.wait()
+    Order.unscoped.filter(pk=lost.pk).update(facts={**lost.facts, "account": {"held_long": "3", "held_short": "0"}})
+
+    futures.wait(5)
+
+    assert (current(other).state, current(lost).state) == (S.FILLED, S.UNKNOWN)
