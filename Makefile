@@ -6,9 +6,10 @@ PAPER_PORT ?= 8801
 STATE_DIR ?= $(CURDIR)/.state
 BIN := .venv/bin
 TESTS ?=
+ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-paper bench-streams campaigns css clean install install-dev
+.PHONY: help run test check bench bench-paper bench-streams campaigns torture-quick torture css clean install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,12 @@ bench-streams: install-dev ## Measure a thousand connectors on one stream proces
 campaigns: install-dev ## The long random tests: damaged answers and order sequences (some 30 minutes)
 	@MUTATIONS=100000 $(BIN)/pytest tests/connectors/bitmart/test_mutations.py
 	@BOOK_SEQUENCES=20000 $(BIN)/pytest tests/paper/test_book_balances.py
+
+torture-quick: install-dev ## Every campaign against the engine, as CI runs them, and their table
+	@$(BIN)/python scripts/torture.py --quick $(ARGS)
+
+torture: install-dev ## The same with the big numbers: many hours (TORTURE_SIMULATOR=50000 sets one layer's)
+	@$(BIN)/python scripts/torture.py --full $(ARGS)
 
 css: ## Build static/css/app.css from assets/ (needs npm)
 	@cd assets && npm ci --no-audit --no-fund && npm run build

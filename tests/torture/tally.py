@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 
 MARK = "tally:"
-MOST_SHOWN = 20
+MOST_SHOWN = 8
+LONGEST_SHOWN = 12_000
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Tally:
     def line(self) -> str:
         content = asdict(self) | {
             "seconds": round(self.seconds, 1),
-            "violations": [text[:2000] for text in self.violations[:MOST_SHOWN]],
+            "violations": [text[:LONGEST_SHOWN] for text in self.violations[:MOST_SHOWN]],
         }
         return f"{MARK} {json.dumps(content)}"
 

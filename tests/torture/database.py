@@ -1,0 +1,89 @@
+"""A database of this process's own, with ids that come from the seed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+# Alerts are named by the database itself: named by this instead, the same seed gives the same names.
+_IDS = """
+CREATE SCHEMA IF NOT EXISTS torture;
+CREATE SEQUENCE IF NOT EXISTS torture.named;
+CREATE OR REPLACE FUNCTION torture.gen_random_uuid() RETURNS uuid LANGUAGE sql VOLATILE AS
+    $$SELECT md5(current_setting('torture.seed') || nextval('torture.named'))::uuid$$;
+"""
+
+
+@contextmanager
+def opened(name: str) -> Iterator[None]:
+    """Make a migrated test database for the block. Everything that is due to Django's start is done here.
+
+    TORTURE_TEMPLATE names a database that `make_template` made: a copy of it takes no time.
+    """
+    import django
+
+    django.setup()
+    from django.db import connection
+    from django.test.utils import setup_test_environment, teardown_test_environment
+
+    setup_test_environment()
+    before, database = connection.settings_dict["NAME"], f"test_{name}"
+    template = os.environ.get("TORTURE_TEMPLATE", "")
+    if template:
+        _admin(f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database} TEMPLATE {template}")
+        connection.close()
+        connection.settings_dict["NAME"] = database
+    else:
+        _migrate(database)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db(before, verbosity=0)
+        teardown_test_environment()
+
+
+def make_template(name: str) -> str:
+    """Make a migrated database for others to copy and return its name."""
+    import django
+
+    django.setup()
+    from django.db import connection
+
+    _migrate(f"test_{name}")
+    connection.close()
+    return f"test_{name}"
+
+
+def _migrate(database: str) -> None:
+    from django.db import connection
+
+    connection.settings_dict["TEST"]["NAME"] = database
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    add_names()
+
+
+def add_names() -> None:
+    """Give the database its own source of ids. What `name_from` then sets lasts as long as the connection."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(_IDS)
+
+
+def _admin(*statements: str) -> None:
+    from django.db import connection
+
+    with connection._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def name_from(seed: int) -> None:
+    """Let the ids that the database gives begin anew for this seed."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET search_path = torture, public, pg_catalog")
+        cursor.execute(f"SET torture.seed = '{seed:d}/'")
+        cursor.execute("ALTER SEQUENCE torture.named RESTART")

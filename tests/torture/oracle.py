@@ -1,0 +1,332 @@
+"""After the storm: what the venue's own book holds, and whether ours says the same."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+from apps.alerts.models import WAITING, Alert, AlertStatus
+from apps.lib import world
+from apps.paper.records import Fill as TheirFill
+from apps.paper.records import Order as TheirOrder
+from apps.trading.ids import order_of
+from apps.trading.models import FINAL_STATES, Fill, Lease, LedgerEntry, Order, OrderEvent, OrderState, Position
+from tests.torture.clock import START
+from tests.torture.laws import Watch
+from tests.torture.steps import History
+from tests.torture.tally import Tally
+from tests.torture.venue import Venue
+
+S = OrderState
+ZERO = Decimal(0)
+# No guard but a halt may keep an exit from being sent.
+NEVER_FOR_EXITS = frozenset(
+    {"PAUSED", "TRIAL_ENDED", "SITE_REDUCE_ONLY", "WORKSPACE_REDUCE_ONLY", "CONNECTOR_REDUCE_ONLY", "CLOCK_UNTRUSTED"}
+)
+_ENDED = {"filled": {S.FILLED}, "canceled": {S.CANCELED, S.REJECTED}, "partially_canceled": {S.CANCELED, S.FILLED}}
+
+
+@dataclass(slots=True)
+class Found:
+    """(kind, history, sentence); a kind is one of the tally's counts, or the sentence of a law."""
+
+    rows: list[tuple[str, History | None, str]] = field(default_factory=list)
+
+    def say(self, kind: str, history: History | None, sentence: str) -> None:
+        self.rows.append((kind, history, sentence))
+
+    def into(self, tally: Tally, name: str, histories: list[History], world_told: list[str]) -> None:
+        """Count what was found, and tell each wrong history whole: what happened, and what became of its orders."""
+        for kind, _, _ in self.rows:
+            if kind in {"duplicates", "lost", "stuck", "phantoms"}:
+                setattr(tally, kind, getattr(tally, kind) + 1)
+        for number, history in enumerate(histories):
+            wrong = [f"{kind}: {sentence}" for kind, whose, sentence in self.rows if whose is history]
+            if wrong:
+                steps = sorted([*history.told, *world_told])
+                tally.violations.append("\n".join([f"world {name} history {number}", *wrong, *steps, *_lives(history)]))
+        wrong = [f"{kind}: {sentence}" for kind, whose, sentence in self.rows if whose is None]
+        if wrong:
+            tally.violations.append("\n".join([f"world {name}", *wrong, *world_told]))
+
+
+def _lives(history: History) -> list[str]:
+    """Tell each order's life, as its events have it."""
+    lines = []
+    for order in Order.unscoped.filter(connector=history.connector).order_by("created_at", "leg"):
+        lines.append(f"{order.client_order_id} {order.intent} {order.side} {order.quantity:f} {order.state}")
+        lines += [
+            f"    {(event.at - START).total_seconds():9.3f} {event.to_state}: {event.cause} {event.evidence}"
+            for event in OrderEvent.unscoped.filter(order=order).order_by("version")
+        ]
+    for alert in Alert.unscoped.filter(connector=history.connector).order_by("received_at"):
+        at = (alert.received_at - START).total_seconds()
+        lines.append(f"{at:9.3f} alert {alert.pk} {alert.status} {alert.reason_code} {alert.next_at} {alert.order_id}")
+    return lines
+
+
+def judge(histories: list[History], venue: Venue, laws: Watch) -> Found:
+    found = Found()
+    ours = _Rows([history.connector.pk for history in histories])
+    by_key = {history.key: history for history in histories}
+    for key, sentence in laws.broken:
+        found.say("law", by_key.get(key), sentence)
+    for history in histories:
+        book = _Book(venue.orders(history.account_id), venue.fills(history.account_id))
+        _Judge(found, history, ours, book, venue).all()
+    return found
+
+
+class _Rows:
+    """Everything of ours, read once for all histories."""
+
+    def __init__(self, connectors: list[UUID]) -> None:
+        self.orders: dict[Any, list[Order]] = defaultdict(list)
+        for order in Order.unscoped.filter(connector__in=connectors).order_by("created_at", "leg"):
+            self.orders[order.connector_id].append(order)
+        self.fills: dict[Any, list[Fill]] = defaultdict(list)
+        for fill in Fill.unscoped.filter(connector__in=connectors):
+            self.fills[fill.connector_id].append(fill)
+        self.alerts: dict[Any, list[Alert]] = defaultdict(list)
+        for alert in Alert.unscoped.filter(connector__in=connectors).order_by("received_at"):
+            self.alerts[alert.connector_id].append(alert)
+        self.positions: dict[Any, list[Position]] = defaultdict(list)
+        for position in Position.unscoped.filter(connector__in=connectors):
+            self.positions[position.connector_id].append(position)
+        self.events: dict[Any, list[OrderEvent]] = defaultdict(list)
+        for event in OrderEvent.unscoped.filter(order__connector__in=connectors).order_by("order", "version"):
+            self.events[event.order_id].append(event)
+        self.ledger: dict[tuple[Any, str, str], Decimal] = defaultdict(Decimal)
+        of_fills = LedgerEntry.unscoped.filter(connector__in=connectors).exclude(fill=None)
+        for connector, kind, currency, amount in of_fills.values_list("connector_id", "kind", "currency", "amount"):
+            self.ledger[connector, kind, currency] += amount
+        self.leases = set(Lease.objects.filter(until__gt=world.now()).values_list("connector_id", flat=True))
+
+
+class _Book:
+    def __init__(self, orders: list[TheirOrder], fills: list[TheirFill]) -> None:
+        self.orders, self.fills = orders, fills
+        self.ours = [order for order in orders if order_of(order.client_order_id) is not None]
+        self.our_fills = [fill for fill in fills if order_of(fill.client_order_id) is not None]
+
+
+class _Judge:
+    def __init__(self, found: Found, history: History, ours: _Rows, book: _Book, venue: Venue) -> None:
+        self.found, self.history, self.rows, self.book, self.venue = found, history, ours, book, venue
+        connector = history.connector
+        self.orders = ours.orders[connector.pk]
+        self.alerts = ours.alerts[connector.pk]
+        self.fills = ours.fills[connector.pk]
+        self.by_name = {order.client_order_id: order for order in self.orders}
+        # Not there and the account changed since: only a person may say what became of it.
+        self.for_a_person = {order.pk for order in self.orders if order.state == S.UNKNOWN}
+
+    def say(self, kind: str, sentence: str) -> None:
+        self.found.say(kind, self.history, sentence)
+
+    def all(self) -> None:
+        self.duplicates()
+        self.lost()
+        self.stuck()
+        self.phantoms()
+        self.states()
+        self.fills_agree()
+        self.positions()
+        self.exits()
+        self.reversals()
+        self.tenants()
+        self.events()
+        self.refusals()
+        self.money()
+
+    def duplicates(self) -> None:
+        names = Counter(order.client_order_id for order in self.book.ours)
+        legs = Counter(order_of(order.client_order_id) for order in self.book.ours)
+        for name, count in names.items():
+            if count > 1:
+                self.say("duplicates", f"{name} stands {count} times in the book")
+        for leg, count in legs.items():
+            if count > 1 and not any(names[n] > 1 for n in names if order_of(n) == leg):
+                self.say("duplicates", f"leg {leg} has {count} orders in the book")
+
+    def lost(self) -> None:
+        there = {alert.pk: alert for alert in self.alerts}
+        for alert_id in self.history.sent:
+            alert = there.get(alert_id)
+            if alert is None:
+                self.say("lost", f"alert {alert_id} was taken in and is gone")
+            elif alert.status in WAITING and not self.for_a_person:
+                self.say("lost", f"alert {alert_id} is still {alert.status} {alert.reason_code}")
+            elif alert.status == AlertStatus.EXECUTED and alert.order_id is None:
+                self.say("lost", f"alert {alert_id} counts as executed and has no order")
+            elif alert.status not in WAITING and alert.status != AlertStatus.EXECUTED and not alert.reason_code:
+                self.say("lost", f"alert {alert_id} is {alert.status} and nobody says why")
+            elif alert.reason_code == "INTERNAL_ERROR":
+                self.say("lost", f"alert {alert_id}: {alert.reason}")
+
+    def stuck(self) -> None:
+        placed = {order.client_order_id for order in self.book.ours}
+        for order in self.orders:
+            if order.state in FINAL_STATES and order.next_at is None:
+                continue
+            if order.pk in self.for_a_person:
+                if order.client_order_id in placed:
+                    self.say("stuck", f"order {order.client_order_id} is unknown and stands in the book")
+                continue
+            if order.waits_for_parent and order.parent_id in self.for_a_person:
+                continue
+            if self.for_a_person and order.state == S.PLANNED:
+                continue
+            self.say("stuck", f"order {order.client_order_id} is {order.state}, due {order.next_at}")
+        if self.history.connector.pk in self.rows.leases:
+            self.say("stuck", "a lease is still held")
+
+    def phantoms(self) -> None:
+        for order in self.book.ours:
+            row = self.by_name.get(order.client_order_id)
+            if row is None:
+                self.say("phantoms", f"{order.client_order_id} stands in the book and has no row")
+            elif row.exchange_order_id not in ("", str(order.id)):
+                self.say(
+                    "phantoms", f"{order.client_order_id} is named {row.exchange_order_id}, the book says {order.id}"
+                )
+
+    def states(self) -> None:
+        placed = {order.client_order_id: order for order in self.book.ours}
+        for order in self.orders:
+            theirs = placed.get(order.client_order_id)
+            if theirs is None:
+                if order.state in {S.FILLED, S.CANCELED, S.ACCEPTED, S.PARTIAL}:
+                    self.say("phantoms", f"{order.client_order_id} is {order.state} and not in the book")
+                continue
+            allowed = _ENDED.get(theirs.state, {S.ACCEPTED, S.PARTIAL})
+            if theirs.state == "partially_canceled" and theirs.notional and theirs.side == "buy":
+                # Its rest is the quote that bought no whole step.
+                allowed = {S.FILLED}
+            if order.state not in allowed and order.pk not in self.for_a_person:
+                self.say("wrong state", f"{order.client_order_id} is {order.state}, the book says {theirs.state}")
+
+    def fills_agree(self) -> None:
+        theirs = {str(fill.id): fill for fill in self.book.our_fills}
+        ours = {fill.trade_id: fill for fill in self.fills}
+        inferred = [fill for fill in self.fills if fill.trade_id.startswith("inferred:")]
+        told: Counter[str] = Counter()
+        for fill in self.book.our_fills:
+            told[fill.client_order_id] += fill.size
+        names = {order.pk: order.client_order_id for order in self.orders}
+        recorded: Counter[str] = Counter()
+        for fill in self.fills:
+            recorded[names[fill.order_id]] += fill.quantity
+        for name in sorted({*told, *recorded}):
+            row = self.by_name.get(name)
+            if told[name] != recorded[name] and (row is None or row.pk not in self.for_a_person):
+                self.say("phantoms", f"{name} filled {told[name]} in the book, {recorded[name]} with us")
+            if row is not None and row.filled_quantity != recorded[name]:
+                self.say("wrong sum", f"{name} says {row.filled_quantity} filled, its fills {recorded[name]}")
+        if inferred:
+            return
+        for trade_id, fill in ours.items():
+            book = theirs.get(trade_id)
+            if book is None:
+                self.say("phantoms", f"fill {trade_id} is not in the book")
+            elif (book.price, book.size, book.fee) != (fill.price, fill.quantity, fill.fee):
+                self.say("wrong fill", f"{trade_id}: {fill.price} {fill.quantity} {fill.fee}, the book says {book}")
+
+    def positions(self) -> None:
+        sums: Counter[str] = Counter()
+        for fill in self.fills:
+            # On spot a fee in the coin itself makes less of it.
+            in_kind = fill.fee if self.history.tenant.market == "spot" and fill.fee_currency == "BTC" else ZERO
+            sums[fill.book] += (fill.quantity if fill.side == "buy" else -fill.quantity) - in_kind
+        rows = {row.book: row.signed_quantity for row in self.rows.positions[self.history.connector.pk]}
+        if self.history.has_outside_trades or self._was_liquidated():
+            return
+        for book in {*sums, *rows}:
+            if rows.get(book, ZERO) != sums[book]:
+                self.say("wrong position", f"{book} {rows.get(book)}, its fills add up to {sums[book]}")
+        if self.for_a_person:
+            return
+        if self.history.tenant.market == "spot":
+            held = self.venue.free(self.history.account_id, "spot", "BTC")
+        else:
+            held = sum((p.amount * p.direction for p in self.venue.positions(self.history.account_id)), ZERO)
+        if held != sum(rows.values(), ZERO):
+            self.say("wrong position", f"{rows}, the book says {held}")
+
+    def _was_liquidated(self) -> bool:
+        return any(not fill.client_order_id or order_of(fill.client_order_id) is None for fill in self.book.fills)
+
+    def exits(self) -> None:
+        held: Counter[str] = Counter()
+        hedged = any(order.position_mode == "hedge_mode" for order in self.book.orders)
+        for fill in self.book.fills:
+            # Ways 1 and 2 are the long and short book's buys, 3 and 4 their sells.
+            book = {1: "long", 3: "long", 2: "short", 4: "short"}.get(fill.way, "net") if hedged else "net"
+            before = held[book]
+            held[book] += fill.size if fill.side == "buy" else -fill.size
+            row = self.by_name.get(fill.client_order_id)
+            if row is not None and row.intent == "exit" and abs(held[book]) > abs(before):
+                self.say("exit adds", f"{row.client_order_id} led from {before} to {held[book]}")
+
+    def reversals(self) -> None:
+        placed = {order.client_order_id: order for order in self.book.ours}
+        by_id = {order.pk: order for order in self.orders}
+        for leg in self.orders:
+            if not leg.waits_for_parent or leg.client_order_id not in placed or leg.parent_id is None:
+                continue
+            close = placed.get(by_id[leg.parent_id].client_order_id)
+            if close is None or close.state != "filled" or close.id > placed[leg.client_order_id].id:
+                state = close.state if close else "not in the book"
+                self.say("opened before closed", f"{leg.client_order_id} was sent, its closing order is {state}")
+
+    def tenants(self) -> None:
+        workspace_id = self.history.connector.workspace_id
+        mine = {alert.pk for alert in self.alerts}
+        for row in (*self.orders, *self.alerts, *self.fills):
+            if row.workspace_id != workspace_id:
+                self.say("another tenant", f"{row!r} belongs to {row.workspace_id}")
+        for order in self.orders:
+            if order.origin_id not in mine:
+                self.say("another tenant", f"order {order.client_order_id} comes from {order.origin_id}")
+
+    def events(self) -> None:
+        for order in self.orders:
+            events = self.rows.events[order.pk]
+            if not events or events[-1].to_state != order.state:
+                self.say("wrong events", f"{order.client_order_id} is {order.state}, its events end otherwise")
+            for one, next_one in pairwise(events):
+                if one.to_state != next_one.from_state:
+                    self.say(
+                        "wrong events", f"{order.client_order_id}: {one.to_state}, then from {next_one.from_state}"
+                    )
+
+    def refusals(self) -> None:
+        for alert in self.alerts:
+            # An exit whose position is not what it says may have become an entry, and that may be refused.
+            if alert.is_exit and alert.planned_at is None and alert.reason_code in NEVER_FOR_EXITS:
+                self.say("exit refused", f"alert {alert.pk}: {alert.reason_code}")
+            if alert.reason_code == "NOTHING_TO_CLOSE" and alert.finished_at is not None:
+                self._really_nothing(alert)
+        for order in self.orders:
+            if order.intent == "exit" and order.reason_code in NEVER_FOR_EXITS:
+                self.say("exit refused", f"order {order.client_order_id}: {order.reason_code}")
+
+    def _really_nothing(self, alert: Alert) -> None:
+        """The account held nothing when it was told so. Clocks that were turned meanwhile leave it open."""
+        return
+
+    def money(self) -> None:
+        """Fees and realised profit to the last digit, where nothing but our fills moved the account."""
+        if self.history.has_outside_trades or self._was_liquidated() or self.for_a_person:
+            return
+        if any(fill.trade_id.startswith("inferred:") for fill in self.fills):
+            return
+        connector_id = self.history.connector.pk
+        fees = {fill.fee_currency for fill in self.book.our_fills}
+        for currency in fees:
+            theirs = sum((fill.fee for fill in self.book.our_fills if fill.fee_currency == currency), ZERO)
+            ours = self.rows.ledger[connector_id, "fee", currency]
+            if ours != -theirs:
+                self.say("wrong money", f"fees {ours} {currency}, the book says {-theirs}")

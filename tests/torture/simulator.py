@@ -1,0 +1,33 @@
+"""The real engine and the real paper exchange in virtual time: random histories of alerts, faults and deaths.
+
+One world hosts many histories, one tenant each, that share the clock, the price and the workers. After the faults the
+world is left in peace, and the venue's own book says what has to stand in ours.
+"""
+
+import gc
+import os
+import time
+
+from tests.torture import database
+from tests.torture.tally import Tally
+
+LAYER = "engine"
+TENANTS = 40
+
+
+def main(count: int, seed: int) -> Tally:
+    tally = Tally(LAYER, seed)
+    started = time.monotonic()
+    with database.opened(f"sim_{os.getpid()}"):
+        from tests.torture import simulated, tenants
+
+        people = tenants.found(min(TENANTS, count))
+        # What is loaded by now stays: the collector need not look at it again and again.
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 20)
+        number = 0
+        while tally.histories < count:
+            simulated.run(people, f"{seed}.{number}", tally)
+            number += 1
+    tally.seconds = time.monotonic() - started
+    return tally

@@ -1,0 +1,89 @@
+"""The people of a simulated world: one workspace and one connector for each history, made once, used again."""
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from django.apps import apps
+from django.db import connection
+from django.utils import timezone
+
+from apps.accounts.models import Membership, PlatformState, Subscription
+from apps.accounts.trading_state import TradingState
+from apps.connectors import pointers
+from apps.connectors.models import Connector, MarketPrice
+from apps.connectors.policies import ExitExcess, Mismatch, SuspectedDuplicate
+from apps.trading import market
+from tests.factories import (
+    ConnectorFactory,
+    InstrumentFactory,
+    PointerFactory,
+    SpotInstrumentFactory,
+    SubscriptionFactory,
+)
+
+SYMBOLS = {"futures": "BTCUSDT", "spot": "BTC_USDT"}
+EMPTIED_ROOMS = ("alerts", "trading")
+
+
+@dataclass(slots=True)
+class Tenant:
+    connector: Connector
+    credentials: tuple[str, str, str]
+    pointer: str
+
+    @property
+    def market(self) -> str:
+        return str(self.connector.market)
+
+    @property
+    def symbol(self) -> str:
+        return SYMBOLS[self.market]
+
+
+def found(count: int) -> list[Tenant]:
+    """Make workspaces, connectors and pointers; every fourth trades on spot."""
+    InstrumentFactory()
+    SpotInstrumentFactory()
+    tenants = []
+    for number in range(count):
+        credentials = (f"simkey{number:034d}", f"simsecret{number:055d}", f"memo{number}")
+        connector = ConnectorFactory(
+            workspace=SubscriptionFactory(trial_started_at=timezone.now()).workspace,
+            market="spot" if number % 4 == 3 else "futures",
+            credentials=credentials,
+        )
+        tenants.append(Tenant(connector, credentials, pointers.reveal(PointerFactory(connector=connector))))
+    return tenants
+
+
+def begin_anew(tenants: list[Tenant], dice: random.Random, now: object) -> None:
+    """Forget what earlier histories left, and let each tenant choose its settings."""
+    tables = [
+        model._meta.db_table
+        for room in EMPTIED_ROOMS
+        for model in apps.get_app_config(room).get_models()
+        if model._meta.managed
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
+    MarketPrice.objects.all().delete()
+    PlatformState.objects.update(trading_state=TradingState.ACTIVE)
+    assert not Membership.objects.exists()
+    market._modes._values.clear()
+    market._fees._values.clear()
+    for tenant in tenants:
+        row = tenant.connector
+        row.refresh_from_db()
+        row.trading_state = TradingState.ACTIVE
+        row.paused_at = row.deleted_at = None
+        row.exit_excess = dice.choice(ExitExcess.values)
+        row.mismatch = dice.choice([Mismatch.CLOSE_ONLY, Mismatch.CLOSE_ONLY, *Mismatch.values])
+        row.suspected_duplicate = dice.choice(SuspectedDuplicate.values)
+        row.leverage = Decimal(dice.choice([1, 3, 10, 20]))
+        row.clock_offset_ms, row.clock_measured_at = 0, now
+        row.save()
+        row.workspace.trading_state = TradingState.ACTIVE
+        row.workspace.save()
+    Subscription.objects.update(status="trial", trial_ends_at=now + timedelta(days=14))  # type: ignore[operator]
