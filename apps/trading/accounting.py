@@ -19,7 +19,8 @@ from enum import StrEnum
 from apps.connectors.exchange import Book, Market, Side
 
 _QUANTUM = Decimal(1).scaleb(-18)
-_WIDE = 100
+# Digits to reckon with: two stored figures of 38 multiplied, and room. Python's own 28 would round a large one.
+WIDE = 100
 _ZERO = Decimal(0)
 
 
@@ -72,13 +73,14 @@ class PositionState:
 
     @property
     def net_realized_pnl(self) -> Decimal:
-        return self.realized_pnl - self.fees + self.funding
+        with localcontext(prec=WIDE):
+            return self.realized_pnl - self.fees + self.funding
 
     def avg_entry_price(self, contract_size: Decimal) -> Decimal:
         """Return quote per base unit to 18 decimals; 0 when flat."""
         if self.signed_quantity == 0:
             return _ZERO
-        with localcontext(prec=_WIDE):
+        with localcontext(prec=WIDE):
             return _stored(self.cost / (abs(self.signed_quantity) * contract_size))
 
 
@@ -119,7 +121,7 @@ def apply_fill(state: PositionState, fill: FillFacts, *, contract: Contract) -> 
     A fill older than the last one applied gives another average cost than `rebuild` would: see `is_late`.
     ValueError for a quantity, price or base fee that no exchange could report.
     """
-    with localcontext(prec=_WIDE):
+    with localcontext(prec=WIDE):
         moved = _moved_quantity(fill, contract)
         notional = _stored(fill.quantity * contract.contract_size * fill.price)
         held = abs(state.signed_quantity)
@@ -180,7 +182,8 @@ def rebuild(fills: Iterable[FillFacts], *, contract: Contract, book: Book = Book
 def apply_funding(state: PositionState, amount: Decimal, *, contract: Contract) -> tuple[PositionState, Effects]:
     """Return the position after a funding payment; `amount` in quote, positive = received."""
     row = LedgerRow(LedgerKind.FUNDING, amount, contract.quote)
-    return replace(state, funding=state.funding + amount), Effects((row,), realized=_ZERO, cash=amount)
+    with localcontext(prec=WIDE):
+        return replace(state, funding=state.funding + amount), Effects((row,), realized=_ZERO, cash=amount)
 
 
 def adjust_external(
@@ -193,7 +196,7 @@ def adjust_external(
         raise ValueError(f"{state.book} on {contract.market} cannot be short: {signed_quantity}")
     if signed_quantity > 0 and state.book is Book.SHORT:
         raise ValueError(f"the short book cannot be long: {signed_quantity}")
-    with localcontext(prec=_WIDE):
+    with localcontext(prec=WIDE):
         held, target = abs(state.signed_quantity), abs(signed_quantity)
         kept = min(held, target) if state.signed_quantity * signed_quantity > 0 else _ZERO
         kept_cost = state.cost if kept == held else _stored(state.cost * kept / held)
@@ -207,7 +210,7 @@ def adjust_external(
 
 def unrealized_pnl(state: PositionState, mark_price: Decimal, *, contract_size: Decimal) -> Decimal:
     """Return open PnL at `mark_price`, in quote, before closing fees, to 18 decimals; 0 when flat."""
-    with localcontext(prec=_WIDE):
+    with localcontext(prec=WIDE):
         value = abs(state.signed_quantity) * contract_size * mark_price
         return _stored(value - state.cost if state.signed_quantity >= 0 else state.cost - value)
 

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal, localcontext
 
 from django.db import transaction
+from django.db.models import QuerySet, Sum
 
 from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, OrderReport, Side
 from apps.connectors.models import Instrument
 from apps.lib import world
 from apps.trading import accounting
-from apps.trading.accounting import Contract, FillFacts, PositionState
+from apps.trading.accounting import Contract, FillFacts, LedgerKind, LedgerRow, PositionState, Rebuilt
 from apps.trading.models import Fill, LedgerEntry, Order, Position
 from apps.trading.transitions import note
 
@@ -28,8 +30,9 @@ def record(order: Order, reports: Sequence[FillReport]) -> int:
     """
     if not reports:
         return 0
-    with transaction.atomic():
-        order.refresh_from_db(from_queryset=Order.unscoped.select_for_update(of=("self",)))
+    with transaction.atomic(), localcontext(prec=accounting.WIDE):
+        rows = Order.unscoped.select_related("connector", "instrument")
+        order.refresh_from_db(from_queryset=rows.select_for_update(of=("self",)))
         known = dict(
             Fill.unscoped.filter(
                 connector_id=order.connector_id, trade_id__in=[report.trade_id for report in reports]
@@ -52,7 +55,8 @@ def record(order: Order, reports: Sequence[FillReport]) -> int:
 
 def infer(order: Order, report: OrderReport) -> int:
     """Record one fill for what the exchange says was filled and shows no trades for; its id is fixed."""
-    missing = report.filled_quantity - order.filled_quantity
+    with localcontext(prec=accounting.WIDE):
+        missing = report.filled_quantity - order.filled_quantity
     if missing <= 0 or report.avg_fill_price is None:
         return 0
     logger.error("order %s: fills of %s not told, inferred from the order", order.pk, missing)
@@ -98,7 +102,7 @@ def _record_one(order: Order, position: Position, report: FillReport) -> None:
     before = state_of(position)
     fill = Fill(
         workspace_id=order.workspace_id,
-        connector_id=order.connector_id,
+        connector=order.connector,
         order=order,
         trade_id=report.trade_id,
         symbol=order.symbol,
@@ -161,7 +165,23 @@ def _rebuilt(position: Position, late: FillFacts, contract: Contract) -> tuple[P
         state.last_fill_at,
         state.last_trade_id,
     )
-    return kept, rebuilt.effects[late.trade_id]
+    effects = rebuilt.effects[late.trade_id]
+    return kept, replace(effects, rows=_with_external(effects.rows, rebuilt, fills, contract))
+
+
+def _with_external(
+    rows: tuple[LedgerRow, ...], rebuilt: Rebuilt, fills: QuerySet[Fill], contract: Contract
+) -> tuple[LedgerRow, ...]:
+    """Book with the late fill what it changes in all that was taken in from outside: its own row is a part of that."""
+    external = LedgerEntry.Kind.EXTERNAL.value
+    booked = LedgerEntry.unscoped.filter(fill__in=fills, kind=external).aggregate(total=Sum("amount"))["total"]
+    taken_in = sum(
+        (row.amount for one in rebuilt.effects.values() for row in one.rows if row.kind is LedgerKind.EXTERNAL),
+        Decimal(0),
+    )
+    change = taken_in - (booked or Decimal(0))
+    others = tuple(row for row in rows if row.kind is not LedgerKind.EXTERNAL)
+    return (*others, LedgerRow(LedgerKind.EXTERNAL, change, contract.base)) if change else others
 
 
 def _locked_position(order: Order) -> Position:
@@ -173,6 +193,7 @@ def _locked_position(order: Order) -> Position:
     )
     locked = Position.unscoped.select_for_update()
     position: Position = locked.get(connector_id=order.connector_id, symbol=order.symbol, book=order.book)
+    position.connector = order.connector  # read once: saving asks for its workspace
     return position
 
 
@@ -190,11 +211,11 @@ def _store(position: Position, state: PositionState, contract_size: Decimal) -> 
 
 
 def _totals(order: Order) -> dict[str, object]:
+    """Add up the order's fills; the caller has set the precision."""
     fills = list(Fill.unscoped.filter(order=order).order_by("filled_at"))
-    with localcontext(prec=100):
-        quantity = sum((fill.quantity for fill in fills), Decimal(0))
-        value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
-        average = (value / quantity).quantize(_STORED) if quantity else None
+    quantity = sum((fill.quantity for fill in fills), Decimal(0))
+    value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
+    average = (value / quantity).quantize(_STORED) if quantity else None
     fees: dict[str, Decimal] = {}
     for fill in fills:
         fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
