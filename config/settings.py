@@ -279,7 +279,7 @@ CELERY_DB_REUSE_MAX = 1_000_000
 CELERY_BEAT_SCHEDULE = {
     "heartbeat": {"task": "apps.trading.tasks.beat_heart", "schedule": 10.0},
     "equity-points": {"task": "apps.trading.tasks.record_equity", "schedule": 60.0},
-    "reconcile": {"task": "apps.trading.tasks.reconcile_positions", "schedule": 30.0},
+    "reconcile": {"task": "apps.trading.tasks.reconcile_positions", "schedule": 5.0},
     "sync-instruments": {"task": "apps.connectors.tasks.sync_instruments", "schedule": 3600.0},
     "measure-clocks": {"task": "apps.connectors.tasks.measure_clocks", "schedule": 60.0},
     "forget-sessions": {"task": "apps.accounts.tasks.forget_sessions", "schedule": 86400.0},

@@ -104,14 +104,15 @@ class ConnectorSettingsForm(forms.ModelForm):
     class Meta:
         model = Connector
         fields = (
-            "label", "exit_excess", "mismatch", "suspected_duplicate", "max_lag_s", "strict_json", "usd_means_usdt",
-            *LIMITS, "leverage", "margin_mode",
+            "label", "exit_excess", "mismatch", "suspected_duplicate", "external_trades", "max_lag_s", "strict_json",
+            "usd_means_usdt", *LIMITS, "leverage", "margin_mode",
         )  # fmt: skip
         labels = {
             "label": "Name",
             "exit_excess": "An exit larger than the position",
             "mismatch": "The alert and the account disagree about the position",
             "suspected_duplicate": "Two identical alerts within seconds",
+            "external_trades": "Trades that were not made here",
             "max_lag_s": "Max lag (seconds)",
             "strict_json": "Strict JSON: refuse messages that need a repair",
             "usd_means_usdt": "Read a USD ticker as USDT",
@@ -128,6 +129,8 @@ class ConnectorSettingsForm(forms.ModelForm):
             "mismatch": "For example: the alert says the strategy was long, the account holds nothing.",
             "suspected_duplicate": "The same text again within 4 seconds, without an id. This is about entries: an "
             "exit always runs, as it cannot close more than is held.",
+            "external_trades": "You trade by hand, or the exchange liquidates: our fills no longer add up to what the "
+            "account holds. Nothing is ever traded to repair it by itself.",
             "max_lag_s": "An entry whose own time is older is not traded. Exits are not refused for age alone.",
             "strict_json": "Off: curly quotes, missing commas and the like are repaired, and the alert says so.",
             "usd_means_usdt": "On: BTCUSD in a message is read as BTCUSDT. Off: it is refused.",

@@ -21,6 +21,14 @@ class Mismatch(TextChoices):
     FOLLOW = "follow", "send the order as written"
 
 
+class ExternalTrades(TextChoices):
+    """What to do when the account holds another quantity than our fills add up to: somebody traded outside."""
+
+    ADOPT = "adopt", "take over the exchange's figure and tell me"
+    IGNORE = "ignore", "leave both as they are and show the difference"
+    PAUSE = "pause", "leave both as they are and pause the connector"
+
+
 class SuspectedDuplicate(TextChoices):
     """What to do with an entry that equals one of less than four seconds before."""
 

@@ -83,7 +83,7 @@ def snapshot(workspace: Workspace, *, today: datetime, environment: str = "") ->
         orders_today=sum(ordered.values()),
         orders_filled_today=ordered.get(OrderState.FILLED, 0),
         last_alerts=tuple(alerts.rows_of(workspace, last[:LAST_ALERTS])),
-        attention=attention(workspace, connectors, open_now, has_doubts=OrderState.UNKNOWN in ordered),
+        attention=attention(workspace, connectors, has_doubts=OrderState.UNKNOWN in ordered),
     )
 
 

@@ -16,7 +16,6 @@ from apps.lib import world
 from apps.trading import incidents
 from apps.trading import queries as trading
 from apps.trading.models import Fill, Incident
-from apps.trading.queries import OpenPosition
 
 RECENTLY = timedelta(hours=24)
 
@@ -42,9 +41,7 @@ class Step:
     action: str
 
 
-def attention(
-    workspace: Workspace, connectors: list[Connector], open_now: list[OpenPosition], *, has_doubts: bool
-) -> tuple[Attention, ...]:
+def attention(workspace: Workspace, connectors: list[Connector], *, has_doubts: bool) -> tuple[Attention, ...]:
     """Return what stands in the way, worst first. Three queries at most.
 
     `has_doubts`: an order of today is in doubt. One that is so for longer than five minutes is an incident.
@@ -55,7 +52,6 @@ def attention(
         *_of_incidents(open_incidents),
         *(_of_orders(workspace, told=told) if has_doubts else ()),
         *(_of_connector(connector) for connector in connectors if connector.check_status == CheckStatus.FAILED),
-        *_of_positions(open_now),
         *_of_held(workspace),
     )
 
@@ -123,20 +119,6 @@ def _of_connector(connector: Connector) -> Attention:
     )
     url = reverse("connectors:detail", args=[connector.pk])
     return Attention("error", f"{connector.label}: {failed}", url, "Open connector")
-
-
-def _of_positions(open_now: list[OpenPosition]) -> tuple[Attention, ...]:
-    return tuple(
-        Attention(
-            "warning",
-            f"{row.position.connector.label}: the exchange holds another quantity of {row.position.symbol} "
-            "than our fills add up to.",
-            reverse("trading:positions"),
-            "Open positions",
-        )
-        for row in open_now
-        if row.exchange_differs
-    )
 
 
 def _of_held(workspace: Workspace) -> tuple[Attention, ...]:

@@ -55,6 +55,15 @@ class FillFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AdjustmentFacts:
+    """A change of the position that is no fill: signed, in exchange units; what came in is taken at `price`."""
+
+    change: Decimal
+    price: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PositionState:
     """`cost` is what the open quantity cost, in quote currency, never negative and 0 when flat.
 
@@ -166,17 +175,39 @@ def is_late(state: PositionState, fill: FillFacts) -> bool:
     return _moment(fill.filled_at, fill.trade_id) < _moment(state.last_fill_at, state.last_trade_id)
 
 
-def rebuild(fills: Iterable[FillFacts], *, contract: Contract, book: Book = Book.NET) -> Rebuilt:
-    """Return what `fills` add up to, whatever their order and however often each one comes.
+def rebuild(
+    fills: Iterable[FillFacts],
+    *,
+    contract: Contract,
+    book: Book = Book.NET,
+    adjustments: Iterable[AdjustmentFacts] = (),
+) -> Rebuilt:
+    """Return what `fills` and `adjustments` add up to, whatever their order and however often each fill comes.
 
-    Funding and external adjustments are not fills: add them to the result again.
+    Funding is neither: add it to the result again.
     """
     state = PositionState(book=book)
     effects: dict[str, Effects] = {}
+    waiting = sorted(adjustments, key=lambda one: one.at)
     for fill in sorted(fills, key=lambda fill: _moment(fill.filled_at, fill.trade_id)):
         if fill.trade_id not in effects:
+            while waiting and waiting[0].at < fill.filled_at:
+                state = adjust_by(state, waiting.pop(0), contract=contract)
             state, effects[fill.trade_id] = apply_fill(state, fill, contract=contract)
+    for adjustment in waiting:
+        state = adjust_by(state, adjustment, contract=contract)
     return Rebuilt(state, effects)
+
+
+def adjust_by(state: PositionState, adjustment: AdjustmentFacts, *, contract: Contract) -> PositionState:
+    """Return the position changed by what is no fill; a book that knows one side ends at zero, not beyond."""
+    target = state.signed_quantity + adjustment.change
+    if contract.market is Market.SPOT or state.book is Book.LONG:
+        target = max(target, _ZERO)
+    if state.book is Book.SHORT:
+        target = min(target, _ZERO)
+    after, _ = adjust_external(state, target, price=adjustment.price, at=adjustment.at, contract=contract)
+    return after
 
 
 def apply_funding(state: PositionState, amount: Decimal, *, contract: Contract) -> tuple[PositionState, Effects]:

@@ -11,6 +11,8 @@ from apps.accounts.models import User
 from apps.accounts.staff import ReadOnlyAdmin
 from apps.trading import doubts, incidents
 from apps.trading.models import (
+    AccountWatch,
+    Adjustment,
     EquityPoint,
     Fill,
     Incident,
@@ -136,6 +138,26 @@ class IncidentAdmin(ReadOnlyAdmin):
                 continue
             record(row.workspace, "order.settled_by_staff", request=request, object_id=row.order_id, found="not_placed")
             self.message_user(request, f"{row}: settled, nothing was sent.")
+
+
+@admin.register(Adjustment)
+class AdjustmentAdmin(ReadOnlyAdmin):
+    list_display = ("at", "symbol", "book", "change", "price", "cause", "connector", "workspace")
+    list_filter = ("cause", "connector__environment", "connector__market")
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "connector_id", "workspace_id")
+    search_fields = ("symbol__exact", OWNER)
+    date_hierarchy = "at"
+    ordering = ("-at",)
+
+
+@admin.register(AccountWatch)
+class AccountWatchAdmin(ReadOnlyAdmin):
+    list_display = ("connector", "workspace", "next_at", "read_at", "swept_at", "refused_count")
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "connector_id", "workspace_id")
+    search_fields = ("connector__label", OWNER)
+    ordering = ("next_at",)
 
 
 @admin.register(EquityPoint)

@@ -310,20 +310,73 @@ class LedgerEntry(WorkspaceOwned):
     currency = models.CharField(max_length=20)
     at = models.DateTimeField()
     recorded_at = models.DateTimeField(default=world.now)
+    reference = models.CharField(max_length=160, blank=True, help_text="the exchange's booking that it repeats")
 
     class Meta(WorkspaceOwned.Meta):
         verbose_name_plural = "ledger entries"
         constraints = [
             models.UniqueConstraint(
+                fields=["connector", "reference"], condition=~Q(reference=""), name="one_entry_per_booking"
+            ),
+            models.UniqueConstraint(
                 fields=["fill", "kind", "currency"],
                 condition=Q(fill__isnull=False) & ~Q(kind="correction"),
                 name="one_entry_per_fill_and_kind",
-            )
+            ),
         ]
         indexes = [models.Index(fields=["workspace", "-at"], name="ledger_newest")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount.normalize():f} {self.currency}"
+
+
+class Adjustment(WorkspaceOwned):
+    """A position changed by what are not our fills. Append-only, like the fills that it stands beside.
+
+    `change` signed, in exchange units; what came in is taken at `price`, what left, left at its own cost.
+    """
+
+    class Cause(models.TextChoices):
+        EXTERNAL = "external", "not ours"
+        LIQUIDATED = "liquidated", "liquidated"
+        BY_HAND = "by_hand", "taken over by hand"
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="adjustments")
+    symbol = models.CharField(max_length=40)
+    book = models.CharField(max_length=8, choices=choices_of(Book), default=Book.NET.value)
+    cause = models.CharField(max_length=16, choices=Cause)
+    change = MoneyField()
+    price = MoneyField()
+    at = models.DateTimeField(default=world.now)
+
+    class Meta(WorkspaceOwned.Meta):
+        indexes = [models.Index(fields=["connector", "symbol", "book", "at"], name="adjustment_of_position")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.change.normalize():f}: {self.get_cause_display()}"
+
+
+class AccountWatch(WorkspaceOwned):
+    """When a connector's account is read next, and what the last readings found."""
+
+    same_workspace = ("connector",)
+
+    connector = models.OneToOneField(Connector, on_delete=models.CASCADE, related_name="watch")
+    next_at = models.DateTimeField(default=world.now)
+    read_at = models.DateTimeField(null=True, blank=True)
+    swept_at = models.DateTimeField(null=True, blank=True, help_text="orders were last compared")
+    booked_until = models.DateTimeField(null=True, blank=True, help_text="bookings are taken over so far")
+    differing = models.JSONField(default=dict, blank=True, help_text="symbol|book: readings in a row that differed")
+    refused_count = models.PositiveIntegerField(default=0, help_text="times in a row that the key was refused")
+    refused_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        indexes = [models.Index(fields=["next_at"], name="account_watch_due")]
+
+    def __str__(self) -> str:
+        return f"watch over {self.connector}"
 
 
 class EquityPoint(WorkspaceOwned):

@@ -9,9 +9,10 @@ from uuid import UUID
 from django.db.models import Count, DateTimeField, F, Func, QuerySet, Sum, Value
 
 from apps.accounts.models import Workspace
+from apps.connectors import instruments
 from apps.connectors.models import MarketPrice
 from apps.lib import world
-from apps.trading import accounting
+from apps.trading import accounting, drift
 from apps.trading.models import ZERO, EquityPoint, Fill, LedgerEntry, Order, OrderState, Position
 from apps.trading.recording import state_of
 
@@ -46,7 +47,10 @@ class OpenPosition:
     def exchange_differs(self) -> bool:
         """True when the exchange's last word on the size is not what our fills add up to."""
         told = self.position.exchange_quantity
-        return told is not None and told != self.position.signed_quantity
+        if told is None:
+            return False
+        words = instruments.in_words(self.position.instrument)
+        return drift.differs(self.position.signed_quantity, told, instrument=words)
 
 
 def unrealized_pnl(position: Position, mark_price: Decimal) -> Decimal:

@@ -13,8 +13,16 @@ from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, Or
 from apps.connectors.models import Instrument
 from apps.lib import world
 from apps.trading import accounting
-from apps.trading.accounting import Contract, FillFacts, LedgerKind, LedgerRow, PositionState, Rebuilt
-from apps.trading.models import Fill, LedgerEntry, Order, Position
+from apps.trading.accounting import (
+    AdjustmentFacts,
+    Contract,
+    FillFacts,
+    LedgerKind,
+    LedgerRow,
+    PositionState,
+    Rebuilt,
+)
+from apps.trading.models import Adjustment, Fill, LedgerEntry, Order, Position
 from apps.trading.transitions import note
 
 logger = logging.getLogger(__name__)
@@ -115,7 +123,7 @@ def _record_one(order: Order, position: Position, report: FillReport) -> None:
         role=report.role.value,
         filled_at=report.filled_at,
     )
-    if accounting.is_late(before, facts):
+    if accounting.is_late(before, facts) or adjustments_of(position).filter(at__gt=facts.filled_at).exists():
         after, effects = _rebuilt(position, facts, contract)
         correction = after.realized_pnl - before.realized_pnl - effects.realized
     else:
@@ -139,16 +147,18 @@ def _record_one(order: Order, position: Position, report: FillReport) -> None:
         )
         for kind, amount, currency, fill in rows
     )
-    _store(position, after, contract.contract_size)
+    store(position, after, contract.contract_size)
 
 
 def _rebuilt(position: Position, late: FillFacts, contract: Contract) -> tuple[PositionState, accounting.Effects]:
-    """Return the position with a fill that belongs before others; funding and earlier adjustments stay."""
+    """Return the position with a fill that belongs before others; funding and adjustments stay."""
     fills = Fill.unscoped.filter(connector_id=position.connector_id, symbol=position.symbol, book=position.book)
     earlier = [
         FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
     ]
-    rebuilt = accounting.rebuild([*earlier, late], contract=contract, book=Book(position.book))
+    book = Book(position.book)
+    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in adjustments_of(position)]
+    rebuilt = accounting.rebuild([*earlier, late], contract=contract, book=book, adjustments=beside)
     for fill in fills:
         realized = rebuilt.effects[fill.trade_id].realized
         if realized != fill.realized_pnl:
@@ -184,6 +194,11 @@ def _with_external(
     return (*others, LedgerRow(LedgerKind.EXTERNAL, change, contract.base)) if change else others
 
 
+def adjustments_of(position: Position) -> QuerySet[Adjustment]:
+    rows: QuerySet[Adjustment] = Adjustment.unscoped.filter(connector_id=position.connector_id)
+    return rows.filter(symbol=position.symbol, book=position.book).order_by("at")
+
+
 def _locked_position(order: Order) -> Position:
     Position.unscoped.get_or_create(
         connector_id=order.connector_id,
@@ -197,7 +212,7 @@ def _locked_position(order: Order) -> Position:
     return position
 
 
-def _store(position: Position, state: PositionState, contract_size: Decimal) -> None:
+def store(position: Position, state: PositionState, contract_size: Decimal) -> None:
     position.signed_quantity = state.signed_quantity
     position.cost = state.cost
     position.avg_entry_price = state.avg_entry_price(contract_size)

@@ -24,7 +24,7 @@ def record_equity() -> None:
 
 @shared_task
 def reconcile_positions() -> None:
-    reconcile.reconcile_positions()
+    reconcile.poll_due()
 
 
 @shared_task

@@ -1,5 +1,6 @@
 """One row of every model, so that no admin page is tested empty."""
 
+from decimal import Decimal
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -12,7 +13,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, PlatformState, User
-from apps.trading.models import Lease, OrderEvent, PlanRecord, ShadowPosition, WorkerHeartbeat
+from apps.trading.models import AccountWatch, Adjustment, Lease, OrderEvent, PlanRecord, ShadowPosition, WorkerHeartbeat
 from tests import factories
 
 TOTP_SECRET = "canary-totp-0123456789abcdef"
@@ -49,6 +50,10 @@ def one_of_each() -> dict[type[Model], Any]:
         PlatformState.objects.get_or_create(id=1)[0],
         AuditEvent.objects.create(workspace=workspace, actor=user, action="connector.created", object_id=connector.pk),
         OrderEvent.objects.create(workspace=workspace, order=order, to_state="planned", version=1, cause="planned"),
+        AccountWatch.objects.create(**place),
+        Adjustment.objects.create(
+            **place, symbol="BTCUSDT", cause="external", change=Decimal(-10), price=Decimal(60000)
+        ),
         ShadowPosition.objects.create(**place, symbol="BTC_USDT"),
         PlanRecord.objects.create(**place, origin_id=alert.pk, at=timezone.now(), version=1, inputs={}, outline={}),
         Lease.objects.create(connector=connector, symbol="BTCUSDT", until=timezone.now()),

@@ -14,7 +14,18 @@ from apps.accounts.models import AuditEvent, Workspace
 from apps.accounts.tenancy import UnscopedQueryError, WorkspaceOwned
 from apps.alerts.models import Alert
 from apps.connectors.models import Connector, Pointer, SymbolAlias
-from apps.trading.models import EquityPoint, Fill, Incident, LedgerEntry, Order, OrderEvent, Position, ShadowPosition
+from apps.trading.models import (
+    AccountWatch,
+    Adjustment,
+    EquityPoint,
+    Fill,
+    Incident,
+    LedgerEntry,
+    Order,
+    OrderEvent,
+    Position,
+    ShadowPosition,
+)
 from tests.admin.rows import one_of_each, our_models
 from tests.factories import ConnectorFactory, WorkspaceFactory
 
@@ -30,6 +41,8 @@ CHILDREN = [
     ShadowPosition,
     SymbolAlias,
     Incident,
+    AccountWatch,
+    Adjustment,
 ]
 
 # Set by the worker from rows it has just found by the alert itself; the database checks `order` too.

@@ -51,6 +51,7 @@ _BOOKS = {"both": Book.NET, "long": Book.LONG, "short": Book.SHORT}
 _SOURCES = {1: PriceSource.LAST, 2: PriceSource.MARK}
 _CROSSINGS = {1: Crossing.RISES_TO, 2: Crossing.FALLS_TO}
 _TRIGGER_KINDS = {kind.value: kind for kind in TriggerKind}
+_FORCED_TYPES = frozenset({"liquidate", "bankruptcy", "adl"})
 _OPEN_STATES = (1, 2)
 _FINISHED_STATE = 4
 
@@ -122,6 +123,7 @@ def to_order(row: Row) -> OrderReport:
         avg_fill_price=positive_or_none(row, "deal_avg_price"),
         created_at=instant_or_none(row, "create_time"),
         updated_at=instant_or_none(row, "update_time"),
+        is_forced=text(row, "type") in _FORCED_TYPES,
     )
 
 

@@ -89,6 +89,7 @@ class OrderReport:
     """The venue's view of one order. `quantity` is None for a market order sized in quote; ids are strings always.
 
     `client_order_id` is "" when the venue did not echo it. `status` after a submit is ACCEPTED: fills are queried.
+    `is_forced`: the venue's own order, a liquidation or what follows from somebody's.
     """
 
     exchange_order_id: str
@@ -101,6 +102,7 @@ class OrderReport:
     avg_fill_price: Decimal | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    is_forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.connectors.tasks import run_checks
 from apps.lib import world
-from apps.trading import incident_mail, prices
+from apps.trading import incident_mail, prices, reconcile
 from apps.trading.sweeper import sweep
 from apps.trading.tasks import heartbeat
 
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Workers get so long before the sweeper does their work.
 OVERDUE = timedelta(seconds=2)
+LATE_READING = timedelta(seconds=20)
 
 
 class Command(BaseCommand):
@@ -29,6 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
+        reconcile.make_all_due()
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: stop.set())
         loops = [
@@ -58,6 +60,10 @@ def alive() -> None:
     heartbeat("sweeper")
 
 
+def read_accounts() -> None:
+    reconcile.poll_due(overdue_by=LATE_READING)
+
+
 def mail_incidents() -> None:
     incident_mail.send_due()
 
@@ -66,6 +72,7 @@ LOOPS: tuple[tuple[Callable[[], None], float], ...] = (
     (follow_orders, 0.5),
     (overdue_alerts, 0.5),
     (fresh_prices, 1.0),
+    (read_accounts, 5.0),
     (mail_incidents, 2.0),
     (alive, 5.0),
 )

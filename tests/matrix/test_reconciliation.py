@@ -1,0 +1,252 @@
+"""The account holds something else than our fills add up to. Nothing is ever traded to repair it by itself."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.exchange import (
+    Book,
+    PositionReport,
+    Side,
+    TransactionKind,
+    TransactionReport,
+)
+from apps.connectors.models import Connector
+from apps.trading import bookings
+from apps.trading.models import AccountWatch, Adjustment, Fill, Incident, LedgerEntry, Order, Position
+from tests.engine.conftest import Bench
+from tests.factories import PositionFactory, ago
+from tests.matrix.outside import by_hand, poll
+
+POSITIONS = "/contract/private/position-v2"
+
+
+def settled(bench: Bench) -> None:
+    """Let what was filled have been recorded a while ago."""
+    Fill.unscoped.update(recorded_at=ago(minutes=1))
+
+
+def opened(bench: Bench, quantity: str = "0.01") -> None:
+    bench.send("buy", "flat", quantity)
+    settled(bench)
+
+
+def of(kind: str) -> Incident:
+    found: Incident = Incident.unscoped.get(kind=kind, resolved_at=None)
+    return found
+
+
+def test_position_closed_by_hand_is_taken_over_after_three_readings_and_labelled_not_ours(futures: Bench) -> None:
+    opened(futures)
+    by_hand(futures, Side.SELL, "10", reduce_only=True)
+
+    poll(2)
+    assert (futures.held(), Incident.unscoped.count()) == (10, 0)
+    poll()
+
+    assert futures.held() == 0
+    adjustment = Adjustment.unscoped.get()
+    assert (adjustment.change, adjustment.get_cause_display()) == (Decimal(-10), "not ours")
+    entry = LedgerEntry.unscoped.get(kind="external")
+    assert (entry.amount, entry.currency, entry.symbol) == (Decimal("-0.01"), "BTC", "BTCUSDT")
+    incident = of("position_external")
+    assert incident.what == "BTCUSDT was traded outside: we had long 10 contracts, the exchange holds flat."
+    assert [name for name, _ in futures.book() if name != "hand1"] == [futures.order().client_order_id]
+    poll(4)
+    assert (Adjustment.unscoped.count(), Incident.unscoped.count()) == (1, 1)
+
+
+def test_position_liquidated_is_taken_over_and_called_by_its_name(futures: Bench) -> None:
+    Connector.unscoped.update(leverage=50, external_trades="ignore")
+    opened(futures)
+    futures.paper.set_price("BTCUSDT", "57000")
+    poll(3)
+
+    assert futures.held() == 0
+    assert Adjustment.unscoped.get().cause == "liquidated"
+    assert of("position_liquidated").what.startswith("The exchange liquidated BTCUSDT: we had long 10 contracts")
+
+
+def test_position_query_failing_is_no_news(futures: Bench) -> None:
+    opened(futures)
+    futures.fault("status", POSITIONS, status=502, accepted=False, times=1000)
+
+    poll(5)
+
+    assert (futures.held(), Adjustment.unscoped.count(), Incident.unscoped.count()) == (10, 0, 0)
+    assert Position.unscoped.get().exchange_quantity is None
+
+
+@pytest.mark.parametrize("data", ["null", "empty", "text"])
+def test_position_query_without_data_is_no_news(futures: Bench, data: str) -> None:
+    opened(futures)
+    futures.fault("no_data", POSITIONS, data=data, times=1000)
+
+    poll(5)
+
+    assert (futures.held(), Adjustment.unscoped.count(), Incident.unscoped.count()) == (10, 0, 0)
+
+
+def test_position_list_that_is_empty_by_mistake_is_asked_again_by_symbol(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(futures)
+    positions = FuturesExchange.positions
+    monkeypatch.setattr(
+        FuturesExchange, "positions", lambda self, symbol=None: positions(self, symbol) if symbol else []
+    )
+
+    poll(6)
+
+    assert (futures.held(), Adjustment.unscoped.count(), Incident.unscoped.count()) == (10, 0, 0)
+
+
+def test_position_opened_by_hand_where_we_have_none_gets_a_row_at_its_price(futures: Bench) -> None:
+    by_hand(futures, Side.SELL, "7")
+    poll(3)
+
+    position = Position.unscoped.get()
+    assert (position.signed_quantity, position.avg_entry_price) == (Decimal(-7), Decimal(60000))
+    # And an exit of ours closes it like any other.
+    futures.send("buy", "short", "0.007")
+    assert futures.held() == 0
+
+
+@pytest.mark.parametrize(("policy", "paused"), [("ignore", False), ("pause", True)])
+def test_by_setting_both_figures_stay_and_stand_in_an_incident(futures: Bench, policy: str, paused: bool) -> None:
+    Connector.unscoped.update(external_trades=policy)
+    opened(futures)
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+
+    poll(3)
+
+    incident = of("position_differs")
+    assert incident.what == "BTCUSDT: our fills add up to long 10 contracts, the exchange holds long 6 contracts."
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
+    assert (Connector.unscoped.get().paused_at is not None) is paused
+    by_hand(futures, Side.BUY, "4", name="hand2")
+    poll()
+    incident.refresh_from_db()
+    assert incident.resolution == "Both say the same again."
+
+
+def test_difference_is_not_counted_while_an_order_is_under_way(futures: Bench) -> None:
+    opened(futures)
+    by_hand(futures, Side.SELL, "10", reduce_only=True)
+    Order.unscoped.update(state="accepted", finished_at=None)
+
+    poll(5)
+
+    assert (futures.held(), Incident.unscoped.count()) == (10, 0)
+    assert AccountWatch.unscoped.get().differing == {}
+
+
+def test_forty_alerts_and_a_reading_after_each_raise_no_alarm(futures: Bench) -> None:
+    for _ in range(10):
+        futures.send("buy", "flat", "0.01")
+        poll()
+        futures.send("buy", "long", "0.005")
+        poll()
+        futures.send("sell", "long", "0.03")
+        poll()
+        futures.send("buy", "short", "0.015")
+        poll()
+
+    assert futures.held() == 0
+    assert (Incident.unscoped.count(), Adjustment.unscoped.count()) == (0, 0)
+
+
+def test_on_spot_a_coin_sold_by_hand_is_taken_over_and_the_owners_own_coins_are_left_alone(spot: Bench) -> None:
+    by_hand(spot, Side.BUY, "0.02")
+    opened(spot)
+    before = spot.held()
+    poll(4)
+    assert (spot.held(), Incident.unscoped.count()) == (before, 0)
+
+    by_hand(spot, Side.SELL, "0.025", name="hand2")
+    poll(3)
+
+    assert Decimal("0.0049") < spot.held() < Decimal("0.005")
+    assert of("position_external").symbol == "BTC_USDT"
+    assert Adjustment.unscoped.get().change == spot.held() - before
+
+
+def test_hedge_books_against_our_one_position_is_an_incident_and_nothing_is_taken_over(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(futures)
+    report = PositionReport("BTCUSDT", Book.LONG, Decimal(10), Decimal(60000), None, None, None, None)
+    monkeypatch.setattr(FuturesExchange, "positions", lambda *_, **__: [report])
+
+    poll(5)
+
+    incident = of("position_mode")
+    assert incident.what.startswith("The account was in one-way mode and is in hedge mode now.")
+    assert (futures.held(), Position.unscoped.count(), Adjustment.unscoped.count()) == (10, 1, 0)
+
+
+def test_funding_is_booked_once_for_each_booking(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(futures)
+    paid = TransactionReport("77", TransactionKind.FUNDING_FEE, "BTCUSDT", Decimal("-0.06"), "USDT", timezone.now())
+    got = TransactionReport("78", TransactionKind.FUNDING_FEE, "BTCUSDT", Decimal("0.02"), "USDT", timezone.now())
+    told: list[TransactionReport] = [paid]
+    monkeypatch.setattr(FuturesExchange, "transactions", lambda *_, **__: told)
+
+    poll(2)
+    told.append(got)
+    poll(2)
+
+    entries = LedgerEntry.unscoped.filter(kind="funding").order_by("amount")
+    assert [entry.amount for entry in entries] == [Decimal("-0.06"), Decimal("0.02")]
+    assert Position.unscoped.get().funding == Decimal("-0.04")
+
+
+def test_bookings_are_read_on_from_where_they_were_read_to(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    Connector.unscoped.update(created_at=ago(days=9))
+    asked: list[Any] = []
+    monkeypatch.setattr(FuturesExchange, "transactions", lambda *_, since, **__: asked.append(since) or [])
+
+    poll(2)
+
+    assert timezone.now() - asked[0] >= bookings.FIRST_LOOK
+    assert timedelta(minutes=10) <= timezone.now() - asked[1] < timedelta(minutes=11)
+
+
+def test_late_fill_leaves_what_was_taken_over_in_place(futures: Bench) -> None:
+    opened(futures)
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    poll(3)
+    assert futures.held() == 6
+
+    Adjustment.unscoped.get()
+    futures.send("sell", "long", "0.006")
+
+    assert futures.held() == 0
+
+
+def test_flat_accounts_are_read_every_five_minutes_and_open_ones_every_thirty_seconds(futures: Bench) -> None:
+    poll()
+    flat = AccountWatch.unscoped.get().next_at - timezone.now()
+    opened(futures)
+    poll()
+    in_use = AccountWatch.unscoped.get().next_at - timezone.now()
+
+    assert timedelta(seconds=295) < flat <= timedelta(seconds=300)
+    assert timedelta(seconds=25) < in_use <= timedelta(seconds=30)
+
+
+def test_a_row_that_moved_meanwhile_is_not_overwritten(futures: Bench) -> None:
+    from apps.trading.adjusting import adjust
+
+    opened(futures)
+    position = PositionFactory._meta.model.unscoped.get()
+    done = adjust(
+        futures.connector, position.instrument, Book.NET, expected=Decimal(9), target=Decimal(0), price=None,
+        cause=Adjustment.Cause.EXTERNAL,
+    )  # fmt: skip
+
+    assert (done, futures.held()) == (None, 10)
