@@ -8,7 +8,7 @@ import factory
 from django.utils import timezone
 
 from apps.accounts.models import TRIAL_LENGTH, Membership, Plan, Role, Subscription, User, Workspace
-from apps.alerts.models import Alert
+from apps.alerts.models import Alert, Preview
 from apps.connectors import pointers
 from apps.connectors.models import (
     Connector,
@@ -175,6 +175,16 @@ class AlertFactory(factory.django.DjangoModelFactory):
     body = (
         '{"ticker":"BTCUSDT.P","action":"buy","prev_position":"flat","quantity":"0.01","pointer":"••••abcd"}'.encode()
     )
+
+
+class PreviewFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Preview
+
+    connector = factory.SubFactory(ConnectorFactory)
+    workspace = factory.SelfAttribute("connector.workspace")
+    text = "{}"
+    next_at = factory.LazyFunction(timezone.now)
 
 
 class OrderFactory(factory.django.DjangoModelFactory):

@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from apps.accounts.staff import ReadOnlyAdmin
-from apps.alerts.models import Alert
+from apps.alerts.models import Alert, Preview
 
 
 @admin.register(Alert)
@@ -21,3 +21,13 @@ class AlertAdmin(ReadOnlyAdmin):
     @admin.display(description="body, pointers cut")
     def body_text(self, alert: Alert) -> str:
         return bytes(alert.body).decode(errors="replace")
+
+
+@admin.register(Preview)
+class PreviewAdmin(ReadOnlyAdmin):
+    list_display = ("requested_at", "answered_at", "reason_code", "connector", "workspace")
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "alert_id", "connector_id", "workspace_id")
+    search_fields = ("reason_code__exact", "workspace__memberships__user__email")
+    date_hierarchy = "requested_at"
+    ordering = ("-requested_at",)

@@ -9,13 +9,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from apps.alerts import clearing
+from apps.alerts import clearing, previewing
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
 from apps.connectors import instruments
 from apps.connectors.exchange import CredentialsError, ExchangeError
-from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import SuspectedDuplicate
 from apps.connectors.sealing import SealError
@@ -173,34 +172,26 @@ def _decide(alert: Alert) -> None:
 
 def _plan(alert: Alert, signal: Signal) -> None:
     if signal.is_test:
-        # No exchange is opened here: a test cannot trade.
-        set_reason(alert, "TEST", "Test: the message was understood. Nothing was sent.", {})
-        finish(alert, AlertStatus.TESTED)
-        _store(alert)
+        _test(alert)
         return
     connector = alert.connector
     origin = Origin(alert.pk, alert.released_at or alert.received_at)
     inputs = read_standing(signal, origin=origin, connector=connector)
-    denial = precheck(inputs)
-    if denial is not None:
-        _decline(alert, inputs, denial)
-        return
     by = f"alert {alert.pk}"
     key = (connector.pk, alert.symbol)
-    if not clearing.clear(clearing.in_the_way(signal, key), by=by):
-        _wait_for_cancellations(alert)
-        return
-    if signal.kind is SignalKind.CANCEL:
-        _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
-        _store(alert)
-        return
+    if precheck(inputs) is None:
+        if not clearing.clear(clearing.in_the_way(signal, key), by=by):
+            _wait_for_cancellations(alert)
+            return
+        if signal.kind is SignalKind.CANCEL:
+            _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
+            _store(alert)
+            return
     prepared = prepare(
-        signal,
-        origin=origin,
+        inputs,
         connector=connector,
         instrument=instruments.get(connector.environment, connector.market, alert.symbol),
-        exchange=open_connector(connector),
-        shadow=_shadow(connector, alert.symbol),
+        open_account=lambda: open_connector(connector),
     )
     if clearing.in_the_way_of(prepared.planned.plan, key).exists():
         # What they filled until then changes the plan: it is made anew.
@@ -208,6 +199,16 @@ def _plan(alert: Alert, signal: Signal) -> None:
         _wait_for_cancellations(alert)
         return
     _commit(alert, prepared)
+
+
+def _test(alert: Alert) -> None:
+    """Understood, and that is all: no exchange is opened here. What would happen now is asked of a preview."""
+    set_reason(alert, "TEST", "Test: the message was understood. Nothing was sent.", {})
+    finish(alert, AlertStatus.TESTED)
+    with transaction.atomic():
+        if not _is_decided(alert):
+            alert.save()
+            previewing.request_test(alert)
 
 
 def _wait_for_cancellations(alert: Alert) -> None:
@@ -248,20 +249,11 @@ def _store(alert: Alert) -> None:
             alert.save()
 
 
-def _decline(alert: Alert, inputs: Inputs, denial: Denial) -> None:
-    """Refuse the alert by a guard that needed no news from the exchange."""
-    _refuse(alert, denial)
-    with transaction.atomic():
-        if not _is_decided(alert):
-            records.keep(inputs, Planned(denial=denial), workspace_id=alert.workspace_id)
-            alert.save()
-
-
 def _commit(alert: Alert, prepared: Prepared) -> None:
     """The plan, its orders and the alert's link to them, in one transaction; nothing has been sent yet."""
     plan, account, denial = prepared.planned.plan, prepared.inputs.account, prepared.planned.denial
-    alert.planned_at = world.now()
     if plan is not None:
+        alert.planned_at = world.now()
         alert.notes = [*alert.notes, *({"code": note.code.value, "facts": dict(note.facts)} for note in plan.notes)]
     if account is not None:
         held = f"long {account.holding.long:f}, short {account.holding.short:f}"
@@ -418,7 +410,7 @@ def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
             inputs = _standing_of_old(alert, now)
             denial = precheck(inputs) if inputs is not None else None
             if inputs is not None and denial is not None:
-                _decline(alert, inputs, denial)
+                _commit(alert, Prepared(inputs, Planned(denial=denial), ()))
                 continue
             queued = Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
             queued.update(next_at=now + BLOCKED)
@@ -430,11 +422,6 @@ def _standing_of_old(alert: Alert, now: datetime) -> Inputs | None:
         return None
     origin = Origin(alert.pk, alert.released_at or alert.received_at)
     return read_standing(signal_of(alert), origin=origin, connector=alert.connector)
-
-
-def _shadow(connector: Connector, symbol: str) -> Shadow | None:
-    row = ShadowPosition.unscoped.filter(connector=connector, symbol=symbol).first()
-    return Shadow(short=-row.signed_quantity) if row is not None else None
 
 
 def _store_shadow(alert: Alert, shadow: Shadow | None) -> None:

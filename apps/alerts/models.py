@@ -111,3 +111,37 @@ class Alert(WorkspaceOwned):
     @property
     def is_waiting(self) -> bool:
         return self.status in WAITING
+
+
+class Preview(WorkspaceOwned):
+    """A question what a message would do now, and a worker's answer; it never becomes an order.
+
+    `text` has its pointers cut as in an alert's body. `answer` is a frozen `previewing.Answer`, {} until there is one.
+    """
+
+    same_workspace = ("connector", "alert")
+
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="+", db_index=False)
+    alert = models.ForeignKey(Alert, null=True, blank=True, on_delete=models.CASCADE, related_name="previews")
+    text = models.TextField()
+    requested_at = models.DateTimeField(default=world.now)
+    next_at = models.DateTimeField(null=True, blank=True, help_text="due; null = answered")
+    tries = models.PositiveSmallIntegerField(default=0)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveSmallIntegerField(default=0)
+    answer = models.JSONField(default=dict, blank=True)
+    reason_code = models.CharField(max_length=60, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        indexes = [
+            models.Index(fields=["connector", "-requested_at"], name="preview_of_connector"),
+            models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="preview_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.requested_at:%Y-%m-%d %H:%M:%S} {self.reason_code or ('answered' if self.answered_at else '')}"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.answered_at is None

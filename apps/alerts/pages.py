@@ -82,6 +82,7 @@ class AlertPage(WorkspaceMixin, TemplateView):
             parts=queries.rows_of(self.workspace, listing.filter(parent=alert).order_by("part")),
             duplicates=list(listing.filter(duplicate_of=alert).order_by("received_at")[:50]),
             original=listing.filter(pk=alert.duplicate_of_id).first() if alert.duplicate_of_id else None,
+            preview=queries.preview_of(alert),
             is_held=alert.status == AlertStatus.HELD,
             is_moving=is_moving,
             is_live=is_moving or self.request.headers.get("X-Requested-With") == POLL,

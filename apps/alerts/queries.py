@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet
 
 from apps.accounts.models import Workspace
 from apps.alerts.encoding import decode
-from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.models import Alert, AlertStatus, Preview
 from apps.alerts.redaction import find_marks
 from apps.lib.templatetags.statuses import LOOKS
 from apps.trading import queries as trading
@@ -113,6 +113,14 @@ def alerts_by_status(workspace: Workspace, since: datetime, *, environment: str 
 
 def held(workspace: Workspace) -> QuerySet[Alert]:
     return listing(workspace).filter(status=AlertStatus.HELD).order_by("-received_at", "-id")
+
+
+def preview_of(alert: Alert) -> Preview | None:
+    """Return the answer to a test alert: its first preview. None for an alert that was no test."""
+    if alert.status != AlertStatus.TESTED:
+        return None
+    rows: QuerySet[Preview] = Preview.objects.for_workspace(alert.workspace_id)
+    return rows.filter(alert=alert).order_by("requested_at").first()
 
 
 def cause_of(order: Order) -> Alert | None:

@@ -1,5 +1,6 @@
 from celery import shared_task
 
+from apps.alerts import previewing
 from apps.alerts.execution import execute_due as run
 
 
@@ -7,3 +8,8 @@ from apps.alerts.execution import execute_due as run
 def execute_due() -> int:
     """A wake-up: run every alert that is due."""
     return run()
+
+
+@shared_task
+def answer_previews() -> int:
+    return previewing.answer_due()

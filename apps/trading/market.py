@@ -11,7 +11,6 @@ from apps.connectors import instruments
 from apps.connectors.exchange import (
     Balance,
     Book,
-    Exchange,
     ExchangeError,
     FeeRates,
     Instrument,
@@ -19,6 +18,7 @@ from apps.connectors.exchange import (
     PositionMode,
     Ticker,
 )
+from apps.connectors.looking import AccountReader
 from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.lib import world
@@ -66,7 +66,7 @@ _fees = _Kept(3600)
 
 
 def read_account(
-    connector: Connector, exchange: Exchange, instrument: Instrument, *, with_equity: bool = False
+    connector: Connector, exchange: AccountReader, instrument: Instrument, *, with_equity: bool = False
 ) -> Account:
     """Ask the exchange what the account holds. ExchangeError means no news, not an empty account."""
     if instrument.market is Market.SPOT:
@@ -137,6 +137,6 @@ def _stored(instrument: InstrumentRow, age: timedelta) -> MarketPrice | None:
     return MarketPrice.objects.filter(instrument=instrument, at__gt=world.now() - age).first()
 
 
-def fee_rates(connector_id: UUID, exchange: Exchange, symbol: str) -> FeeRates:
+def fee_rates(connector_id: UUID, exchange: AccountReader, symbol: str) -> FeeRates:
     """Return the account's rates, read at most once an hour."""
     return _fees.get((connector_id, symbol), lambda: exchange.fee_rates(symbol))

@@ -1,6 +1,7 @@
 """A decision in brief, as it is stored, shown and compared: every figure that would reach the exchange, or why not."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from apps.connectors.exchange import Book, MarginMode, Side
@@ -11,7 +12,8 @@ from apps.trading.legs import Intent, Note
 
 @dataclass(frozen=True, slots=True)
 class LegOutline:
-    """`quantity` in exchange units; `notional` is what a spot market buy sends in its place.
+    """`quantity` in exchange units; `notional` is what a spot market buy sends in its place. `price`
+    makes it a limit order.
 
     `estimated_price`, `value`, `fee` and `margin` are estimates in quote currency, None where there was no price.
     """
@@ -22,6 +24,7 @@ class LegOutline:
     book: Book
     quantity: Decimal
     notional: Decimal | None
+    price: Decimal | None
     reduce_only: bool
     leverage: Decimal | None
     margin_mode: MarginMode | None
@@ -40,11 +43,12 @@ class Outline:
     legs: tuple[LegOutline, ...] = ()
     denial: Denial | None = None
     notes: tuple[Note, ...] = ()
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 def outline_of(planned: Planned) -> Outline:
     notes = planned.plan.notes if planned.plan else ()
-    return Outline(tuple(_leg(leg) for leg in planned.legs), planned.denial, notes)
+    return Outline(tuple(_leg(leg) for leg in planned.legs), planned.denial, notes, planned.asked)
 
 
 def _leg(planned: PlannedLeg) -> LegOutline:
@@ -57,6 +61,7 @@ def _leg(planned: PlannedLeg) -> LegOutline:
         book=leg.book,
         quantity=planned.quantity,
         notional=planned.notional,
+        price=leg.price,
         reduce_only=leg.reduce_only,
         leverage=planned.leverage,
         margin_mode=planned.margin_mode,

@@ -1,6 +1,6 @@
 """Signal → orders ready to be committed. Reads the account and the market, has `deciding` decide, sends nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +13,8 @@ from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState, strictest
 from apps.connectors import clock, instruments
 from apps.connectors.budget import Priority, priority
-from apps.connectors.exchange import Exchange, MarginMode, OrderType
+from apps.connectors.exchange import MarginMode, OrderType
+from apps.connectors.looking import AccountReader
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib import world
@@ -26,6 +27,7 @@ from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, PlanSettings, ShadowPosition
 from apps.trading.market import fee_rates, read_account, read_ticker
 from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Order, OrderState, Position
+from apps.trading.models import ShadowPosition as ShadowRow
 from apps.trading.signal import Signal
 
 
@@ -42,60 +44,59 @@ class Prepared:
 
 
 def prepare(
-    signal: Signal,
+    inputs: Inputs,
     *,
-    origin: Origin,
     connector: Connector,
     instrument: Instrument,
-    exchange: Exchange,
-    shadow: ShadowPosition | None,
+    open_account: Callable[[], AccountReader],
+    urgency: Priority | None = None,
 ) -> Prepared:
-    """Plan, size and guard one signal against the account as it is now. ExchangeError when it could not be read."""
-    inputs = read_inputs(
-        signal, origin=origin, connector=connector, instrument=instrument, exchange=exchange, shadow=shadow
-    )
+    """Plan, size and guard one signal against the account as it is now. ExchangeError when it could not be read.
+
+    `inputs` come from `read_standing`; the account is opened only if they do not refuse by themselves. `urgency` None:
+    that of an exit or an entry.
+    """
+    denial = deciding.precheck(inputs)
+    if denial is not None:
+        return Prepared(inputs, Planned(denial=denial), ())
+    is_exit = inputs.signal.is_exit
+    urgency = urgency if urgency is not None else Priority.EXIT if is_exit else Priority.ENTRY
+    with priority(urgency):
+        inputs = _read(inputs, connector, instrument, open_account())
     planned = deciding.decide(inputs)
     return Prepared(inputs, planned, orders_of(planned, inputs, connector=connector, instrument=instrument))
 
 
-def read_inputs(
-    signal: Signal,
-    *,
-    origin: Origin,
-    connector: Connector,
-    instrument: Instrument,
-    exchange: Exchange,
-    shadow: ShadowPosition | None,
-) -> Inputs:
-    """Read all that the decision depends on, and nothing that it does not. ExchangeError when it could not be read."""
-    with priority(Priority.EXIT if signal.is_exit else Priority.ENTRY):
-        words = instruments.in_words(instrument)
-        with_equity = needs_equity(signal, words.market)
-        inputs = replace(
-            read_standing(signal, origin=origin, connector=connector),
-            instrument=words,
-            account=read_account(connector, exchange, words, with_equity=with_equity),
-            shadow=shadow,
-        )
-        if deciding.needs_price(inputs):
-            inputs = _with_prices(inputs, connector, instrument, exchange)
-        legs = deciding.plan_of(inputs).legs
-        if not legs:
-            return replace(inputs, now=world.now())
-        has_entry = any(leg.intent is Intent.ENTRY for leg in legs)
-        if inputs.ticker is None:
-            inputs = _with_prices(inputs, connector, instrument, exchange)
-        inputs = replace(
-            inputs,
-            counts=_counts(connector, instrument.symbol),
-            clock_fault=clock.fresh_reading(connector).fault(world.now()) if has_entry else "",
-        )
-        # Reading may have taken its time: what may stop the legs is judged as it is now.
-        told = standing(connector, instrument.symbol)
-        return replace(inputs, standing=Standing(**told), now=world.now())  # type: ignore[arg-type]
+def _read(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: AccountReader) -> Inputs:
+    """Read all that the decision depends on, and nothing that it does not."""
+    words = instruments.in_words(instrument)
+    with_equity = needs_equity(inputs.signal, words.market)
+    account = read_account(connector, exchange, words, with_equity=with_equity)
+    inputs = replace(inputs, instrument=words, account=account, shadow=_shadow(connector, instrument.symbol))
+    if deciding.needs_price(inputs):
+        inputs = _with_prices(inputs, connector, instrument, exchange)
+    legs = deciding.plan_of(inputs).legs
+    if not legs:
+        return replace(inputs, now=world.now())
+    has_entry = any(leg.intent is Intent.ENTRY for leg in legs)
+    if inputs.ticker is None:
+        inputs = _with_prices(inputs, connector, instrument, exchange)
+    inputs = replace(
+        inputs,
+        counts=_counts(connector, instrument.symbol),
+        clock_fault=clock.fresh_reading(connector).fault(world.now()) if has_entry else "",
+    )
+    # Reading may have taken its time: what may stop the legs is judged as it is now.
+    told = standing(connector, instrument.symbol)
+    return replace(inputs, standing=Standing(**told), now=world.now())  # type: ignore[arg-type]
 
 
-def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: Exchange) -> Inputs:
+def _shadow(connector: Connector, symbol: str) -> ShadowPosition | None:
+    row = ShadowRow.unscoped.filter(connector=connector, symbol=symbol).first()
+    return ShadowPosition(short=-row.signed_quantity) if row is not None else None
+
+
+def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: AccountReader) -> Inputs:
     rates = fee_rates(connector.pk, exchange, instrument.symbol)
     return replace(inputs, ticker=read_ticker(instrument), fee_rates=rates)
 

@@ -47,6 +47,7 @@ def one_of_each() -> dict[type[Model], Any]:
         factories.EquityPointFactory(connector=connector),
         factories.IncidentFactory(connector=connector, order=order),
         factories.StrategyFactory(),
+        factories.PreviewFactory(connector=connector, alert=alert),
         PlatformState.objects.get_or_create(id=1)[0],
         AuditEvent.objects.create(workspace=workspace, actor=user, action="connector.created", object_id=connector.pk),
         OrderEvent.objects.create(workspace=workspace, order=order, to_state="planned", version=1, cause="planned"),

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.urls import get_resolver
 
 from apps.accounts.tenancy import WorkspaceOwned
-from apps.alerts.models import Alert
+from apps.alerts.models import Alert, Preview
 from apps.connectors.models import Connector
 from apps.trading.models import EquityPoint, Fill, Incident, Order, Position
 
@@ -88,6 +88,9 @@ OWNED: dict[str, type[WorkspaceOwned]] = {
     "alerts:detail": Alert,
     "alerts:run": Alert,
     "alerts:dismiss": Alert,
+    "alerts:test": Alert,
+    "alerts:preview": Preview,
+    "alerts:ask": Connector,
     "trading:order": Order,
     "trading:cancel_order": Order,
     "trading:incident": Incident,

@@ -20,6 +20,7 @@ from tests.factories import (
     OrderFactory,
     PointerFactory,
     PositionFactory,
+    PreviewFactory,
 )
 from tests.people import Member
 from tests.tenancy.routes import ARGUMENTS, LOGIN, OWNED, PUBLIC, SHOW_IDS, TOKEN, TOKEN_OWNED, routes
@@ -42,7 +43,7 @@ def held(owner: Member) -> dict[type, UUID]:
     rows = [
         connector, alert, alert.pointer, order, FillFactory(order=order),
         PositionFactory(connector=connector, instrument=order.instrument), EquityPointFactory(connector=connector),
-        IncidentFactory(connector=connector, order=order),
+        IncidentFactory(connector=connector, order=order), PreviewFactory(connector=connector, alert=alert),
     ]  # fmt: skip
     return {type(row): row.pk for row in rows}
 

@@ -2,17 +2,19 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.alerts import queries
-from apps.alerts.models import Alert
+from apps.alerts import previewing, queries
+from apps.alerts.models import Alert, Preview
 from apps.alerts.notes import sentence_of
 from apps.connectors.models import Connector
 from apps.lib.templatetags.figures import iso, utc
+from apps.trading.legs import Note
 from apps.trading.models import Order
 
 register = template.Library()
@@ -38,5 +40,27 @@ def clock(context: dict[str, Any], at: datetime) -> SafeString:
 
 
 @register.filter
-def note_sentence(note: dict[str, Any]) -> str:
-    return sentence_of(note)
+def answer_of(preview: Preview) -> previewing.Answer | None:
+    return previewing.answer_in(preview)
+
+
+@register.simple_tag
+def preview_named(connector: Connector, name: str) -> Preview | None:
+    """Return the connector's preview with that id; None for anything else."""
+    try:
+        wanted = UUID(name)
+    except ValueError:
+        return None
+    rows = Preview.objects.for_workspace(connector.workspace_id)
+    return rows.filter(connector=connector, pk=wanted).first()
+
+
+@register.simple_tag
+def message_to_try(connector: Connector, last4: str, preview: Preview | None) -> str:
+    return preview.text if preview is not None else previewing.example_message(connector, last4)
+
+
+@register.filter
+def note_sentence(note: dict[str, Any] | Note) -> str:
+    """Return the sentence of a stored note or of one that was just made."""
+    return sentence_of({"code": note.code.value, "facts": dict(note.facts)} if isinstance(note, Note) else note)

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
+from apps.alerts.previewing import answer_due
 from apps.connectors.tasks import run_checks
 from apps.lib import world
 from apps.trading import incident_mail, prices, reconcile
@@ -50,6 +51,7 @@ def overdue_alerts() -> None:
     if Alert.unscoped.filter(next_at__lt=world.now() - OVERDUE).exists():
         execute_due()
     run_checks()
+    answer_due()
 
 
 def fresh_prices() -> None:
