@@ -98,8 +98,13 @@ ACCEPTED: Mapping[str, str] = {
     "reduce_only": "true or false",
     "cancel": "true or false",
     "take_profit": '{"price": 70000} or {"percent": 5}, or a list of them with weights',
+    "take_profit_price": "a price above 0",
+    "take_profit_percent": "a percentage above 0, such as 2 for two per cent",
     "stop_loss": '{"price": 60000} or {"percent": 2}',
+    "stop_loss_price": "a price above 0",
+    "stop_loss_percent": "a percentage above 0, such as 2 for two per cent",
     "trailing_stop": '{"percent": 1.5}, with "activation" if it starts later',
+    "trailing_stop_percent": "a percentage above 0, such as 2 for two per cent",
     "price": "a price above 0",
     "percent": "a percentage above 0, such as 2 for two per cent",
     "weight": "a share above 0, all of them adding up to 1 (or to 100)",
@@ -151,6 +156,10 @@ def canonical_key(key: str) -> str:
 def option_of(name: str) -> str:
     """Return the option that a key belongs to: `stop_loss` for `stop_loss_price`."""
     return re.sub(r"^(take_profit|stop_loss|trailing_stop)_(?:price|percent)$", r"\1", name)
+
+
+def aliases_of(name: str) -> list[str]:
+    return sorted(alias for alias, meant in _ALIASES.items() if meant == name)
 
 
 def is_refused(key: str) -> bool:

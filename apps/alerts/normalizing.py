@@ -5,13 +5,14 @@ from collections.abc import Mapping
 
 from apps.alerts.json_values import Json, Number
 from apps.alerts.keys import NUMERIC, canonical_key, fold_key
+from apps.alerts.redaction import redact_text
 from apps.alerts.typography import plain_characters
 from apps.lib.decimals import DecimalRangeError, DecimalSyntaxError, normalize_text, parse_decimal
 
 
 def canonical_text(message: Mapping[str, Json]) -> str:
     """Return ASCII JSON with sorted, folded keys and plainly written numbers."""
-    return json.dumps(_folded(message), sort_keys=True, separators=(",", ":"))
+    return redact_text(json.dumps(_folded(message), sort_keys=True, separators=(",", ":")))
 
 
 def _folded(message: Mapping[str, Json], *, is_inner: bool = False) -> dict[str, Json]:

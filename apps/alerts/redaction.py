@@ -6,6 +6,7 @@ A pointer is a capability to trade, so no stored body, page or log may carry one
 import re
 
 from apps.alerts.encoding import decode
+from apps.alerts.typography import plain_characters
 
 MARK = "••••"
 _SHAPE = "[sS][fF]_[A-Za-z2-7]{32}"
@@ -27,13 +28,29 @@ def find_pointers(body: bytes) -> tuple[str, ...]:
 
 def redact(body: bytes) -> bytes:
     """Return the body as UTF-8 with each pointer replaced by its mark. Redacting twice changes nothing."""
+    redacted = _redact_once(body)
+    # Text written in UTF-16 twice over is UTF-16 still.
+    while b"\0" in redacted and redacted != body:
+        body, redacted = redacted, _redact_once(redacted)
+    return redacted
+
+
+def _redact_once(body: bytes) -> bytes:
     decoded = decode(body)
     if decoded.encoding.startswith("utf-8"):
-        return redact_text(body.decode()).encode() if _IN_BYTES.search(body) else body
-    return redact_text(decoded.text).encode()
+        return _blank(body.decode()).encode() if _IN_BYTES.search(body) else body
+    return _blank(decoded.text).encode()
 
 
 def redact_text(text: str) -> str:
+    """Return the text with each pointer replaced, one with invisible or full-width characters in it too."""
+    text = _blank(text)
+    if not text.isascii() and _IN_TEXT.search(plain := plain_characters(text)):
+        return redact_text(plain)
+    return text
+
+
+def _blank(text: str) -> str:
     while _IN_TEXT.search(text):
         text = _IN_TEXT.sub(_mark, text)
     return text

@@ -12,6 +12,7 @@ from apps.alerts.json_values import Json
 from apps.alerts.keys import ACCEPTED, option_of
 from apps.alerts.placeholders import find_placeholder
 from apps.alerts.reasons import PayloadError, Reason
+from apps.alerts.redaction import redact_text
 from apps.alerts.repairs import Repair, RepairCode, repair
 from apps.alerts.typography import plain_characters
 from apps.lib.decimals import normalize_text
@@ -46,7 +47,8 @@ class Values:
             raise PayloadError(Reason.BAD_VALUE, field=name, found=found, accepted=accepted)
         if isinstance(value, bool):
             return str(value).lower()
-        text = plain_characters(value).strip()
+        # A pointer written with escapes shows only now.
+        text = redact_text(plain_characters(value).strip())
         if not text:
             raise PayloadError(Reason.EMPTY_VALUE, field=name, found='""', accepted=accepted)
         if text != value.strip():

@@ -1,7 +1,8 @@
 import pytest
 
 from apps.alerts.redaction import find_pointers, redact
-from tests.alerts.payload.bodies import MARK, POINTER
+from apps.alerts.typography import plain_characters
+from tests.alerts.payload.bodies import MARK, POINTER, only
 
 OTHER = "sf_" + "234567zz" * 4
 
@@ -57,3 +58,28 @@ def test_redacting_twice_changes_nothing() -> None:
     once = redact(f"{POINTER} and {OTHER}".encode())
 
     assert redact(once) == once
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "\\u0073" + POINTER[1:],
+        POINTER[:2] + "\u200b" + POINTER[2:],
+        "".join(chr(ord(character) + 0xFEE0) for character in POINTER),
+    ],
+    ids=["escapes", "zero width", "full width"],
+)
+def test_a_disguised_pointer_is_in_nothing_that_reading_returns(written: str) -> None:
+    item = only(f'{{"ticker":"{written}","action":"{written}","pointer":"{written}","{written}":1}}'.encode())
+
+    assert POINTER[4:30] not in repr(item)
+    assert POINTER[4:30] not in plain_characters(repr(item))
+
+
+def test_a_body_written_in_utf16_twice_over_is_redacted_whole() -> None:
+    inner = POINTER.encode("utf-16-le").decode("latin-1")
+
+    stored = redact(f'{{"pointer":"{POINTER}","other":"{inner}"}}'.encode("utf-16"))
+
+    assert not find_pointers(stored)
+    assert redact(stored) == stored
