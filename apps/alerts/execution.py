@@ -29,6 +29,7 @@ from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import FINAL_STATES, Order, OrderState, Position, ShadowPosition
 from apps.trading.placing import Prepared, prepare, read_standing
+from apps.trading.protection import plan_rows
 from apps.trading.signal import Signal, SignalKind
 from apps.trading.transitions import born
 
@@ -264,6 +265,8 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
         records.keep(prepared.inputs, prepared.planned, workspace_id=alert.workspace_id)
         for order in prepared.orders:
             born(order, cause="planned" if order.state == OrderState.PLANNED else "denied", evidence=_reasons_of(order))
+            if order.state == OrderState.PLANNED:
+                plan_rows(order)
         if prepared.orders:
             alert.order = prepared.orders[0]
             alert.status = AlertStatus.EXECUTING

@@ -58,13 +58,7 @@ NUMERIC = frozenset(
 
 # Read, but not carried out yet: refused by name unless they ask for what is done anyway. Whoever executes one takes it
 # out here; the flat spellings go with their key.
-NOT_EXECUTED = frozenset(
-    {
-        "take_profit",
-        "stop_loss",
-        "trailing_stop",
-    }
-)
+NOT_EXECUTED: frozenset[str] = frozenset()
 # The value that asks for what is done without the key.
 NEUTRAL: Mapping[str, frozenset[str]] = {
     "order_type": frozenset({"market"}),

@@ -19,6 +19,7 @@ SENTENCES: Mapping[str, str] = {
     "TARGET_DISREGARDED": "The size after the order in the message does not fit the action, so it did not count.",
     "SETUP_KEPT": "The message asks for {asked}; the open position has {kept}, which was kept. "
     "Leverage and margin mode change only while nothing is open in the symbol.",
+    "PROTECTION_UNUSED": "Nothing is opened, so the stop loss, take profit or trailing stop has nothing to guard.",
     "CLOSED_AT_MARKET": "The limit price is for the opening order; the closing order before it went at the market.",
 }
 

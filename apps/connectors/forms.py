@@ -104,8 +104,8 @@ class ConnectorSettingsForm(forms.ModelForm):
     class Meta:
         model = Connector
         fields = (
-            "label", "exit_excess", "mismatch", "suspected_duplicate", "external_trades", "max_lag_s", "strict_json",
-            "usd_means_usdt", *LIMITS, "leverage", "margin_mode",
+            "label", "exit_excess", "mismatch", "suspected_duplicate", "external_trades", "unprotected", "max_lag_s",
+            "strict_json", "usd_means_usdt", *LIMITS, "leverage", "margin_mode",
         )  # fmt: skip
         labels = {
             "label": "Name",
@@ -113,6 +113,7 @@ class ConnectorSettingsForm(forms.ModelForm):
             "mismatch": "The alert and the account disagree about the position",
             "suspected_duplicate": "Two identical alerts within seconds",
             "external_trades": "Trades that were not made here",
+            "unprotected": "A stop that could not be placed",
             "max_lag_s": "Max lag (seconds)",
             "strict_json": "Strict JSON: refuse messages that need a repair",
             "usd_means_usdt": "Read a USD ticker as USDT",
@@ -131,6 +132,8 @@ class ConnectorSettingsForm(forms.ModelForm):
             "exit always runs, as it cannot close more than is held.",
             "external_trades": "You trade by hand, or the exchange liquidates: our fills no longer add up to what the "
             "account holds. Nothing is ever traded to repair it by itself.",
+            "unprotected": "When a stop loss or trailing stop is not at the exchange 10 seconds after the first fill. "
+            "You are told in any case.",
             "max_lag_s": "An entry whose own time is older is not traded. Exits are not refused for age alone.",
             "strict_json": "Off: curly quotes, missing commas and the like are repaired, and the alert says so.",
             "usd_means_usdt": "On: BTCUSD in a message is read as BTCUSDT. Off: it is refused.",
@@ -149,7 +152,7 @@ class ConnectorSettingsForm(forms.ModelForm):
             if isinstance(value, Decimal):
                 self.initial[name] = Decimal(normalize_text(value))
         if self.instance.market == Market.SPOT:
-            del self.fields["leverage"], self.fields["margin_mode"]
+            del self.fields["leverage"], self.fields["margin_mode"], self.fields["unprotected"]
 
     def clean_max_lag_s(self) -> int:
         return _within(self.cleaned_data["max_lag_s"], 5, 86400, "seconds")

@@ -8,7 +8,7 @@ from django.db.models import Q
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.accounts.trading_state import TradingState
 from apps.connectors.exchange import MarginMode, Market
-from apps.connectors.policies import ExitExcess, ExternalTrades, Mismatch, SuspectedDuplicate
+from apps.connectors.policies import ExitExcess, ExternalTrades, Mismatch, SuspectedDuplicate, Unprotected
 from apps.lib import world
 from apps.lib.fields import MoneyField
 
@@ -56,6 +56,7 @@ class Connector(WorkspaceOwned):
     mismatch = models.CharField(max_length=16, choices=Mismatch, default=Mismatch.CLOSE_ONLY)
     suspected_duplicate = models.CharField(max_length=16, choices=SuspectedDuplicate, default=SuspectedDuplicate.HOLD)
     external_trades = models.CharField(max_length=16, choices=ExternalTrades, default=ExternalTrades.ADOPT)
+    unprotected = models.CharField(max_length=16, choices=Unprotected, default=Unprotected.CLOSE)
     strict_json = models.BooleanField(default=False, help_text="refuse messages that need a repair")
     usd_means_usdt = models.BooleanField(default=False, help_text="read a USD ticker as USDT")
     max_lag_s = models.PositiveIntegerField(default=300, help_text="oldest own time of an entry alert, seconds")

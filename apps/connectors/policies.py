@@ -29,6 +29,13 @@ class ExternalTrades(TextChoices):
     PAUSE = "pause", "leave both as they are and pause the connector"
 
 
+class Unprotected(TextChoices):
+    """What to do with a position whose stop could not be placed in time."""
+
+    CLOSE = "close", "close it at the market"
+    KEEP = "keep", "keep it and tell me"
+
+
 class SuspectedDuplicate(TextChoices):
     """What to do with an entry that equals one of less than four seconds before."""
 

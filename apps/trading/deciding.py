@@ -17,9 +17,10 @@ from apps.trading.denials import Denial, DenialCode
 from apps.trading.guards import GuardFacts
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.inputs import Account, Inputs
-from apps.trading.legs import Intent, Leg, Plan
+from apps.trading.legs import Intent, Leg, Note, NoteCode, Plan
 from apps.trading.limits import with_limits
 from apps.trading.planner import plan
+from apps.trading.protecting import Guard, guards_for, is_asked
 from apps.trading.setup import Setup, SetupFacts, choose_setup, will_be_flat
 from apps.trading.signal import SignalKind
 
@@ -49,6 +50,7 @@ class PlannedLeg:
     denial: Denial | None
     leverage: Decimal | None
     margin_mode: MarginMode | None
+    guards: tuple[Guard, ...]
     expires_at: datetime | None
     next_at: datetime | None
 
@@ -131,7 +133,8 @@ def plan_of(inputs: Inputs) -> Plan:
     setup = _setup(inputs)
     opens = any(leg.intent is Intent.ENTRY for leg in planned.legs)
     kept = setup.notes if opens and isinstance(setup, Setup) else ()
-    return replace(planned, notes=(*converted.notes, *planned.notes, *kept))
+    unused = (Note(NoteCode.PROTECTION_UNUSED),) if planned.legs and not opens and is_asked(inputs.signal) else ()
+    return replace(planned, notes=(*converted.notes, *planned.notes, *kept, *unused))
 
 
 def needs_price(inputs: Inputs) -> bool:
@@ -183,15 +186,21 @@ def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
         fee_rates=_rates_in(inputs),
         leverage=leverage,
     )
+    wanted: tuple[Guard, ...] | Denial = ()
+    if leg.intent is Intent.ENTRY:
+        price = leg.price or sizing.price_met(leg.side, instrument=instrument, ticker=inputs.ticker)
+        quantity = leg.quantity if isinstance(sized, Denial) else sized.quantity
+        wanted = guards_for(inputs.signal, leg.side, quantity=quantity, instrument=instrument, price=price)
     name = order_id(inputs.origin.id, connector_id=inputs.connector_id, leg=leg.code)
     return PlannedLeg(
         leg=leg,
         id=name,
         client_order_id=client_order_id(name, leg=leg.code),
         sized=None if isinstance(sized, Denial) else sized,
-        denial=_guard(inputs, leg) or next((one for one in (setup, sized) if isinstance(one, Denial)), None),
+        denial=_guard(inputs, leg) or next((one for one in (setup, sized, wanted) if isinstance(one, Denial)), None),
         leverage=leverage,
         margin_mode=setup.margin_mode if isinstance(setup, Setup) else None,
+        guards=() if isinstance(wanted, Denial) else wanted,
         expires_at=_expiry(inputs, leg),
         next_at=None if leg.after else inputs.now + UNSENT_AFTER,
     )

@@ -67,6 +67,10 @@ class DenialCode(StrEnum):
     TAKEN_BACK = "TAKEN_BACK"
     NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL"
     CANCELS_ONLY = "CANCELS_ONLY"
+    PROTECTION_ON_SPOT = "PROTECTION_ON_SPOT"
+    PROTECTION_WRONG_SIDE = "PROTECTION_WRONG_SIDE"
+    PROTECTION_TOO_SMALL = "PROTECTION_TOO_SMALL"
+    TRAILING_OUT_OF_RANGE = "TRAILING_OUT_OF_RANGE"
     LIMIT_PRICE_MISSING = "LIMIT_PRICE_MISSING"
     LIMIT_PRICE_TOO_SMALL = "LIMIT_PRICE_TOO_SMALL"
 
@@ -250,6 +254,22 @@ _SENTENCES: dict[DenialCode, str] = {
     _C.NOTHING_TO_CANCEL: (
         "Nothing to cancel: no order of ours is open on {symbol}. Nothing was sent; "
         "orders made elsewhere are left alone."
+    ),
+    _C.PROTECTION_ON_SPOT: (
+        "Not traded: stop loss, take profit and trailing stop are placed on futures only, {symbol} is a spot market. "
+        "Nothing was sent. Take them out of the message, or use the pointer of a futures connector."
+    ),
+    _C.PROTECTION_WRONG_SIDE: (
+        "Not traded: the {what} at {found} lies on the wrong side of {price}, where this {side} on {symbol} opens. "
+        "Nothing was sent. Correct it in the message, or give a percentage."
+    ),
+    _C.PROTECTION_TOO_SMALL: (
+        "Not traded: {weight} % of this order are less than the smallest order on {symbol}, so a take profit of that "
+        "share cannot be placed. Nothing was sent. Use fewer take profits or a larger quantity."
+    ),
+    _C.TRAILING_OUT_OF_RANGE: (
+        "Not traded: the exchange follows at 0.1 to 5 per cent, the message asks for {found}. Nothing was sent. "
+        'Change "trailing_stop" in the message.'
     ),
     _C.LIMIT_PRICE_MISSING: (
         "Not traded: a limit order on {symbol} needs a limit price. Nothing was sent. "

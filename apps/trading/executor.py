@@ -39,11 +39,14 @@ from apps.lib import world
 from apps.trading import guards
 from apps.trading.cancelling import drop_unsent, take_back
 from apps.trading.denials import Denial, DenialCode
+from apps.trading.fencing import fence
 from apps.trading.following import evidence_of, look
 from apps.trading.guards import GuardFacts
 from apps.trading.legs import Intent
 from apps.trading.models import Order, OrderState
 from apps.trading.placing import limits_of, standing
+from apps.trading.protecting import guard_of, with_presets
+from apps.trading.protection import protect
 from apps.trading.reversal import give_up, is_ready, replan_exit, waiting_legs
 from apps.trading.transitions import LOOK_PAUSES_S, StaleOrderError, advance, deny, move
 
@@ -75,6 +78,7 @@ def drive(order: Order) -> None:
     except StaleOrderError:
         # Another process moved the order first; whoever it was goes on with it.
         order.refresh_from_db()
+    protect(order)
     settle_legs(order)
 
 
@@ -94,6 +98,7 @@ def step(order: Order) -> None:
         advance(order, S.UNKNOWN, cause="sender gone", next_at=world.now())
     if not order.is_final and look(order) and order.cancel_requested_at and order.state in {S.ACCEPTED, S.PARTIAL}:
         take_back(order)
+    protect(order)
     settle_legs(order)
 
 
@@ -142,14 +147,9 @@ def send(order: Order) -> None:
         _acknowledge(order, report)
 
 
-def fence() -> timedelta:
-    """How long after its signed time an order may still turn up at the exchange: window, twice the skew, visibility."""
-    return timedelta(seconds=settings.FENCE_WINDOW_S + 2 * settings.FENCE_SKEW_S + settings.FENCE_VISIBILITY_S)
-
-
 def request_of(order: Order) -> OrderRequest:
     is_entry = order.intent == Intent.ENTRY
-    return OrderRequest(
+    request = OrderRequest(
         client_order_id=order.client_order_id,
         symbol=order.symbol,
         side=Side(order.side),
@@ -163,6 +163,7 @@ def request_of(order: Order) -> OrderRequest:
         leverage=order.leverage if is_entry else None,
         margin_mode=MarginMode(order.margin_mode) if is_entry and order.margin_mode else None,
     )
+    return with_presets(request, [guard_of(facts) for facts in order.facts.get("guards", ())])
 
 
 def settle_legs(order: Order) -> None:

@@ -8,6 +8,7 @@ from apps.connectors.exchange import Book, MarginMode, Side
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial
 from apps.trading.legs import Intent, Note
+from apps.trading.protecting import Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class LegOutline:
     fee: Decimal | None = None
     margin: Decimal | None = None
     denial: Denial | None = None
+    limit_price: Decimal | None = None
+    guards: tuple[Guard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ def _leg(planned: PlannedLeg) -> LegOutline:
         intent=leg.intent,
         side=leg.side,
         book=leg.book,
+        limit_price=leg.price,
+        guards=planned.guards,
         quantity=planned.quantity,
         notional=planned.notional,
         price=leg.price,

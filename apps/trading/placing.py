@@ -268,6 +268,7 @@ def _row(
             "sentence": leg.sentence,
             **({"asked": dict(asked)} if asked else {}),
             **_estimate_facts(planned.sized),
+            **({"guards": [guard.as_facts() for guard in planned.guards]} if planned.guards else {}),
         },
     )
     if planned.denial is not None:

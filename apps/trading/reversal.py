@@ -16,6 +16,7 @@ from apps.trading.legs import Intent, Leg
 from apps.trading.market import fee_rates, read_account, read_ticker
 from apps.trading.models import Order, OrderState
 from apps.trading.placing import guard_again
+from apps.trading.protection import priced_anew
 from apps.trading.transitions import advance, deny, note, postpone
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,8 @@ def is_ready(order: Order) -> bool:
         deny(order, denial)
         return False
     if isinstance(sized, sizing.SizedLeg):
-        facts = {**order.facts, "account": account.as_facts()}
+        price = sized.estimate.price if sized.estimate else None
+        facts = {**order.facts, "account": account.as_facts(), **priced_anew(order, price)}
         note(
             order, cause="sized after the closing order", quantity=sized.quantity, notional=sized.notional, facts=facts
         )

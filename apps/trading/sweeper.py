@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from apps.lib import world
 from apps.lib.pool import run_all
-from apps.trading import leases
+from apps.trading import leases, protection
 from apps.trading.executor import settle_legs, step
 from apps.trading.models import FINAL_STATES, Order, OrderState
 
@@ -16,12 +16,12 @@ LOT = 200
 
 
 def sweep() -> int:
-    """Take one step with every due order; return how many were due."""
+    """Take one step with every due order and guard; return how many were due."""
     due = Order.unscoped.filter(next_at__lte=world.now()).order_by("next_at").values_list("pk", flat=True)
     work = list(due[:LOT])
     run_all(_take_step, work)
     run_all(_settle, _orphaned_parents())
-    return len(work)
+    return len(work) + protection.sweep()
 
 
 def _take_step(order_id: UUID) -> None:

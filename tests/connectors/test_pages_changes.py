@@ -243,6 +243,7 @@ def test_other_environments_and_markets_are_404(owner: Member, path: tuple[str, 
 def settings_of(connector: Connector, **changed: Any) -> dict[str, Any]:
     data = {
         "label": connector.label, "exit_excess": "reverse", "mismatch": "close_only", "suspected_duplicate": "hold",
+        "external_trades": "adopt", "unprotected": "close",
         "max_lag_s": "300", "max_order_notional": "", "max_open_notional": "", "max_orders_per_minute": "",
         "leverage": "1", "margin_mode": "isolated",
     }  # fmt: skip

@@ -1,0 +1,318 @@
+"""From the webhook to the paper exchange: stop loss, take profit and trailing stop of an entry, and their faults."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.alerts.models import AlertStatus
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.trading import cancelling, protection
+from apps.trading.models import Fill, Incident, Order, OrderState, Protection, ProtectionState
+from tests.engine.conftest import Bench
+
+S, P = OrderState, ProtectionState
+TP_SL, TRAIL = "/contract/private/submit-tp-sl-order", "/contract/private/submit-trail-order"
+LISTED = "/contract/private/current-plan-order"
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancelling, "_LOOK_PAUSES_S", (0,))
+
+
+def guards(bench: Bench) -> list[Protection]:
+    return list(Protection.unscoped.filter(connector=bench.connector).order_by("number"))
+
+
+def told(bench: Bench) -> list[tuple[str, str, str]]:
+    return [(row.kind, row.state, f"{row.price.normalize():f}") for row in guards(bench)]
+
+
+def at_exchange(bench: Bench) -> list[tuple[str, str, str]]:
+    """Return what waits for its price there: kind, price and size."""
+    exchange = protection.open_connector(bench.connector)
+    listed = [
+        (one.kind.value, f"{one.trigger_price.normalize():f}", f"{one.quantity:f}" if one.quantity else "all")
+        for one in exchange.trigger_orders("BTCUSDT")
+    ]
+    return sorted(listed)
+
+
+def wait(bench: Bench, rounds: int = 1) -> None:
+    for _ in range(rounds):
+        Protection.unscoped.filter(next_at__gt=timezone.now()).update(next_at=timezone.now())
+        bench.wait()
+
+
+def run_late(bench: Bench) -> None:
+    """Let the ten seconds be over in which a guard has to be proven."""
+    past = timezone.now() - timedelta(seconds=1)
+    Protection.unscoped.exclude(proven_by=None).update(proven_by=past)
+
+
+def preset_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that takes the prices of an entry and shows no guard for them."""
+    monkeypatch.setattr(FuturesExchange, "trigger_orders", lambda *_: [])
+
+
+def test_stop_and_profit_travel_in_the_entry_and_are_proven(futures: Bench) -> None:
+    alert = futures.send("buy", "flat", "0.01", stop_loss={"price": 58000}, take_profit={"percent": 5})
+
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert told(futures) == [("stop_loss", P.LIVE, "58000"), ("take_profit", P.LIVE, "63000")]
+    assert at_exchange(futures) == [("stop_loss", "58000", "10"), ("take_profit", "63000", "10")]
+    assert [row.in_entry for row in guards(futures)] == [True, True]
+    assert not Incident.unscoped.exists()
+
+
+def test_prices_move_to_the_tick_towards_the_entry(futures: Bench) -> None:
+    futures.send("sell", "flat", "0.01", stop_loss={"price": "61000.17"}, take_profit={"price": "59000.13"})
+
+    assert [price for _, _, price in told(futures)] == ["61000.1", "59000.2"]
+
+
+def test_stop_that_fires_becomes_our_order_fill_and_position(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000}, take_profit={"price": 63000})
+    entry = futures.order()
+
+    futures.paper.set_price("BTCUSDT", "57900")
+    wait(futures, 2)
+
+    stop = guards(futures)[0]
+    assert stop.state == P.FIRED
+    fired = Order.unscoped.get(pk=stop.fired_id)
+    assert (fired.state, fired.filled_quantity, fired.side, fired.parent_id) == (S.FILLED, 10, "sell", entry.pk)
+    assert fired.client_order_id == f"PLAN_{stop.exchange_order_id}"
+    assert (futures.held(), Fill.unscoped.count()) == (0, 2)
+    wait(futures, protection.MISSING_TIMES + 1)
+    assert guards(futures)[1].state in {P.GONE, P.CANCELED}
+    assert at_exchange(futures) == []
+    assert not Incident.unscoped.exists()
+
+
+def test_several_profits_share_the_position(futures: Bench) -> None:
+    profits = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
+    futures.send("buy", "flat", "0.01", take_profit=profits, stop_loss={"percent": 5})
+
+    assert at_exchange(futures) == [
+        ("stop_loss", "57000", "10"),
+        ("take_profit", "61000", "5"),
+        ("take_profit", "62000", "5"),
+    ]
+    assert [row.state for row in guards(futures)] == [P.LIVE] * 3
+
+    futures.paper.set_price("BTCUSDT", "61100")
+    wait(futures, 2)
+
+    assert futures.held() == 5
+    assert [row.state for row in guards(futures)[:3]] == [P.LIVE, P.FIRED, P.LIVE]
+    wait(futures, 3)
+    # The stop covered ten of five: a smaller one is proven, then the old one goes.
+    assert at_exchange(futures) == [("stop_loss", "57000", "5"), ("take_profit", "62000", "5")]
+
+
+def test_trailing_stop_follows_and_fires(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    assert told(futures) == [("trailing_stop", P.LIVE, "59400")]
+
+    for price in ("61000", "62000", "61300"):
+        futures.paper.set_price("BTCUSDT", price)
+    wait(futures, 2)
+
+    assert guards(futures)[0].state == P.FIRED
+    assert futures.held() == 0
+
+
+def test_alert_that_closes_takes_the_guards_back(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000}, trailing_stop={"percent": 2})
+
+    futures.send("sell", "long", "0.01")
+    wait(futures, protection.MISSING_TIMES + 2)
+
+    assert futures.held() == 0
+    assert [row.state in {P.GONE, P.CANCELED} for row in guards(futures)] == [True, True]
+    assert at_exchange(futures) == []
+    assert [row.client_order_id for row in protection.open_connector(futures.connector).open_orders("BTCUSDT")] == []
+
+
+def test_preset_that_is_not_shown_is_placed_as_an_order_of_its_own(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as hidden:
+        preset_hidden(hidden)
+        futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+        assert told(futures) == [("stop_loss", P.WAITING, "58000")]
+        hidden.setattr(protection, "PRESET_SHOWS_WITHIN", timedelta(0))
+        hidden.setattr(FuturesExchange, "trigger_orders", lambda *_: [])
+        wait(futures)
+        assert told(futures) == [("stop_loss", P.UNKNOWN, "58000")]
+    wait(futures)
+
+    [stop] = guards(futures)
+    assert (stop.state, stop.in_entry) == (P.LIVE, False)
+    assert ("stop_loss", "58000", "all") in at_exchange(futures)
+
+
+@pytest.mark.parametrize(("choice", "held", "did"), [("close", 0, "It is closed"), ("keep", 10, "It was kept open")])
+def test_refused_stop_raises_the_alarm_and_does_what_was_chosen(
+    futures: Bench, choice: str, held: int, did: str
+) -> None:
+    futures.connector.unprotected = choice
+    futures.connector.save()
+    futures.fault("code", TRAIL, code=40031, status=400)
+
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    wait(futures, 2)
+
+    [trail] = guards(futures)
+    assert trail.state == P.FAILED
+    [incident] = Incident.unscoped.all()
+    assert (incident.kind, incident.facts["did"].startswith(did)) == ("protection_missing", True)
+    assert futures.held() == held
+    closing = [(order.state, order.filled_quantity) for order in futures.orders() if order.leg == "x"]
+    assert closing == ([(S.FILLED, 10)] if choice == "close" else [])
+
+
+def test_take_profit_that_is_refused_is_told_and_closes_nothing(futures: Bench) -> None:
+    futures.fault("code", TP_SL, code=40031, status=400, times=2)
+
+    futures.send("buy", "flat", "0.01", take_profit=[{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}])
+    wait(futures, 2)
+
+    assert [row.state for row in guards(futures)] == [P.FAILED, P.FAILED]
+    assert futures.held() == 10
+    assert Incident.unscoped.get().facts["did"].startswith("It was kept open: a take profit")
+
+
+def test_lost_answer_on_the_guard_is_found_and_not_placed_twice(futures: Bench) -> None:
+    futures.fault("drop_answer", TP_SL)
+    profits = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
+
+    futures.send("buy", "flat", "0.01", take_profit=profits)
+    wait(futures, 2)
+
+    assert [row.state for row in guards(futures)] == [P.LIVE, P.LIVE]
+    assert at_exchange(futures) == [("take_profit", "61000", "5"), ("take_profit", "62000", "5")]
+
+
+def test_lost_answer_on_a_trailing_stop_is_found_and_not_placed_twice(futures: Bench) -> None:
+    futures.fault("drop_answer", TRAIL)
+
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    wait(futures, 2)
+
+    assert [row.state for row in guards(futures)] == [P.LIVE]
+    assert len(protection.open_connector(futures.connector).open_orders("BTCUSDT")) == 1
+
+
+def test_stop_that_is_not_proven_in_time_raises_the_alarm(futures: Bench) -> None:
+    futures.fault("drop_request", TRAIL)
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    wait(futures)
+    assert not Incident.unscoped.exists()
+
+    run_late(futures)
+    wait(futures, 3)
+
+    assert Incident.unscoped.get().kind == "protection_missing"
+    assert futures.held() == 0
+    assert [order.leg for order in futures.orders()] == ["o", "x"]
+
+
+def test_crash_between_fill_and_guard_is_made_good_by_the_sweeper(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dead:
+        dead.setattr("apps.trading.executor.protect", lambda order: None)
+        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    assert (told(futures), futures.held()) == ([("trailing_stop", P.WAITING, "59400")], 10)
+
+    wait(futures)
+
+    assert guards(futures)[0].state == P.LIVE
+
+
+def test_resting_entry_is_guarded_as_it_fills(futures: Bench) -> None:
+    profits = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
+    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="59000", take_profit=profits)
+    assert [row.state for row in guards(futures)] == [P.WAITING, P.WAITING]
+
+    futures.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59000", "depth": "4"})
+    futures.paper.set_price("BTCUSDT", "60000")
+    wait(futures, 2)
+    assert at_exchange(futures) == [("take_profit", "61000", "2"), ("take_profit", "62000", "2")]
+    futures.paper.set_price("BTCUSDT", "58900")
+    wait(futures, 3)
+
+    assert futures.held() == 10
+    assert sorted(size for _, price, size in at_exchange(futures) if price == "61000") == ["2", "3"]
+    assert sorted(size for _, price, size in at_exchange(futures) if price == "62000") == ["2", "3"]
+
+
+def test_entry_that_opens_nothing_needs_no_guard(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="50000", stop_loss={"price": 49000})
+    cancelling.request(futures.order(), by="user 1")
+
+    wait(futures, 2)
+
+    assert told(futures) == [("stop_loss", P.GONE, "49000")]
+    assert not Incident.unscoped.exists()
+
+
+def test_reversal_guards_the_new_side_at_the_price_of_now(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+
+    futures.send("sell", "long", "0.02", stop_loss={"percent": 2})
+    wait(futures)
+
+    assert futures.held() == -10
+    assert at_exchange(futures) == [("stop_loss", "61200", "10")]
+
+
+def refused(bench: Bench, **more: Any) -> str:
+    alert = bench.send("buy", "flat", "0.01", **more)
+    assert (bench.book(), Protection.unscoped.count()) == ([], 0)
+    return bench.status(alert)[1]
+
+
+def test_spot_is_refused_by_name(spot: Bench) -> None:
+    assert refused(spot, stop_loss={"percent": 2}) == "PROTECTION_ON_SPOT"
+
+
+def test_spot_exit_with_a_stop_still_sells(spot: Bench) -> None:
+    spot.send("buy", "flat", "0.01")
+
+    alert = spot.send("sell", "long", "0.01", stop_loss={"percent": 2})
+
+    assert (spot.status(alert)[0], spot.held()) == (AlertStatus.EXECUTED, 0)
+
+
+def test_stop_on_the_wrong_side_is_refused(futures: Bench) -> None:
+    assert refused(futures, stop_loss={"price": 61000}) == "PROTECTION_WRONG_SIDE"
+
+
+def test_profit_on_the_wrong_side_is_refused(futures: Bench) -> None:
+    assert refused(futures, take_profit={"price": 59000}) == "PROTECTION_WRONG_SIDE"
+
+
+def test_trailing_distance_that_the_exchange_does_not_take_is_refused(futures: Bench) -> None:
+    assert refused(futures, trailing_stop={"percent": 6}) == "TRAILING_OUT_OF_RANGE"
+
+
+def test_share_below_the_smallest_order_is_refused(futures: Bench) -> None:
+    profits = [{"price": 61000 + n, "weight": 0.2} for n in range(5)]
+    alert = futures.send("buy", "flat", "0.004", take_profit=profits)
+
+    assert (futures.status(alert)[1], futures.book()) == ("PROTECTION_TOO_SMALL", [])
+
+
+def test_message_that_only_closes_notes_that_nothing_is_guarded(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+
+    alert = futures.send("sell", "long", "0.01", stop_loss={"percent": 2})
+
+    alert.refresh_from_db()
+    assert (futures.held(), [note["code"] for note in alert.notes]) == (0, ["PROTECTION_UNUSED"])
+    assert not Protection.unscoped.exists()
