@@ -53,6 +53,7 @@ class Workspace(models.Model):
     # The operators' own switch: no member can lift it. The stricter of the two holds.
     staff_state = models.CharField(max_length=16, choices=TradingState, default=TradingState.ACTIVE)
     staff_reason = models.CharField(max_length=200, blank=True, help_text="shown to the workspace")
+    lift_needs_word = models.BooleanField(default=False, help_text="everything was closed: lifting asks for its name")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

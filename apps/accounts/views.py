@@ -69,12 +69,22 @@ class StopView(WorkspaceMixin):
             return HttpResponseBadRequest("STATE_UNKNOWN: send active, reduce_only or halted.")
         state = TradingState(form.cleaned_data["state"])
         before = self.workspace.trading_state
+        is_lifted = state is TradingState.ACTIVE
+        if is_lifted and self.workspace.lift_needs_word and not self._is_named():
+            messages.error(
+                request, f"NAME_DIFFERS: type “{self.workspace.name}” exactly to trade again. New positions stay off."
+            )
+            return redirect(came_from(request))
         self.workspace.trading_state = state
-        self.workspace.save(update_fields=["trading_state"])
+        self.workspace.lift_needs_word = self.workspace.lift_needs_word and not is_lifted
+        self.workspace.save(update_fields=["trading_state", "lift_needs_word"])
         audit.record(self.workspace, "workspace.trading_state", request=request, before=before, after=state.value)
         if state is TradingState.ACTIVE:  # the other two stand on every page until they are lifted
             messages.success(request, "Trading is on again. Alerts are traded from now on.")
         return redirect(came_from(request))
+
+    def _is_named(self) -> bool:
+        return str(self.request.POST.get("word", "")).strip() == self.workspace.name.strip()
 
 
 def came_from(request: HttpRequest) -> str:

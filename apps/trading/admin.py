@@ -15,6 +15,7 @@ from apps.trading.models import (
     Adjustment,
     EquityPoint,
     Fill,
+    Flatten,
     Incident,
     Lease,
     LedgerEntry,
@@ -149,6 +150,17 @@ class AdjustmentAdmin(ReadOnlyAdmin):
     search_fields = ("symbol__exact", OWNER)
     date_hierarchy = "at"
     ordering = ("-at",)
+
+
+@admin.register(Flatten)
+class FlattenAdmin(ReadOnlyAdmin):
+    list_display = ("requested_at", "workspace", "connector", "requested_by", "finished_at")
+    list_filter = (("finished_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("workspace", "connector", "requested_by")
+    search_ids = ("pk", "connector_id", "workspace_id")
+    search_fields = ("connector__label", OWNER)
+    date_hierarchy = "requested_at"
+    ordering = ("-requested_at",)
 
 
 @admin.register(AccountWatch)

@@ -380,6 +380,39 @@ class AccountWatch(WorkspaceOwned):
         return f"watch over {self.connector}"
 
 
+class Flatten(WorkspaceOwned):
+    """Somebody asked for everything to be closed. `report`: one row a position, told while it goes on."""
+
+    same_workspace = ("connector",)
+
+    connector = models.ForeignKey(
+        Connector, null=True, blank=True, on_delete=models.PROTECT, related_name="flattens", help_text="empty = all"
+    )
+    requested_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    requested_at = models.DateTimeField(default=world.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    next_at = models.DateTimeField(default=world.now)
+    report = models.JSONField(default=dict, blank=True)
+
+    class Meta(WorkspaceOwned.Meta):
+        indexes = [models.Index(fields=["next_at"], condition=Q(finished_at=None), name="flatten_due")]
+
+    def __str__(self) -> str:
+        return f"close everything of {self.requested_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        return sorted(self.report.values(), key=lambda row: (row["connector"], row["symbol"]))
+
+    @property
+    def closed_count(self) -> int:
+        return sum(row["state"] == "closed" for row in self.report.values())
+
+    @property
+    def failed_count(self) -> int:
+        return sum(row["state"] == "failed" for row in self.report.values())
+
+
 class EquityPoint(WorkspaceOwned):
     """A connector's equity as the exchange told it, valued in `currency`, open PnL included."""
 

@@ -8,13 +8,18 @@ from django.db import close_old_connections
 
 from apps.lib import world
 from apps.lib.process import process_name
-from apps.trading import reconcile, sweeper
+from apps.trading import flatten, reconcile, sweeper
 from apps.trading.models import WorkerHeartbeat
 
 
 @shared_task
 def follow_orders() -> int:
     return sweeper.sweep()
+
+
+@shared_task
+def run_flattens() -> int:
+    return flatten.run_due()
 
 
 @shared_task

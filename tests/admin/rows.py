@@ -13,7 +13,16 @@ from django.db.models import Model
 from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, PlatformState, User
-from apps.trading.models import AccountWatch, Adjustment, Lease, OrderEvent, PlanRecord, ShadowPosition, WorkerHeartbeat
+from apps.trading.models import (
+    AccountWatch,
+    Adjustment,
+    Flatten,
+    Lease,
+    OrderEvent,
+    PlanRecord,
+    ShadowPosition,
+    WorkerHeartbeat,
+)
 from tests import factories
 
 TOTP_SECRET = "canary-totp-0123456789abcdef"
@@ -51,6 +60,7 @@ def one_of_each() -> dict[type[Model], Any]:
         PlatformState.objects.get_or_create(id=1)[0],
         AuditEvent.objects.create(workspace=workspace, actor=user, action="connector.created", object_id=connector.pk),
         OrderEvent.objects.create(workspace=workspace, order=order, to_state="planned", version=1, cause="planned"),
+        Flatten.objects.create(**place),
         AccountWatch.objects.create(**place),
         Adjustment.objects.create(
             **place, symbol="BTCUSDT", cause="external", change=Decimal(-10), price=Decimal(60000)

@@ -10,7 +10,7 @@ from django.urls import get_resolver
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.alerts.models import Alert, Preview
 from apps.connectors.models import Connector
-from apps.trading.models import EquityPoint, Fill, Incident, Order, Position
+from apps.trading.models import EquityPoint, Fill, Flatten, Incident, Order, Position
 
 PUBLIC = frozenset(
     {
@@ -51,6 +51,7 @@ LOGIN = frozenset(
         "trading:orders_csv",
         "trading:positions",
         "trading:incidents",
+        "trading:close_everything",
         "trading:positions_csv",
         "accounts:settings",
         "accounts:zone",
@@ -93,6 +94,9 @@ OWNED: dict[str, type[WorkspaceOwned]] = {
     "alerts:ask": Connector,
     "trading:order": Order,
     "trading:cancel_order": Order,
+    "trading:flatten": Flatten,
+    "trading:close_connector": Connector,
+    "trading:lift_connector": Connector,
     "trading:incident": Incident,
     "trading:resolve_incident": Incident,
     "trading:settle_order": Incident,

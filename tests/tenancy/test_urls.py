@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import NoReverseMatch, reverse
 from rest_framework.test import APIClient
 
+from apps.trading.models import Flatten
 from tests.factories import (
     AlertFactory,
     ConnectorFactory,
@@ -44,6 +45,7 @@ def held(owner: Member) -> dict[type, UUID]:
         connector, alert, alert.pointer, order, FillFactory(order=order),
         PositionFactory(connector=connector, instrument=order.instrument), EquityPointFactory(connector=connector),
         IncidentFactory(connector=connector, order=order), PreviewFactory(connector=connector, alert=alert),
+        Flatten.objects.create(workspace=owner.workspace, connector=connector),
     ]  # fmt: skip
     return {type(row): row.pk for row in rows}
 

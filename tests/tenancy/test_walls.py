@@ -19,6 +19,7 @@ from apps.trading.models import (
     Adjustment,
     EquityPoint,
     Fill,
+    Flatten,
     Incident,
     LedgerEntry,
     Order,
@@ -43,6 +44,7 @@ CHILDREN = [
     Incident,
     AccountWatch,
     Adjustment,
+    Flatten,
 ]
 
 # Set by the worker from rows it has just found by the alert itself; the database checks `order` too.

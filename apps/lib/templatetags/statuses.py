@@ -51,6 +51,9 @@ LOOKS = {
     "ended": Look("status status-warn", "hourglass", "ended"),
     "paper": Look("status status-paper", "scroll-text", "Paper"),
     "live": Look("status status-live", "radio", "Live"),
+    # closing everything
+    "closing": Look("status status-busy", "loader", "closing"),
+    "closed": Look("status status-good", "circle-check", "closed"),
     # incidents
     "open": Look("status status-warn", "siren", "open"),
     "resolved": Look("status status-good", "circle-check", "resolved"),

@@ -15,7 +15,7 @@ from apps.alerts.models import Alert
 from apps.alerts.previewing import answer_due
 from apps.connectors.tasks import run_checks
 from apps.lib import world
-from apps.trading import incident_mail, prices, reconcile
+from apps.trading import flatten, incident_mail, prices, reconcile
 from apps.trading.sweeper import sweep
 from apps.trading.tasks import heartbeat
 
@@ -62,6 +62,10 @@ def alive() -> None:
     heartbeat("sweeper")
 
 
+def close_everything() -> None:
+    flatten.run_due()
+
+
 def read_accounts() -> None:
     reconcile.poll_due(overdue_by=LATE_READING)
 
@@ -74,6 +78,7 @@ LOOPS: tuple[tuple[Callable[[], None], float], ...] = (
     (follow_orders, 0.5),
     (overdue_alerts, 0.5),
     (fresh_prices, 1.0),
+    (close_everything, 0.5),
     (read_accounts, 5.0),
     (mail_incidents, 2.0),
     (alive, 5.0),

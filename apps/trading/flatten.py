@@ -1,0 +1,267 @@
+"""Close everything: entries off, our open orders back, every position closed reduce-only, a report at the end.
+
+A page only writes the request; a worker or the sweeper carries it out, as long as it takes, and whoever dies leaves
+the step in the row: the closing orders are named by the request, the position and the round, so that doing a step
+again makes no second one. What is closed is what the exchange holds; on spot what our fills add up to, never the
+owner's other coins.
+"""
+
+import logging
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import User, Workspace
+from apps.accounts.trading_state import TradingState
+from apps.connectors import instruments
+from apps.connectors.budget import Priority, priority
+from apps.connectors.exchange import Book, Exchange, ExchangeError, Market, Side
+from apps.connectors.models import Connector, Instrument
+from apps.connectors.opening import open_connector
+from apps.connectors.sealing import SealError
+from apps.lib import wakeups, world
+from apps.lib.decimals import floor_to_step, normalize_text
+from apps.lib.pool import run_all
+from apps.trading import cancelling, drift, guards, incidents, leases
+from apps.trading.denials import Denial
+from apps.trading.executor import send
+from apps.trading.guards import GuardFacts, GuardLimits
+from apps.trading.ids import client_order_id, order_id
+from apps.trading.incident_kinds import IncidentKind
+from apps.trading.legs import Intent
+from apps.trading.models import FINAL_STATES, Flatten, Order, OrderState, Position
+from apps.trading.placing import standing
+from apps.trading.transitions import born
+
+logger = logging.getLogger(__name__)
+
+RUN = "apps.trading.tasks.run_flattens"
+CLAIM = timedelta(seconds=20)
+AGAIN = timedelta(seconds=1)
+GIVE_UP = timedelta(seconds=60)
+# What the exchange refused or filled in part is tried so often, each time for what is held then.
+MOST_ROUNDS = 3
+LEG = "c"
+
+S = OrderState
+
+
+def request(workspace: Workspace, *, by: User, connector: Connector | None = None) -> Flatten:
+    """Turn entries off and ask for everything to be closed, on one connector or on all of the workspace's."""
+    with transaction.atomic():
+        if connector is None:
+            Connector.objects.for_workspace(workspace).filter(trading_state=TradingState.HALTED).update(
+                trading_state=TradingState.REDUCE_ONLY
+            )
+            Workspace.objects.filter(pk=workspace.pk).update(
+                trading_state=TradingState.REDUCE_ONLY, lift_needs_word=True
+            )
+        else:
+            rows = Connector.objects.for_workspace(workspace).filter(pk=connector.pk)
+            rows.update(trading_state=TradingState.REDUCE_ONLY)
+        flatten: Flatten = Flatten.objects.create(workspace=workspace, connector=connector, requested_by=by)
+        transaction.on_commit(lambda: wakeups.publish(RUN))
+    return flatten
+
+
+def run_due() -> int:
+    """Carry every flatten that is due one step on; return how many were."""
+    now = world.now()
+    due = Flatten.unscoped.filter(finished_at=None, next_at__lte=now).order_by("next_at")
+    done = 0
+    for flatten_id, next_at in list(due.values_list("pk", "next_at")[:50]):
+        if Flatten.unscoped.filter(pk=flatten_id, next_at=next_at).update(next_at=now + CLAIM):
+            _carry_on(Flatten.unscoped.select_related("workspace").get(pk=flatten_id))
+            done += 1
+    return done
+
+
+def _carry_on(flatten: Flatten) -> None:
+    connectors = list(_connectors(flatten))
+    report: dict[str, dict[str, str]] = dict(flatten.report)
+    with priority(Priority.EXIT):
+        for connector in connectors:
+            _one_connector(flatten, connector, report)
+    is_over = world.now() - flatten.requested_at > GIVE_UP
+    # An entry that is still open could open a position after the last one was closed.
+    entries = Order.unscoped.filter(connector__in=connectors, intent=Intent.ENTRY).exclude(state__in=FINAL_STATES)
+    is_done = all(row["state"] != "closing" for row in report.values()) and not entries.exists()
+    flatten.report = report
+    flatten.next_at = world.now() + AGAIN
+    if is_done or is_over:
+        flatten.finished_at = world.now()
+        for row in report.values():
+            if row["state"] == "closing":
+                row |= {"state": "failed", "why": row.get("why") or "it was not closed within a minute"}
+    flatten.save(update_fields=["report", "next_at", "finished_at"])
+    if flatten.finished_at is not None:
+        _tell(flatten)
+
+
+def _connectors(flatten: Flatten) -> list[Connector]:
+    rows = Connector.objects.for_workspace(flatten.workspace).filter(deleted_at=None).select_related("workspace")
+    if flatten.connector_id is not None:
+        rows = rows.filter(pk=flatten.connector_id)
+    return list(rows.exclude(sealed_access_key="").order_by("created_at"))
+
+
+def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dict[str, str]]) -> None:
+    by = f"close everything {flatten.pk}"
+    for order in (
+        Order.unscoped.filter(connector=connector)
+        .exclude(state__in=FINAL_STATES)
+        .select_related("connector", "instrument")
+    ):
+        if order.intent == Intent.ENTRY or order.is_resting:
+            cancelling.request(order, by=by)
+    halt = _halted(connector)
+    if halt is not None:
+        report[f"{connector.pk}|halt"] = _row(connector, "account", halt.sentence, state="failed")
+        return
+    try:
+        exchange = open_connector(connector)
+        held = _held(connector, exchange)
+    except SealError:
+        report[f"{connector.pk}|key"] = _row(connector, "account", "the stored key cannot be opened", state="failed")
+        return
+    except ExchangeError as error:
+        report[f"{connector.pk}|key"] = _row(connector, "account", error.sentence, state="closing")
+        return
+    report.pop(f"{connector.pk}|key", None)
+    to_send: list[UUID] = []
+    for (symbol, book), (instrument, quantity) in held.items():
+        key = f"{connector.pk}|{symbol}|{book.value}"
+        words = instruments.in_words(instrument)
+        row = report.setdefault(
+            key, _row(connector, symbol, "", state="closing") | {"found": drift.described(quantity, words)}
+        )
+        if row["state"] == "failed":
+            continue
+        if row["state"] == "closed":
+            row |= {"state": "closing", "left": ""}
+        order = _closing_order(flatten, connector, instrument, book, quantity, row)
+        if order is None:
+            row["state"] = "failed"
+        elif order.state == S.PLANNED:
+            to_send.append(order.pk)
+    for key, row in report.items():
+        connector_id, symbol, book_value = (*key.split("|"), "")[:3]
+        if connector_id == str(connector.pk) and row["state"] == "closing" and (symbol, Book(book_value)) not in held:
+            row |= {"state": "closed", "why": ""}
+    run_all(_send, to_send)
+
+
+def _halted(connector: Connector) -> Denial | None:
+    """Say who has forbidden exits too: what the operators stopped is not closed behind their back."""
+    facts = GuardFacts(
+        intent=Intent.EXIT,
+        now=world.now(),
+        received_at=world.now(),
+        symbol="",
+        quote="",
+        **standing(connector, ""),  # type: ignore[arg-type]
+    )
+    return guards.check_halted(facts, GuardLimits())
+
+
+def _held(connector: Connector, exchange: Exchange) -> dict[tuple[str, Book], tuple[Instrument, Decimal]]:
+    """Return what is to be closed, signed, by symbol and book. ExchangeError is no news."""
+    if connector.market == Market.FUTURES:
+        told = [report for report in exchange.positions() if report.signed_quantity]
+        listed = Instrument.objects.filter(environment=connector.environment, market=connector.market)
+        by_symbol = {row.symbol: row for row in listed.filter(symbol__in=[report.symbol for report in told])}
+        return {
+            (report.symbol, report.book): (by_symbol[report.symbol], report.signed_quantity)
+            for report in told
+            if report.symbol in by_symbol
+        }
+    balances = {balance.currency: balance.total for balance in exchange.balances()}
+    rows = Position.unscoped.filter(connector=connector, signed_quantity__gt=0).select_related("instrument")
+    held = {}
+    for position in rows:
+        step = position.instrument.quantity_step
+        quantity = floor_to_step(
+            min(position.signed_quantity, balances.get(position.instrument.base, Decimal(0))), step
+        )
+        if quantity >= max(position.instrument.min_quantity, step):
+            held[position.symbol, Book(position.book)] = (position.instrument, quantity)
+    return held
+
+
+def _closing_order(
+    flatten: Flatten, connector: Connector, instrument: Instrument, book: Book, quantity: Decimal, row: dict[str, str]
+) -> Order | None:
+    """Return the order that closes the position: one under way, or a new one; None when the rounds are used up."""
+    for number in range(1, MOST_ROUNDS + 1):
+        origin = uuid5(flatten.pk, f"{instrument.symbol}|{book.value}|{number}")
+        name = order_id(origin, connector_id=connector.pk, leg=LEG)
+        known: Order | None = Order.unscoped.filter(pk=name).select_related("connector", "instrument").first()
+        if known is None:
+            return close(connector, instrument, book, quantity, origin_id=origin, cause="close everything")
+        if not known.is_final or (known.state == S.NOT_PLACED and known.next_at is not None):
+            return known
+        if known.state == S.FILLED and known.finished_at and world.now() - known.finished_at < AGAIN * 3:
+            # The reading may be older than the fill.
+            return known
+        row["why"] = known.reason or f"the closing order ended {known.get_state_display()}"
+    return None
+
+
+def close(
+    connector: Connector, instrument: Instrument, book: Book, quantity: Decimal, *, origin_id: UUID, cause: str
+) -> Order:
+    """Write the order that closes `quantity`, signed as it is held. Whoever looks next sends it."""
+    now = world.now()
+    name = order_id(origin_id, connector_id=connector.pk, leg=LEG)
+    words = instruments.in_words(instrument)
+    order = Order(
+        id=name,
+        workspace_id=connector.workspace_id,
+        connector=connector,
+        instrument=instrument,
+        origin_id=origin_id,
+        leg=LEG,
+        intent=Intent.EXIT.value,
+        symbol=instrument.symbol,
+        side=(Side.SELL if quantity > 0 else Side.BUY).value,
+        book=book.value,
+        quantity=abs(quantity),
+        reduce_only=connector.market == Market.FUTURES,
+        client_order_id=client_order_id(name, leg=LEG),
+        created_at=now,
+        next_at=now,
+        facts={"sentence": f"Close {drift.described(quantity, words)} of {instrument.symbol}: {cause}."},
+    )
+    try:
+        with transaction.atomic():
+            born(order, cause=cause, evidence={"held": normalize_text(quantity)})
+    except IntegrityError:
+        found: Order = Order.unscoped.select_related("connector", "instrument").get(pk=name)
+        return found
+    return order
+
+
+def _send(order_pk: UUID) -> None:
+    order = Order.unscoped.select_related("connector", "instrument").get(pk=order_pk)
+    with leases.held(order.connector_id, order.symbol) as lease:
+        # While somebody works on the symbol the order waits a second: it is due, and it is ours to send then.
+        if lease is not None and order.state == S.PLANNED:
+            with priority(Priority.EXIT):
+                send(order)
+
+
+def _row(connector: Connector, symbol: str, why: str, *, state: str) -> dict[str, str]:
+    return {"connector": connector.label, "symbol": symbol, "found": "", "state": state, "why": why}
+
+
+def _tell(flatten: Flatten) -> None:
+    failed = [row for row in flatten.report.values() if row["state"] == "failed"]
+    logger.info("flatten %s: %s of %s closed", flatten.pk, len(flatten.report) - len(failed), len(flatten.report))
+    if not failed:
+        return
+    connector = flatten.connector or next(iter(_connectors(flatten)), None)
+    if connector is not None:
+        facts = {"failed": str(len(failed)), "found": str(len(flatten.report)), "report": str(flatten.pk)}
+        incidents.open_incident(connector, IncidentKind.FLATTEN_INCOMPLETE, facts=facts)

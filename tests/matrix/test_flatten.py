@@ -1,0 +1,217 @@
+"""Close everything: entries off, our orders back, every position closed once, and a report that says what was not."""
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import AuditEvent, Workspace
+from apps.connectors import instruments
+from apps.connectors.exchange import MarginMode, OrderRequest, OrderType, Side
+from apps.connectors.models import Connector
+from apps.connectors.opening import open_connector
+from apps.trading import flatten
+from apps.trading.models import Flatten, Incident, Order, OrderState
+from apps.trading.sweeper import sweep
+from tests.engine.conftest import Bench, forget_limits
+from tests.people import Member, member
+
+S = OrderState
+SUBMIT = "/contract/private/submit-order"
+
+
+def owner_of(bench: Bench) -> Member:
+    return member(workspace=bench.connector.workspace)
+
+
+def ask(bench: Bench) -> Flatten:
+    answer = owner_of(bench).client.post(reverse("trading:close_everything"))
+    asked: Flatten = Flatten.unscoped.get()
+    assert answer["Location"] == reverse("trading:flatten", args=[asked.pk])
+    return asked
+
+
+def run(asked: Flatten, rounds: int = 10) -> Flatten:
+    """Let the workers' code run until the report is complete, each step as soon as it is due."""
+    for _ in range(rounds):
+        forget_limits()
+        Flatten.unscoped.filter(finished_at=None).update(next_at=timezone.now())
+        flatten.run_due()
+        Order.unscoped.filter(next_at__isnull=False).update(next_at=timezone.now())
+        sweep()
+        asked.refresh_from_db()
+        if asked.finished_at:
+            break
+    return asked
+
+
+def test_a_page_writes_the_request_and_turns_entries_off_and_sends_nothing(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+
+    asked = ask(futures)
+
+    assert len(futures.book()) == 1
+    assert Workspace.objects.get(pk=asked.workspace_id).trading_state == "reduce_only"
+    assert AuditEvent.unscoped.get(action="workspace.flatten").object_id == asked.pk
+    assert futures.status(futures.send("buy", "long", "0.01"))[1] == "WORKSPACE_REDUCE_ONLY"
+    assert len(futures.book()) == 1
+
+
+def test_position_is_closed_reduce_only_once_and_our_resting_order_is_taken_back(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    resting = futures.send("buy", "long", "0.005", order_type="limit", limit_price="50000")
+    assert resting.order is not None, resting.reason
+    asked = run(ask(futures))
+
+    [row] = asked.rows
+    assert (row["symbol"], row["found"], row["state"]) == ("BTCUSDT", "long 10 contracts", "closed")
+    closing = Order.unscoped.get(intent="exit")
+    assert (closing.state, closing.quantity, closing.side, closing.reduce_only) == (S.FILLED, 10, "sell", True)
+    resting.order.refresh_from_db()
+    assert resting.order.state == S.CANCELED
+    assert futures.held() == 0
+    page = owner_of(futures).client.get(reverse("trading:flatten", args=[asked.pk])).content.decode()
+    assert "1 position closed" in page
+
+
+def test_twenty_positions_are_closed_within_ten_seconds(futures: Bench) -> None:
+    instruments.sync("paper", "futures")
+    exchange = open_connector(futures.connector)
+    listed = [row.symbol for row in exchange.instruments() if row.is_trading][:20]
+    for number, symbol in enumerate(listed):
+        exchange.submit(
+            OrderRequest(
+                client_order_id=f"hand{number}", symbol=symbol, side=[Side.BUY, Side.SELL][number % 2],
+                order_type=OrderType.MARKET, quantity=Decimal(1), leverage=Decimal(1), margin_mode=MarginMode.ISOLATED,
+            ),
+            signed_at_ms=int(timezone.now().timestamp() * 1000),
+        )  # fmt: skip
+        time.sleep(0.1)
+    held = [report for report in exchange.positions() if report.signed_quantity]
+    assert len(held) == len(listed) == 20
+    time.sleep(2)
+
+    started = time.monotonic()
+    asked = ask(futures)
+    while asked.finished_at is None and time.monotonic() - started < 30:
+        flatten.run_due()
+        time.sleep(0.1)
+        asked.refresh_from_db()
+    took = time.monotonic() - started
+
+    assert [row["state"] for row in asked.rows] == ["closed"] * 20
+    assert [report for report in exchange.positions() if report.signed_quantity] == []
+    assert len(futures.book()) == 40
+    assert took < 10, took
+
+
+def test_a_worker_that_dies_on_the_way_leaves_no_second_closing_order(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    asked = ask(futures)
+    send = flatten.send
+
+    def dies(order: Order) -> None:
+        send(order)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(flatten, "send", dies)
+        with pytest.raises(KeyboardInterrupt):
+            flatten.run_due()
+    asked.refresh_from_db()
+    assert (asked.report, asked.finished_at) == ({}, None)
+
+    asked = run(asked)
+
+    assert [size for _, size in futures.book()] == ["10", "10"]
+    assert futures.held() == 0
+    assert asked.finished_at is not None
+
+
+def test_what_cannot_be_closed_is_told_with_its_reason_and_an_incident(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    futures.fault("code", SUBMIT, code=40014, status=400, accepted=False, times=100)
+
+    asked = run(ask(futures))
+
+    [row] = asked.rows
+    assert (row["state"], asked.failed_count) == ("failed", 1)
+    assert "40014" in row["why"]
+    incident = Incident.unscoped.get()
+    assert incident.what == "Close everything ended with 1 of 1 positions still open."
+    assert [size for _, size in futures.book()] == ["10"]
+    assert Order.unscoped.filter(intent="exit").count() == flatten.MOST_ROUNDS
+
+
+def test_what_the_operators_halted_is_not_closed_behind_their_back(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    Workspace.objects.update(staff_state="halted", staff_reason="court order")
+
+    asked = run(ask(futures))
+
+    [row] = asked.rows
+    assert row["state"] == "failed"
+    assert row["why"].startswith("Halted by the operators: court order.")
+    assert [size for _, size in futures.book()] == ["10"]
+
+
+def test_on_spot_only_our_own_position_is_sold(spot: Bench) -> None:
+    spot.paper.control("POST", f"accounts/{spot.account.access_key}", {"balances": {"spot": {"BTC": "3"}}})
+    spot.send("buy", "flat", "0.01")
+
+    asked = run(ask(spot))
+
+    assert [row["state"] for row in asked.rows] == ["closed"]
+    closing = Order.unscoped.get(intent="exit")
+    assert (closing.state, closing.side, closing.quantity) == (S.FILLED, "sell", Decimal("0.01"))
+    left = {balance.currency: balance.total for balance in open_connector(spot.connector).balances()}
+    assert left["BTC"] == Decimal(3)
+
+
+@pytest.mark.parametrize(("word", "state"), [("", "reduce_only"), ("Desk", "reduce_only"), (None, "active")])
+def test_lifting_asks_for_the_workspaces_name(futures: Bench, word: str | None, state: str) -> None:
+    person = owner_of(futures)
+    run(ask(futures))
+    name = person.workspace.name
+
+    person.client.post(reverse("accounts:stop"), {"state": "active", "word": name if word is None else word})
+
+    assert Workspace.objects.get(pk=person.workspace.pk).trading_state == state
+
+
+def test_one_connector_is_closed_and_its_name_lifts_it(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    person = owner_of(futures)
+    pk = futures.connector.pk
+    person.client.post(reverse("trading:close_connector", args=[pk]))
+    run(Flatten.unscoped.get())
+
+    assert futures.held() == 0
+    assert futures.status(futures.send("buy", "flat", "0.01"))[1] == "CONNECTOR_REDUCE_ONLY"
+    states = []
+    for word in ("", futures.connector.label):
+        person.client.post(reverse("trading:lift_connector", args=[pk]), {"word": word})
+        states.append(Connector.unscoped.get(pk=pk).trading_state)
+    assert states == ["reduce_only", "active"]
+
+
+def test_connector_deleted_with_a_position_asks_for_an_acknowledgement_that_lists_it(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    person = owner_of(futures)
+    person.confirm()
+    url = reverse("connectors:delete", args=[futures.connector.pk])
+    typed: dict[str, Any] = {"label": futures.connector.label}
+
+    page = person.client.get(url).content.decode()
+    refused = person.client.post(url, typed)
+    assert "Position: BTCUSDT long" in page
+    assert (refused.status_code, Connector.unscoped.get().deleted_at) == (422, None)
+    person.client.post(url, {**typed, "acknowledge": "on"})
+
+    assert Connector.unscoped.get().deleted_at is not None
+    assert [size for _, size in futures.book()] == ["10"]
