@@ -13,6 +13,7 @@ from apps.accounts import audit
 from apps.accounts.access import WorkspaceMixin
 from apps.accounts.context import zone_of
 from apps.alerts import queries, release
+from apps.alerts.evidence import evidence_of
 from apps.alerts.forms import AlertFilterForm
 from apps.alerts.models import Alert, AlertStatus
 from apps.lib.csv_export import Cell, csv_response
@@ -68,13 +69,15 @@ class AlertPage(WorkspaceMixin, TemplateView):
         fills = trading.fills(self.workspace).filter(order_id__in=order_ids).order_by("filled_at", "trade_id")
         listing = queries.listing(self.workspace)
         is_moving = alert.is_waiting or not queries.is_final(row.orders)
+        proof = evidence_of(self.workspace, alert, row.orders)
         return super().get_context_data(
             alert=alert,
             row=row,
             status=row.status,
             orders=row.orders,
             fills=list(fills) if order_ids else [],
-            moments=queries.timeline(alert, row.orders),
+            moments=queries.timeline(alert, row.orders, proof),
+            evidence=proof,
             raw=queries.raw_text(alert),
             fields=queries.fields_of(alert.understood),
             facts=queries.fields_of(alert.facts),

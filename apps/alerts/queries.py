@@ -11,6 +11,7 @@ from django.db.models import Count, QuerySet
 
 from apps.accounts.models import Workspace
 from apps.alerts.encoding import decode
+from apps.alerts.evidence import Evidence
 from apps.alerts.models import Alert, AlertStatus, Preview
 from apps.alerts.redaction import find_marks
 from apps.lib.templatetags.statuses import LOOKS
@@ -140,22 +141,31 @@ class Moment:
     order_id: UUID | None = None
 
 
-def timeline(alert: Alert, orders: Sequence[Order]) -> list[Moment]:
-    """Return what happened and when, oldest first; steps that did not happen are not there."""
+def timeline(alert: Alert, orders: Sequence[Order], evidence: Evidence | None = None) -> list[Moment]:
+    """Return what happened and when, oldest first; steps that did not happen are not there.
+
+    The sender's time and those of fills are of other clocks than ours. "Sent" is when the intention was committed, just
+    before the first byte; without `evidence` it is the signed time, which is of the exchange's clock.
+    """
     steps: list[tuple[str, datetime | None, UUID | None]] = [
+        ("Sent by its source", evidence.source_at if evidence else None, None),
         ("Received", alert.received_at, None),
         ("Read", alert.read_at, None),
         ("Run by hand", alert.released_at, None),
         ("Claimed by a worker", alert.claimed_at, None),
+        ("Account and prices read", evidence.seen_at if evidence else None, None),
         ("Planned", alert.planned_at, None),
     ]
     for order in orders:
         name = f"{order.side} {order.symbol}" if len(orders) > 1 else "order"
+        written_at, sent_at = evidence.times_of(order) if evidence else (None, None)
+        last_fill_at = order.last_fill_at if order.last_fill_at != order.first_fill_at else None
         steps += [
-            (f"{name}: written down", order.created_at, order.pk),
-            (f"{name}: signed and sent", order.signed_at, order.pk),
+            (f"{name}: written down", written_at or order.created_at, order.pk),
+            (f"{name}: signed and sent", sent_at or order.signed_at, order.pk),
             (f"{name}: acknowledged by the exchange", order.acknowledged_at, order.pk),
             (f"{name}: first fill", order.first_fill_at, order.pk),
+            (f"{name}: last fill", last_fill_at, order.pk),
             (f"{name}: {order.get_state_display()}", order.finished_at, order.pk),
         ]
     steps.append(("Finished", alert.finished_at, None))

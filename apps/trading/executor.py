@@ -36,6 +36,7 @@ from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.decimals import normalize_text
 from apps.trading import guards
 from apps.trading.cancelling import drop_unsent, take_back
 from apps.trading.denials import Denial, DenialCode
@@ -127,20 +128,21 @@ def send(order: Order) -> None:
     if _has_expired(order):
         # What was asked of the exchange before took its time.
         return
+    request = request_of(order)
     now = world.now()
     signed_at = now + timedelta(milliseconds=exchange.clock_offset_ms)
     move(
         order,
         S.SUBMITTING,
         cause="sending",
-        evidence={"attempt": order.attempt + 1},
+        evidence={"attempt": order.attempt + 1, **facts_of(request)},
         signed_at=signed_at,
         fence_at=signed_at + fence(),
         attempt=order.attempt + 1,
         next_at=now + timedelta(seconds=settings.SEND_LIMIT_S),
     )
     try:
-        report = exchange.submit(request_of(order), signed_at_ms=_milliseconds(signed_at))
+        report = exchange.submit(request, signed_at_ms=_milliseconds(signed_at))
     except ExchangeError as error:
         _record_failure(order, exchange, error)
     else:
@@ -164,6 +166,20 @@ def request_of(order: Order) -> OrderRequest:
         margin_mode=MarginMode(order.margin_mode) if is_entry and order.margin_mode else None,
     )
     return with_presets(request, [guard_of(facts) for facts in order.facts.get("guards", ())])
+
+
+def facts_of(request: OrderRequest) -> dict[str, str]:
+    """Return what is asked of the exchange as plain texts, without what signs it."""
+    figures = {"quantity": request.quantity, "notional": request.notional, "price": request.price}
+    figures["leverage"] = request.leverage
+    return {
+        "asked": f"{request.side} {request.symbol} {request.order_type}",
+        **{name: normalize_text(value) for name, value in figures.items() if value is not None},
+        **({"margin_mode": request.margin_mode.value} if request.margin_mode else {}),
+        **({"reduce_only": "yes"} if request.reduce_only else {}),
+        **({"book": request.book.value} if request.book is not Book.NET else {}),
+        "client_order_id": request.client_order_id,
+    }
 
 
 def settle_legs(order: Order) -> None:
