@@ -1,11 +1,13 @@
 """gunicorn's settings. The environment: PORT, WEB_CONCURRENCY (processes), WEB_THREADS."""
 
 import os
+import select
 from pathlib import Path
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT') or 8000}"  # noqa: S104 - behind a proxy
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-worker_class = "gthread"
+# Without epoll (macOS) gunicorn's own, which does the same for more CPU.
+worker_class = "config.web_worker.WebWorker" if hasattr(select, "epoll") else "gthread"
 threads = int(os.environ.get("WEB_THREADS") or 16)
 # Every sender of a herd gets its connection accepted; what does not run yet waits inside.
 worker_connections = 1000
