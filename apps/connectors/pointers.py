@@ -1,11 +1,11 @@
 """Pointers: 160 random bits a sender puts into an alert message. Kept as a keyed digest and a copy for display."""
 
 import base64
-import hashlib
 import hmac
 import os
 import secrets
 from datetime import timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,7 +33,7 @@ def issue(connector: Connector, *, source: str) -> Pointer:
 
 def lookup_of(text: str) -> bytes:
     """Return the 32-byte index key of a pointer; letter case does not matter."""
-    return hmac.new(_pointer_key(), text.lower().encode(), hashlib.sha256).digest()
+    return hmac.digest(_bytes_of(settings.POINTER_KEY), text.lower().encode(), "sha256")
 
 
 def reveal(pointer: Pointer) -> str:
@@ -67,5 +67,6 @@ def _seal(text: str, row_id: UUID) -> str:
     return base64.urlsafe_b64encode(nonce + ciphertext).decode()
 
 
-def _pointer_key() -> bytes:
-    return base64.b64decode(settings.POINTER_KEY)
+@lru_cache(maxsize=4)
+def _bytes_of(key: str) -> bytes:
+    return base64.b64decode(key)
