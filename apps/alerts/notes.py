@@ -17,6 +17,9 @@ SENTENCES: Mapping[str, str] = {
     "ADDED_TO_HELD": "Added to the {held} already held.",
     "TARGET_USED": "The size after the order, {target}, came with the message and decided; {held} were held.",
     "TARGET_DISREGARDED": "The size after the order in the message does not fit the action, so it did not count.",
+    "ADD_ALLOWED": "Add number {number} to the open position; the connector's rule: {rule}.",
+    "CUT_TO_BALANCE": "{asked} {unit} would have needed {needed} {quote}, {available} {quote} could be used: cut to "
+    "{sent} {unit}, as the connector is set.",
     "SETUP_KEPT": "The message asks for {asked}; the open position has {kept}, which was kept. "
     "Leverage and margin mode change only while nothing is open in the symbol.",
     "PROTECTION_UNUSED": "Nothing is opened, so the stop loss, take profit or trailing stop has nothing to guard.",

@@ -13,12 +13,19 @@ class ConnectorSerializer(RowSerializer):
     state = WordField(source="trading_state", help_text="ACTIVE, REDUCE_ONLY (exits only) or HALTED")
     check_status = WordField(help_text=", ".join(status.name for status in CheckStatus))
     pointer_last4 = serializers.CharField(allow_null=True, help_text="of the current pointer")
+    margin_mode = WordField(help_text="ISOLATED or CROSS")
+    direction = WordField(help_text="BOTH, LONG or SHORT: what may be opened")
+    adds = WordField(help_text="ALLOW, UP_TO or BLOCK: entries on the side that is held")
+    low_balance = WordField(help_text="REFUSE or REDUCE an entry that costs more than the balance")
+    allowed_symbols = serializers.ListField(child=serializers.CharField(), help_text="empty: all")
 
     class Meta:
         model = Connector
         fields = (
             "id", "label", "market", "environment", "state", "check_status", "checked_at", "paused_at", "deleted_at",
-            "pointer_last4", "created_at",
+            "pointer_last4", "max_order_notional", "max_open_notional", "max_orders_per_minute", "max_open_positions",
+            "max_daily_loss", "max_price_deviation_pct", "allowed_symbols", "direction", "adds", "max_adds",
+            "low_balance", "leverage", "margin_mode", "most_leverage", "created_at",
         )  # fmt: skip
 
 

@@ -1,12 +1,15 @@
+import re
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 
+from apps.connectors import instruments, risk_settings
 from apps.connectors.exchange import Credentials, Market
 from apps.connectors.lifecycle import plan_of
 from apps.connectors.models import MARKETS, Connector, Pointer
 from apps.connectors.pointers import OVERLAPS
+from apps.connectors.symbols import UnknownSymbolError, resolve
 from apps.lib.decimals import normalize_text
 
 MOST_NOTIONAL = Decimal(10) ** 9
@@ -101,11 +104,19 @@ class PaperAccountForm(NameForm):
 
 
 class ConnectorSettingsForm(forms.ModelForm):
+    allowed_symbols = forms.CharField(
+        required=False,
+        max_length=4000,
+        label=risk_settings.LABELS["allowed_symbols"],
+        help_text=risk_settings.HELP_TEXTS["allowed_symbols"],
+    )
+
     class Meta:
         model = Connector
         fields = (
             "label", "exit_excess", "mismatch", "suspected_duplicate", "external_trades", "unprotected", "max_lag_s",
-            "strict_json", "usd_means_usdt", *LIMITS, "leverage", "margin_mode",
+            "strict_json", "usd_means_usdt", *LIMITS, *risk_settings.NAMES, "leverage",
+            "margin_mode", *risk_settings.FUTURES_NAMES,
         )  # fmt: skip
         labels = {
             "label": "Name",
@@ -122,6 +133,7 @@ class ConnectorSettingsForm(forms.ModelForm):
             "max_orders_per_minute": "Most orders in a minute",
             "leverage": "Leverage",
             "margin_mode": "Margin mode",
+            **risk_settings.LABELS,
         }
         help_texts = {
             "label": "",
@@ -139,6 +151,7 @@ class ConnectorSettingsForm(forms.ModelForm):
             "usd_means_usdt": "On: BTCUSD in a message is read as BTCUSDT. Off: it is refused.",
             "leverage": "Set at the exchange before an entry, only while no position is open in that symbol.",
             "margin_mode": "Isolated: a position can lose its own margin only. Cross: all of the futures balance.",
+            **risk_settings.HELP_TEXTS,
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -147,12 +160,17 @@ class ConnectorSettingsForm(forms.ModelForm):
         for name in LIMITS:
             default = normalize_text(Decimal(getattr(plan, name)))
             self.fields[name].help_text = f"Empty: your plan's {default}."
-        for name in ("max_order_notional", "max_open_notional", "leverage"):
+        for name in self.fields:
             value = self.initial.get(name)
             if isinstance(value, Decimal):
                 self.initial[name] = Decimal(normalize_text(value))
+        symbols = self.initial.get("allowed_symbols")
+        if isinstance(symbols, list):
+            self.initial["allowed_symbols"] = ", ".join(symbols)
         if self.instance.market == Market.SPOT:
-            del self.fields["leverage"], self.fields["margin_mode"], self.fields["unprotected"]
+            # Nothing is sold short there.
+            for name in ("leverage", "margin_mode", "direction", "unprotected", *risk_settings.FUTURES_NAMES):
+                del self.fields[name]
 
     def clean_max_lag_s(self) -> int:
         return _within(self.cleaned_data["max_lag_s"], 5, 86400, "seconds")
@@ -176,8 +194,47 @@ class ConnectorSettingsForm(forms.ModelForm):
             )
         return value
 
+    def clean_allowed_symbols(self) -> list[str]:
+        """Return the symbols as the market lists them; a name that is not listed would never match an alert."""
+        market = Market(self.instance.market)
+        listed = instruments.listing(self.instance.environment, self.instance.market)
+        found: list[str] = []
+        for ticker in re.split(r"[\s,;]+", self.cleaned_data["allowed_symbols"].strip(" ,;")):
+            if not ticker:
+                continue
+            try:
+                found.append(resolve(ticker, market=market, listing=listed, usd_means_usdt=False, aliases={}).symbol)
+            except UnknownSymbolError as error:
+                nearest = f" Nearest: {', '.join(error.nearest)}." if error.nearest else ""
+                raise forms.ValidationError(
+                    f"'{error.found}' is not a symbol of this market.{nearest} Nothing was saved.", code=error.code
+                ) from error
+        if len(found) > risk_settings.MOST_SYMBOLS:
+            raise forms.ValidationError(
+                f"Found {len(found)} symbols; accepted: up to {risk_settings.MOST_SYMBOLS}. Leave it empty for all.",
+                code="TOO_MANY_SYMBOLS",
+            )
+        return list(dict.fromkeys(found))
+
+    def clean_max_daily_loss(self) -> Decimal | None:
+        return self._amount("max_daily_loss")
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        for name, (least, most, unit) in risk_settings.RANGES.items():
+            value = data.get(name)
+            if value is not None and not least <= value <= most:
+                accepted = f"{normalize_text(least)} to {normalize_text(most)} {unit}"
+                shown = normalize_text(Decimal(value))
+                self.add_error(
+                    name, forms.ValidationError(f"Found {shown}; accepted: {accepted}.", code="OUT_OF_RANGE")
+                )
+        return data
+
     def raises_a_limit(self, before: Connector) -> bool:
         """True when the cleaned form allows more than `before`, an empty limit standing for the plan's."""
+        if risk_settings.is_looser(before, self.cleaned_data):
+            return True
         plan = plan_of(before.workspace)
         for name in LIMITS:
             old, new = getattr(before, name), self.cleaned_data[name]
@@ -190,7 +247,7 @@ class ConnectorSettingsForm(forms.ModelForm):
         if value is not None and not 0 < value <= MOST_NOTIONAL:
             raise forms.ValidationError(
                 f"Found {normalize_text(value)}; accepted: more than 0, up to {normalize_text(MOST_NOTIONAL)} USDT. "
-                "Leave it empty for your plan's limit.",
+                f"Leave it empty for {'your plan’s' if name in LIMITS else 'no'} limit.",
                 code="LIMIT_RANGE",
             )
         return value

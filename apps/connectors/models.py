@@ -8,7 +8,16 @@ from django.db.models import Q
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.accounts.trading_state import TradingState
 from apps.connectors.exchange import MarginMode, Market
-from apps.connectors.policies import ExitExcess, ExternalTrades, Mismatch, SuspectedDuplicate, Unprotected
+from apps.connectors.policies import (
+    Adds,
+    Direction,
+    ExitExcess,
+    ExternalTrades,
+    LowBalance,
+    Mismatch,
+    SuspectedDuplicate,
+    Unprotected,
+)
 from apps.lib import world
 from apps.lib.fields import MoneyField
 
@@ -65,6 +74,17 @@ class Connector(WorkspaceOwned):
     max_orders_per_minute = models.PositiveIntegerField(null=True, blank=True)
     leverage = models.DecimalField(max_digits=6, decimal_places=2, default=Decimal(1))
     margin_mode = models.CharField(max_length=16, choices=MARGIN_MODES, default=MarginMode.ISOLATED.value)
+    most_leverage = models.DecimalField(
+        max_digits=6, decimal_places=2, null=True, blank=True, help_text="the most a message may ask for"
+    )
+    allowed_symbols = models.JSONField(default=list, blank=True, help_text="empty = all")
+    direction = models.CharField(max_length=8, choices=Direction, default=Direction.BOTH)
+    adds = models.CharField(max_length=8, choices=Adds, default=Adds.ALLOW)
+    max_adds = models.PositiveIntegerField(default=1, help_text="counts with adds=up_to only")
+    max_open_positions = models.PositiveIntegerField(null=True, blank=True)
+    max_daily_loss = MoneyField(null=True, blank=True)
+    max_price_deviation_pct = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True)
+    low_balance = models.CharField(max_length=8, choices=LowBalance, default=LowBalance.REFUSE)
 
     check_status = models.CharField(max_length=16, choices=CheckStatus, default=CheckStatus.NEVER)
     check_lines = models.JSONField(default=list, help_text="one finding a line: ok, what, sentence")

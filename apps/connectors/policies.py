@@ -42,3 +42,26 @@ class SuspectedDuplicate(TextChoices):
     HOLD = "hold", "hold for my decision"
     RUN = "run", "run"
     DROP = "drop", "drop"
+
+
+class Adds(TextChoices):
+    """What to do with an entry on the side that is already held (pyramiding)."""
+
+    ALLOW = "allow", "run every one"
+    UP_TO = "up_to", "run a number of them"
+    BLOCK = "block", "run none"
+
+
+class Direction(TextChoices):
+    """Which positions may be opened."""
+
+    BOTH = "both", "long and short"
+    LONG = "long", "long only"
+    SHORT = "short", "short only"
+
+
+class LowBalance(TextChoices):
+    """What to do with an entry that costs more than can be used."""
+
+    REFUSE = "refuse", "refuse it"
+    REDUCE = "reduce", "make it as large as the balance allows"

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from apps.connectors.exchange import FeeRates, Instrument, MarginMode
+from apps.connectors.exchange import FeeRates, Instrument, MarginMode, Market, Side
+from apps.lib.decimals import normalize_text
 from apps.trading import amounts, guards, sizing
 from apps.trading.amounts import AmountFacts, Converted
 from apps.trading.denials import Denial, DenialCode
@@ -22,7 +23,8 @@ from apps.trading.limits import with_limits
 from apps.trading.planner import plan
 from apps.trading.protecting import Guard, guards_for, is_asked
 from apps.trading.setup import Setup, SetupFacts, choose_setup, will_be_flat
-from apps.trading.signal import SignalKind
+from apps.trading.signal import PrevPosition, SignalKind
+from apps.trading.wording import smallest_quantity, unit_of
 
 # A planned order that nobody sent by then is sent by whoever finds it.
 UNSENT_AFTER = timedelta(seconds=5)
@@ -90,7 +92,7 @@ def decide(inputs: Inputs) -> Planned:
     legs = tuple(_planned_leg(inputs, leg) for leg in planned.legs)
     converted = _converted(inputs)
     asked = {} if isinstance(converted, Denial) else converted.record
-    return Planned(legs, legs[0].denial, planned, asked)
+    return Planned(legs, legs[0].denial, _noted(inputs, planned, legs), asked)
 
 
 def precheck(inputs: Inputs) -> Denial | None:
@@ -185,6 +187,7 @@ def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
         available_quote=_ENOUGH if leg.after else account.available_quote,
         fee_rates=_rates_in(inputs),
         leverage=leverage,
+        low_balance=inputs.terms.low_balance,
     )
     wanted: tuple[Guard, ...] | Denial = ()
     if leg.intent is Intent.ENTRY:
@@ -197,7 +200,8 @@ def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
         id=name,
         client_order_id=client_order_id(name, leg=leg.code),
         sized=None if isinstance(sized, Denial) else sized,
-        denial=_guard(inputs, leg) or next((one for one in (setup, sized, wanted) if isinstance(one, Denial)), None),
+        denial=_guard(inputs, _as_sized(leg, sized))
+        or next((one for one in (setup, sized, wanted) if isinstance(one, Denial)), None),
         leverage=leverage,
         margin_mode=setup.margin_mode if isinstance(setup, Setup) else None,
         guards=() if isinstance(wanted, Denial) else wanted,
@@ -217,16 +221,57 @@ def _expiry(inputs: Inputs, leg: Leg) -> datetime | None:
 
 def _guard(inputs: Inputs, leg: Leg) -> Denial | None:
     counts = inputs.counts
+    opens = PrevPosition.LONG if leg.side is Side.BUY else PrevPosition.SHORT
     facts = replace(
         _facts(inputs, leg.intent),
         order_notional=sizing.notional_of(leg, instrument=_instrument_in(inputs), ticker=inputs.ticker),
         open_notional=counts.open_notional_elsewhere if leg.after else counts.open_notional,
+        opens=opens,
+        held=_held(inputs, opens),
+        adds_made=counts.adds_long if opens is PrevPosition.LONG else counts.adds_short,
+        open_elsewhere=counts.open_elsewhere,
+        lost_today=counts.lost_today,
     )
     denial = guards.check(facts, inputs.terms.limits)
     if denial is None and leg.intent is Intent.ENTRY and inputs.clock_fault:
         # Its signed time is the fence behind which an entry cannot turn up any more.
         return Denial(DenialCode.CLOCK_UNTRUSTED, {"found": inputs.clock_fault})
     return denial
+
+
+def _as_sized(leg: Leg, sized: sizing.SizedLeg | Denial) -> Leg:
+    """The leg as large as it is going to be sent."""
+    return leg if isinstance(sized, Denial) else replace(leg, quantity=sized.quantity)
+
+
+def _held(inputs: Inputs, side: PrevPosition) -> str:
+    """Return what an entry on the side would add to, in words; "" when that is no position."""
+    instrument, account = _instrument_in(inputs), _account_in(inputs)
+    is_spot = instrument.market is Market.SPOT
+    # On spot the account may hold coins that were bought elsewhere, and always holds crumbs of what was sold.
+    quantity = inputs.counts.spot_quantity if is_spot else account.holding.of(side)
+    if quantity < smallest_quantity(instrument):
+        return ""
+    price = inputs.ticker.last if inputs.ticker else None
+    if is_spot and price is not None and quantity * price < instrument.min_notional:
+        return ""
+    return f"{side} {normalize_text(quantity)} {unit_of(instrument)}"
+
+
+def _noted(inputs: Inputs, planned: Plan, legs: tuple[PlannedLeg, ...]) -> Plan:
+    """Return the plan with what sizing and guards did to its entries, where they run."""
+    notes: list[Note] = []
+    for leg in legs:
+        if leg.leg.intent is not Intent.ENTRY or leg.denial is not None:
+            continue
+        side = PrevPosition.LONG if leg.leg.side is Side.BUY else PrevPosition.SHORT
+        if _held(inputs, side):
+            made = inputs.counts.adds_long if side is PrevPosition.LONG else inputs.counts.adds_short
+            rule = guards.add_rule(inputs.terms.limits)
+            notes.append(Note(NoteCode.ADD_ALLOWED, {"number": str(made + 1), "rule": rule}))
+        if leg.sized is not None and leg.sized.cut:
+            notes.append(Note(NoteCode.CUT_TO_BALANCE, leg.sized.cut))
+    return replace(planned, notes=(*planned.notes, *notes))
 
 
 def _exit_age_denial(inputs: Inputs) -> Denial | None:

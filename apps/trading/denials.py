@@ -54,6 +54,12 @@ class DenialCode(StrEnum):
     EXIT_TOO_OLD = "EXIT_TOO_OLD"
     SYMBOL_NOT_TRADING = "SYMBOL_NOT_TRADING"
     SYMBOL_DELISTING = "SYMBOL_DELISTING"
+    SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"
+    DIRECTION_NOT_ALLOWED = "DIRECTION_NOT_ALLOWED"
+    ADDS_BLOCKED = "ADDS_BLOCKED"
+    ADDS_USED_UP = "ADDS_USED_UP"
+    MAX_OPEN_POSITIONS = "MAX_OPEN_POSITIONS"
+    MAX_DAILY_LOSS = "MAX_DAILY_LOSS"
     PRICE_DEVIATION = "PRICE_DEVIATION"
     MAX_ORDER_NOTIONAL = "MAX_ORDER_NOTIONAL"
     MAX_OPEN_NOTIONAL = "MAX_OPEN_NOTIONAL"
@@ -211,6 +217,30 @@ _SENTENCES: dict[DenialCode, str] = {
     _C.SYMBOL_DELISTING: (
         "Not traded: {symbol} leaves the exchange at {delist_at}. "
         "New positions are off; close what is open before then."
+    ),
+    _C.SYMBOL_NOT_ALLOWED: (
+        "Not traded: this connector may open {allowed} only, the alert is for {symbol}. "
+        "Add it to 'Symbols' on the connector, or correct the ticker in the message."
+    ),
+    _C.DIRECTION_NOT_ALLOWED: (
+        "Not traded: this connector opens {allowed} positions only, the alert opens a {side} on {symbol}. "
+        "Change 'Direction' on the connector if you want both."
+    ),
+    _C.ADDS_BLOCKED: (
+        "Not traded: {held} are held on {symbol} and this connector does not add to an open position. "
+        "Change 'Adding to a position' on the connector if you want it to."
+    ),
+    _C.ADDS_USED_UP: (
+        "Not traded: {held} are held on {symbol}, added to {made} times, and the most is {limit}. "
+        "Raise the number of adds on the connector, or wait until the position is closed."
+    ),
+    _C.MAX_OPEN_POSITIONS: (
+        "Over your limit: {count} other positions are open, the most at once is {limit}. Nothing was sent for "
+        "{symbol}. Close one or raise the limit on the connector."
+    ),
+    _C.MAX_DAILY_LOSS: (
+        "Over your limit: {lost} {quote} were lost today, the most is {limit} {quote}. New positions are off until "
+        "{until}; exits still work. Wait, or raise 'Most lost in a day' on the connector."
     ),
     _C.PRICE_DEVIATION: (
         "Not traded: the price is {price}, {deviation} % from the {signal_price} in the alert; your limit is "

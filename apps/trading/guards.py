@@ -4,37 +4,48 @@
     2 too old         exit without a position to close; entry that waited; alert older than its max lag
     3 reduce only     site, staff, workspace, connector, an incident: from here on entries only, exits are allowed
     4 paused, trial ended
-    5 symbol          not trading, leaving the exchange
+    5 symbol          not trading, leaving the exchange, not on the connector's list; direction
     6 rate            orders in the last minute
     7 money           price against the alert's, notional of the order, notional open with it
+    8 positions       adds to an open one, positions open at once, lost today
 
 The test flag is no guard: a test alert never gets an order to guard.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from apps.accounts.trading_state import TradingState
+from apps.connectors.policies import Adds, Direction
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Intent
+from apps.trading.signal import PrevPosition
 
 _SHOWN_PCT = Decimal("0.01")
+_SHOWN_SYMBOLS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class GuardLimits:
     """What the trader or the plan allows; None switches a limit off. Notionals in quote currency.
 
-    `max_price_deviation_rate` is a fraction of the alert's own price (0.01 = 1 %).
+    `max_price_deviation_rate` is a fraction of the alert's own price (0.01 = 1 %). `allowed_symbols` empty = all.
+    `max_adds` counts with Adds.UP_TO only. `max_daily_loss` is of one UTC day.
     """
 
     max_order_notional: Decimal | None = Decimal(1000)
     max_open_notional: Decimal | None = Decimal(5000)
     max_orders_per_minute: int | None = 60
     max_price_deviation_rate: Decimal | None = None
+    allowed_symbols: tuple[str, ...] = ()
+    direction: Direction = Direction.BOTH
+    adds: Adds = Adds.ALLOW
+    max_adds: int = 0
+    max_open_positions: int | None = None
+    max_daily_loss: Decimal | None = None
     max_lag_s: int = 300
     entry_wait_s: int = 120
     exit_match_s: int = 900
@@ -50,6 +61,10 @@ class GuardFacts:
     new positions in the symbol from being opened, "" = none.
     `open_notional` leaves this order out and counts orders in doubt in. `order_notional` None = no price was found.
     `orders_last_minute` leaves this order out.
+
+    `opens` is the side that an entry opens or adds to; `held` says in words what it adds to, "" when it opens. Of an
+    add, `adds_made` were made before it. `open_elsewhere` counts the other symbols with a position or an entry under
+    way. `lost_today` is what was realised, paid in fees and funding since midnight UTC, positive for a loss.
     """
 
     intent: Intent
@@ -76,6 +91,11 @@ class GuardFacts:
     order_notional: Decimal | None = None
     open_notional: Decimal = Decimal(0)
     orders_last_minute: int = 0
+    opens: PrevPosition | None = None
+    held: str = ""
+    adds_made: int = 0
+    open_elsewhere: int = 0
+    lost_today: Decimal = Decimal(0)
 
 
 def check(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
@@ -221,6 +241,62 @@ def check_open_notional(facts: GuardFacts, limits: GuardLimits) -> Denial | None
     )
 
 
+def check_allowed_symbol(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if not limits.allowed_symbols or facts.symbol in limits.allowed_symbols:
+        return None
+    rest = len(limits.allowed_symbols) - _SHOWN_SYMBOLS
+    allowed = ", ".join(limits.allowed_symbols[:_SHOWN_SYMBOLS]) + (f" and {rest} more" if rest > 0 else "")
+    return Denial(DenialCode.SYMBOL_NOT_ALLOWED, {"symbol": facts.symbol, "allowed": allowed})
+
+
+def check_direction(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if facts.opens is None or limits.direction is Direction.BOTH or facts.opens.value == limits.direction.value:
+        return None
+    shown = {"side": facts.opens.value, "allowed": limits.direction.value, "symbol": facts.symbol}
+    return Denial(DenialCode.DIRECTION_NOT_ALLOWED, shown)
+
+
+def check_adds(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if not facts.held or limits.adds is Adds.ALLOW:
+        return None
+    shown = {"held": facts.held, "symbol": facts.symbol}
+    if limits.adds is Adds.BLOCK:
+        return Denial(DenialCode.ADDS_BLOCKED, shown)
+    if facts.adds_made < limits.max_adds:
+        return None
+    return Denial(DenialCode.ADDS_USED_UP, {**shown, "made": str(facts.adds_made), "limit": str(limits.max_adds)})
+
+
+def add_rule(limits: GuardLimits) -> str:
+    """Return the connector's rule about adds, in words for the alert."""
+    return f"up to {limits.max_adds}" if limits.adds is Adds.UP_TO else limits.adds.label
+
+
+def check_open_positions(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    """An add opens no position, so it is no matter of this limit."""
+    if limits.max_open_positions is None or facts.held or facts.open_elsewhere < limits.max_open_positions:
+        return None
+    return Denial(
+        DenialCode.MAX_OPEN_POSITIONS,
+        {"count": str(facts.open_elsewhere), "limit": str(limits.max_open_positions), "symbol": facts.symbol},
+    )
+
+
+def check_daily_loss(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    if limits.max_daily_loss is None or facts.lost_today < limits.max_daily_loss:
+        return None
+    midnight = (facts.now + timedelta(days=1)).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Denial(
+        DenialCode.MAX_DAILY_LOSS,
+        {
+            "lost": normalize_text(facts.lost_today),
+            "limit": normalize_text(limits.max_daily_loss),
+            "quote": facts.quote,
+            "until": f"{midnight:%Y-%m-%d %H:%M} UTC",
+        },
+    )
+
+
 _Check = Callable[[GuardFacts, GuardLimits], Denial | None]
 
 _EXIT_CHECKS: tuple[_Check, ...] = (check_halted, check_exit_age)
@@ -232,10 +308,15 @@ _ENTRY_CHECKS: tuple[_Check, ...] = (
     check_paused,
     check_trial,
     check_symbol,
+    check_allowed_symbol,
+    check_direction,
     check_rate,
     check_price,
     check_order_notional,
     check_open_notional,
+    check_adds,
+    check_open_positions,
+    check_daily_loss,
 )
 
 

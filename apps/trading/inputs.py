@@ -7,6 +7,7 @@ from uuid import UUID
 
 from apps.accounts.trading_state import TradingState
 from apps.connectors.exchange import FeeRates, Instrument, MarginMode, PositionMode, Ticker
+from apps.connectors.policies import LowBalance
 from apps.trading.guards import GuardLimits
 from apps.trading.legs import Holding, PlanSettings, ShadowPosition
 from apps.trading.signal import Signal
@@ -58,6 +59,7 @@ class Terms:
     leverage: Decimal
     margin_mode: MarginMode
     most_leverage: Decimal | None = None
+    low_balance: LowBalance = LowBalance.REFUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,21 @@ class Counts:
 
     `open_notional_elsewhere` leaves positions in the symbol out: behind a closing leg they are on their way out.
     `oldest_opened_at` is when the oldest open position in the symbol was opened, None when none is open.
+
+    `open_elsewhere` is how many other symbols have a position, or an entry that may become one. `spot_quantity` is what
+    our fills on spot add up to: other coins in the account are no position. `adds_long` and `adds_short` are the
+    entries that followed the first into the open position. `lost_today` is since midnight UTC, positive for a loss.
     """
 
     orders_last_minute: int = 0
     open_notional: Decimal = Decimal(0)
     open_notional_elsewhere: Decimal = Decimal(0)
     oldest_opened_at: datetime | None = None
+    open_elsewhere: int = 0
+    spot_quantity: Decimal = Decimal(0)
+    adds_long: int = 0
+    adds_short: int = 0
+    lost_today: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

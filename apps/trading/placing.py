@@ -3,32 +3,30 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
-from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Min, Sum
 
 from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState, strictest
 from apps.connectors import clock, instruments
 from apps.connectors.budget import Priority, priority
-from apps.connectors.exchange import MarginMode, OrderType
+from apps.connectors.exchange import MarginMode, OrderType, Side
 from apps.connectors.looking import AccountReader
 from apps.connectors.models import Connector, Instrument
-from apps.connectors.policies import ExitExcess, Mismatch
+from apps.connectors.policies import Adds, Direction, ExitExcess, LowBalance, Mismatch
 from apps.lib import world
 from apps.trading import deciding, guards, incidents, sizing
 from apps.trading.amounts import needs_equity
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial, DenialCode, Verdict
+from apps.trading.exposure import lost_today, open_elsewhere, open_notional, orders_last_minute, read_counts
 from apps.trading.guards import GuardFacts, GuardLimits
-from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
+from apps.trading.inputs import Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, PlanSettings, ShadowPosition
 from apps.trading.market import fee_rates, read_account, read_ticker
-from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Order, OrderState, Position
+from apps.trading.models import Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
-from apps.trading.signal import Signal
+from apps.trading.signal import PrevPosition, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def _read(inputs: Inputs, connector: Connector, instrument: Instrument, exchange
         inputs = _with_prices(inputs, connector, instrument, exchange)
     inputs = replace(
         inputs,
-        counts=_counts(connector, instrument.symbol),
+        counts=read_counts(connector, instrument),
         clock_fault=clock.fresh_reading(connector).fault(world.now()) if has_entry else "",
     )
     # Reading may have taken its time: what may stop the legs is judged as it is now.
@@ -108,6 +106,8 @@ def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> In
         limits=limits_of(connector),
         leverage=connector.leverage,
         margin_mode=MarginMode(connector.margin_mode),
+        most_leverage=connector.most_leverage,
+        low_balance=LowBalance(connector.low_balance),
     )
     return Inputs(
         signal=signal,
@@ -133,6 +133,7 @@ def orders_of(planned: Planned, inputs: Inputs, *, connector: Connector, instrum
 def limits_of(connector: Connector) -> GuardLimits:
     """Return the connector's own limits, the plan's where it sets none."""
     terms = Subscription.objects.select_related("plan").get(workspace_id=connector.workspace_id).plan
+    deviation = connector.max_price_deviation_pct
     return GuardLimits(
         max_order_notional=connector.max_order_notional
         if connector.max_order_notional is not None
@@ -141,6 +142,13 @@ def limits_of(connector: Connector) -> GuardLimits:
         if connector.max_open_notional is not None
         else terms.max_open_notional,
         max_orders_per_minute=connector.max_orders_per_minute or terms.max_orders_per_minute,
+        max_price_deviation_rate=None if deviation is None else deviation / 100,
+        allowed_symbols=tuple(connector.allowed_symbols),
+        direction=Direction(connector.direction),
+        adds=Adds(connector.adds),
+        max_adds=connector.max_adds,
+        max_open_positions=connector.max_open_positions,
+        max_daily_loss=connector.max_daily_loss,
         max_lag_s=connector.max_lag_s,
         entry_wait_s=settings.ENTRY_MAX_AGE_S,
     )
@@ -167,28 +175,6 @@ def standing(connector: Connector, symbol: str) -> dict[str, object]:
     }
 
 
-def open_notional(connector: Connector, *, closing: str = "", without: UUID | None = None) -> Decimal:
-    """Return what is open on the connector in quote currency: positions at cost, the rest of entries sent or in doubt.
-
-    Positions in the symbol `closing` are on their way out and are left out, as is the order `without`.
-    """
-    positions = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).exclude(symbol=closing)
-    cost = positions.aggregate(total=Sum("cost"))["total"] or Decimal(0)
-    pending = Order.unscoped.filter(state__in=DOUBTFUL_STATES | LIVE_STATES, connector=connector, intent=Intent.ENTRY)
-    if without is not None:
-        pending = pending.exclude(pk=without)
-    for facts, quantity, filled in pending.values_list("facts", "quantity", "filled_quantity"):
-        notional = Decimal(facts.get("estimate", {}).get("notional", "0"))
-        # What is filled already counts as a position.
-        cost += notional * (quantity - filled) / quantity if 0 < filled <= quantity else notional
-    return cost
-
-
-def orders_last_minute(connector: Connector) -> int:
-    recent = Order.unscoped.filter(connector=connector, signed_at__gt=world.now() - timedelta(minutes=1))
-    return recent.count()
-
-
 def refuse(order: Order, denial: Denial) -> None:
     """Make an unsaved order a denied one."""
     order.state = OrderState.EXPIRED if denial.verdict is Verdict.TOO_OLD else OrderState.DENIED
@@ -213,19 +199,12 @@ def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
         order_notional=sized.estimate.notional if sized.estimate else None,
         open_notional=open_notional(order.connector, without=order.pk),
         orders_last_minute=orders_last_minute(order.connector),
+        opens=PrevPosition.LONG if order.side == Side.BUY else PrevPosition.SHORT,
+        open_elsewhere=open_elsewhere(order.connector, order.symbol),
+        lost_today=lost_today(order.connector, order.instrument.quote),
         **standing(order.connector, order.symbol),  # type: ignore[arg-type]
     )
     return guards.check(facts, limits_of(order.connector)) or _clock_denial(order.connector, Intent(order.intent))
-
-
-def _counts(connector: Connector, symbol: str) -> Counts:
-    positions = Position.unscoped.filter(connector=connector, symbol=symbol).exclude(signed_quantity=0)
-    return Counts(
-        orders_last_minute=orders_last_minute(connector),
-        open_notional=open_notional(connector),
-        open_notional_elsewhere=open_notional(connector, closing=symbol),
-        oldest_opened_at=positions.aggregate(oldest=Min("opened_at"))["oldest"],
-    )
 
 
 def _row(

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from apps.connectors import instruments
 from apps.connectors.exchange import Book, ExchangeError, Side
 from apps.connectors.opening import open_connector
+from apps.connectors.policies import LowBalance
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.trading import sizing
@@ -60,6 +61,7 @@ def is_ready(order: Order) -> bool:
             available_quote=account.available_quote,
             fee_rates=fee_rates(order.connector_id, exchange, order.symbol),
             leverage=order.leverage,
+            low_balance=LowBalance(order.connector.low_balance),
         )
     except SealError:
         deny(order, Denial(DenialCode.CLOSE_LEG_FAILED, {"state": parent.get_state_display(), "symbol": order.symbol}))
@@ -74,7 +76,8 @@ def is_ready(order: Order) -> bool:
         return False
     if isinstance(sized, sizing.SizedLeg):
         price = sized.estimate.price if sized.estimate else None
-        facts = {**order.facts, "account": account.as_facts(), **priced_anew(order, price)}
+        cut = {"cut": dict(sized.cut)} if sized.cut else {}
+        facts = {**order.facts, "account": account.as_facts(), **priced_anew(order, price), **cut}
         note(
             order, cause="sized after the closing order", quantity=sized.quantity, notional=sized.notional, facts=facts
         )

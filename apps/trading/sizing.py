@@ -6,10 +6,12 @@ what `quantity` costs at the best ask is divided by (1 - fee). The amount is rou
 tick (at least 2, at most 8): rounded down it would buy one step less, and what is left over comes back unspent.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal, localcontext
 
 from apps.connectors.exchange import FeeRates, Instrument, Market, Side, Ticker
+from apps.connectors.policies import LowBalance
 from apps.lib.decimals import ceil_to_step, decimal_places, floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Intent, Leg
@@ -37,7 +39,7 @@ class SizedLeg:
     """A leg ready to be sent: `notional` when it is set (spot market buy), else `quantity` in exchange units.
 
     `remainder` is what an exit could not carry because one order has a maximum; it stays open. `estimate` is None when
-    there is no price, which only an exit survives.
+    there is no price, which only an exit survives. `cut` says what an entry would have needed that was made smaller.
     """
 
     leg: Leg
@@ -45,6 +47,7 @@ class SizedLeg:
     notional: Decimal | None
     remainder: Decimal
     estimate: Estimate | None
+    cut: Mapping[str, str] = field(default_factory=dict)
 
 
 def size(
@@ -55,11 +58,13 @@ def size(
     available_quote: Decimal,
     fee_rates: FeeRates,
     leverage: Decimal | None,
+    low_balance: LowBalance = LowBalance.REFUSE,
 ) -> SizedLeg | Denial:
     """Return the leg with its exact size, or why it must not be sent.
 
     `available_quote` is the free quote balance (spot) or the available margin (futures), not yet reduced by anything.
-    `leverage` None on a futures entry counts as 1. An exit is never denied for balance, price or a maximum.
+    `leverage` None on a futures entry counts as 1. An exit is never denied for balance, price or a maximum. An entry
+    that costs too much is denied, or with LowBalance.REDUCE as large as the balance allows, if that is an order at all.
     """
     with localcontext(prec=_WIDE):
         quantity = floor_to_step(leg.quantity, instrument.quantity_step)
@@ -72,18 +77,34 @@ def size(
         if price is None:
             return _price_missing(leg, instrument)
         if instrument.market is Market.SPOT:
-            return _spot_buy(
-                leg, quantity, instrument=instrument, price=price, free=available_quote, fee_rates=fee_rates
-            )
-        return _futures_entry(
-            leg,
-            quantity,
-            instrument=instrument,
-            price=price,
-            available=available_quote,
-            fee_rates=fee_rates,
-            leverage=leverage,
-        )
+            unit_cost = price / (1 - fee_rates.taker)
+
+            def entry(quantity: Decimal) -> SizedLeg | Denial:
+                return _spot_buy(
+                    leg, quantity, instrument=instrument, price=price, free=available_quote, fee_rates=fee_rates
+                )
+        else:
+            unit_cost = instrument.contract_size * price * (1 / (leverage or Decimal(1)) + fee_rates.taker)
+
+            def entry(quantity: Decimal) -> SizedLeg | Denial:
+                return _futures_entry(
+                    leg,
+                    quantity,
+                    instrument=instrument,
+                    price=price,
+                    available=available_quote,
+                    fee_rates=fee_rates,
+                    leverage=leverage,
+                )
+
+        sized = entry(quantity)
+        if low_balance is LowBalance.REFUSE or not isinstance(sized, Denial):
+            return sized
+        if sized.code is not DenialCode.INSUFFICIENT_BALANCE:
+            return sized
+        usable = available_quote * (SPENDABLE_RATE if instrument.market is Market.SPOT else 1)
+        affordable = floor_to_step(max(usable, Decimal(0)) / unit_cost, instrument.quantity_step)
+        return _cut(leg, sized, affordable, instrument=instrument, price=price, entry=entry)
 
 
 def notional_of(leg: Leg, *, instrument: Instrument, ticker: Ticker | None) -> Decimal | None:
@@ -232,6 +253,33 @@ def _futures_entry(
     if margin + fee > available:
         return _insufficient(margin + fee, available, instrument)
     return SizedLeg(leg, quantity, notional=None, remainder=Decimal(0), estimate=Estimate(price, notional, fee, margin))
+
+
+def _cut(
+    leg: Leg,
+    denial: Denial,
+    affordable: Decimal,
+    *,
+    instrument: Instrument,
+    price: Decimal,
+    entry: Callable[[Decimal], SizedLeg | Denial],
+) -> SizedLeg | Denial:
+    """Return the largest entry that the balance allows, or the denial where that is no order."""
+    sized: SizedLeg | Denial = denial
+    # The quote amount is rounded up to its step, which may take the last step of the quantity: once, not in a loop.
+    for quantity in (affordable, affordable - instrument.quantity_step):
+        if _out_of_bounds(leg, quantity, instrument=instrument, price=price) is not None:
+            return denial
+        sized = entry(quantity)
+        if isinstance(sized, SizedLeg):
+            cut = {
+                "asked": normalize_text(leg.quantity),
+                "sent": normalize_text(quantity),
+                "unit": unit_of(instrument),
+                **denial.facts,
+            }
+            return replace(sized, cut=cut)
+    return denial
 
 
 def _insufficient(needed: Decimal, available: Decimal, instrument: Instrument) -> Denial:

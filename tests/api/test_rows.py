@@ -62,6 +62,20 @@ def test_a_connector_shows_four_characters_of_its_pointer_and_nothing_of_its_key
         "paused_at": None,
         "deleted_at": None,
         "pointer_last4": new.last4,
+        "max_order_notional": None,
+        "max_open_notional": None,
+        "max_orders_per_minute": None,
+        "max_open_positions": None,
+        "max_daily_loss": None,
+        "max_price_deviation_pct": None,
+        "allowed_symbols": [],
+        "direction": "BOTH",
+        "adds": "ALLOW",
+        "max_adds": 1,
+        "low_balance": "REFUSE",
+        "leverage": "1",
+        "margin_mode": "ISOLATED",
+        "most_leverage": None,
     }
 
 

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, Plan
 from apps.connectors import pointers
+from apps.connectors.forms import ConnectorSettingsForm
 from apps.connectors.models import CheckStatus, Connector, Pointer
 from apps.connectors.opening import credentials_of, open_connector
 from apps.connectors.sealing import SealError
 from tests.connectors.confirming import confirm
-from tests.factories import ConnectorFactory, OrderFactory, PointerFactory, PositionFactory
+from tests.factories import ConnectorFactory, InstrumentFactory, OrderFactory, PointerFactory, PositionFactory
 from tests.people import Member
 
 pytestmark = pytest.mark.django_db
@@ -245,7 +246,9 @@ def settings_of(connector: Connector, **changed: Any) -> dict[str, Any]:
         "label": connector.label, "exit_excess": "reverse", "mismatch": "close_only", "suspected_duplicate": "hold",
         "external_trades": "adopt", "unprotected": "close",
         "max_lag_s": "300", "max_order_notional": "", "max_open_notional": "", "max_orders_per_minute": "",
-        "leverage": "1", "margin_mode": "isolated",
+        "leverage": "1", "margin_mode": "isolated", "most_leverage": "", "allowed_symbols": "", "direction": "both",
+        "adds": "allow", "max_adds": "1", "max_open_positions": "", "max_daily_loss": "",
+        "max_price_deviation_pct": "", "low_balance": "refuse",
     }  # fmt: skip
     return data | changed
 
@@ -263,7 +266,8 @@ def test_settings_are_saved_and_recorded(owner: Member) -> None:
 
 
 @pytest.mark.parametrize(
-    "raised", [{"max_order_notional": "1000.01"}, {"max_open_notional": "6000"}, {"leverage": "2"}]
+    "raised",
+    [{"max_order_notional": "1000.01"}, {"max_open_notional": "6000"}, {"leverage": "2"}, {"most_leverage": "1.5"}],
 )
 def test_raising_a_limit_needs_a_confirmation(owner: Member, raised: dict[str, str]) -> None:
     connector = mine(owner)
@@ -322,10 +326,18 @@ def test_emptying_a_lowered_limit_raises_it_to_the_plans(owner: Member) -> None:
         ("leverage", "0.5", "Found 0.5; accepted: 1 to 125."),
         ("max_lag_s", "4", "Found 4; accepted: 5 to 86400 seconds."),
         ("max_orders_per_minute", "0", "Found 0; accepted: 1 to 1000 orders."),
+        ("max_daily_loss", "0", "Found 0; accepted: more than 0, up to 1000000000 USDT. Leave it empty for no limit."),
+        ("max_open_positions", "0", "Found 0; accepted: 1 to 1000 positions."),
+        ("max_price_deviation_pct", "0", "Found 0; accepted: 0.01 to 100 %."),
+        ("max_price_deviation_pct", "101", "Found 101; accepted: 0.01 to 100 %."),
+        ("max_adds", "101", "Found 101; accepted: 1 to 100 adds."),
+        ("most_leverage", "126", "Found 126; accepted: 1 to 125 x."),
+        ("allowed_symbols", "BTCUSDT, DOGEUSDT", "&#x27;DOGEUSDT&#x27; is not a symbol of this market."),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(owner: Member, field: str, value: str, sentence: str) -> None:
     connector = mine(owner)
+    InstrumentFactory()
     confirm(owner)
 
     answer = post(owner, "settings", connector, **settings_of(connector, **{field: value}))
@@ -334,12 +346,99 @@ def test_values_out_of_range_are_refused_by_name(owner: Member, field: str, valu
     assert sentence in answer.content.decode()
 
 
+RISK = {
+    "allowed_symbols": ["BTCUSDT"],
+    "direction": "long",
+    "adds": "up_to",
+    "max_adds": 2,
+    "max_open_positions": 3,
+    "max_daily_loss": Decimal(100),
+    "max_price_deviation_pct": Decimal("0.5"),
+    "most_leverage": Decimal(5),
+    "leverage": Decimal(5),
+}
+SAME = {**RISK, "allowed_symbols": "BTCUSDT"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "asks"),
+    [
+        ({}, False),
+        ({"allowed_symbols": "BTCUSDT ETHUSDT"}, True),
+        ({"allowed_symbols": ""}, True),
+        ({"direction": "both"}, True),
+        ({"direction": "short"}, True),
+        ({"adds": "allow"}, True),
+        ({"adds": "block"}, False),
+        ({"max_adds": "3"}, True),
+        ({"max_adds": "1"}, False),
+        ({"max_open_positions": "4"}, True),
+        ({"max_open_positions": ""}, True),
+        ({"max_open_positions": "2"}, False),
+        ({"max_daily_loss": "100.01"}, True),
+        ({"max_daily_loss": "99"}, False),
+        ({"max_price_deviation_pct": "0.51"}, True),
+        ({"max_price_deviation_pct": "0.1"}, False),
+        ({"most_leverage": "6"}, True),
+        ({"most_leverage": ""}, False),
+        ({"low_balance": "reduce"}, False),
+    ],
+)
+def test_allowing_more_needs_a_confirmation_and_allowing_less_none(
+    owner: Member, changed: dict[str, str], *, asks: bool
+) -> None:
+    InstrumentFactory()
+    InstrumentFactory(symbol="ETHUSDT", base="ETH")
+    connector = mine(owner, **RISK)
+
+    answer = post(owner, "settings", connector, **settings_of(connector, **{**SAME, **changed}))
+
+    assert answer.status_code == 302, answer.content.decode()
+    assert answer["Location"].startswith("/accounts/reauthenticate/") is asks
+    fresh = Connector.unscoped.get(pk=connector.pk)
+    kept = {name: getattr(fresh, name) for name in RISK}
+    assert (kept == RISK) is (asks or changed in ({}, {"low_balance": "reduce"}))
+
+
+def test_symbols_are_stored_as_the_market_lists_them(owner: Member) -> None:
+    InstrumentFactory()
+    InstrumentFactory(symbol="ETHUSDT", base="ETH")
+    connector = mine(owner)
+
+    post(owner, "settings", connector, **settings_of(connector, allowed_symbols="binance:btcusdt.p; ETH/USDT,btcusdt"))
+
+    assert Connector.unscoped.get(pk=connector.pk).allowed_symbols == ["BTCUSDT", "ETHUSDT"]
+    html = owner.client.get(reverse("connectors:settings", args=[connector.pk])).content.decode()
+    assert 'value="BTCUSDT, ETHUSDT"' in html
+
+
+def test_the_page_shows_every_setting_that_saving_asks_for(owner: Member) -> None:
+    for market in ("futures", "spot"):
+        connector = mine(owner, market=market)
+        html = owner.client.get(reverse("connectors:settings", args=[connector.pk])).content.decode()
+
+        wanted = ConnectorSettingsForm(instance=connector).fields
+        assert [name for name in wanted if f'name="{name}"' not in html] == []
+
+
 def test_spot_has_no_leverage(owner: Member) -> None:
     connector = mine(owner, market="spot")
 
     html = owner.client.get(reverse("connectors:settings", args=[connector.pk])).content.decode()
 
-    assert 'name="leverage"' not in html
+    for name in ("leverage", "margin_mode", "most_leverage", "direction"):
+        assert f'name="{name}"' not in html
+    assert 'name="max_daily_loss"' in html
+
+
+def test_spot_settings_are_saved(owner: Member) -> None:
+    connector = mine(owner, market="spot")
+
+    answer = post(owner, "settings", connector, **settings_of(connector, max_daily_loss="50", adds="block"))
+
+    assert answer.status_code == 302
+    fresh = Connector.unscoped.get(pk=connector.pk)
+    assert (fresh.max_daily_loss, fresh.adds, fresh.direction) == (Decimal(50), "block", "both")
 
 
 # Keys, pointer, pause

@@ -5,12 +5,21 @@ from decimal import Decimal
 import pytest
 
 from apps.accounts.trading_state import TradingState
+from apps.connectors.policies import Adds, Direction
 from apps.trading.denials import DenialCode, Verdict
-from apps.trading.guards import GuardFacts, GuardLimits, check
+from apps.trading.guards import GuardFacts, GuardLimits, add_rule, check
 from apps.trading.legs import Intent
+from apps.trading.signal import PrevPosition
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
-LIMITS = GuardLimits()
+LIMITS = GuardLimits(
+    allowed_symbols=("BTCUSDT", "ETHUSDT"),
+    direction=Direction.LONG,
+    adds=Adds.UP_TO,
+    max_adds=2,
+    max_open_positions=3,
+    max_daily_loss=Decimal(100),
+)
 ENTRY = GuardFacts(
     intent=Intent.ENTRY,
     now=NOW,
@@ -20,6 +29,7 @@ ENTRY = GuardFacts(
     connector_label="Main",
     order_notional=Decimal(1000),
     market_price=Decimal(60000),
+    opens=PrevPosition.LONG,
 )
 EXIT = replace(ENTRY, intent=Intent.EXIT)
 
@@ -43,10 +53,15 @@ DENIED_ENTRIES = [
     ({"trial_ended_at": NOW}, DenialCode.TRIAL_ENDED),
     ({"is_trading": False}, DenialCode.SYMBOL_NOT_TRADING),
     ({"delist_at": NOW + timedelta(hours=24)}, DenialCode.SYMBOL_DELISTING),
+    ({"symbol": "SOLUSDT"}, DenialCode.SYMBOL_NOT_ALLOWED),
+    ({"opens": PrevPosition.SHORT}, DenialCode.DIRECTION_NOT_ALLOWED),
     ({"orders_last_minute": 60}, DenialCode.ORDER_RATE),
     ({"order_notional": None}, DenialCode.PRICE_MISSING),
     ({"order_notional": Decimal("1000.01")}, DenialCode.MAX_ORDER_NOTIONAL),
     ({"open_notional": Decimal("4000.01")}, DenialCode.MAX_OPEN_NOTIONAL),
+    ({"held": "long 5 contracts", "adds_made": 2}, DenialCode.ADDS_USED_UP),
+    ({"open_elsewhere": 3, "held": ""}, DenialCode.MAX_OPEN_POSITIONS),
+    ({"lost_today": Decimal(100)}, DenialCode.MAX_DAILY_LOSS),
 ]
 
 PASSING_ENTRIES = [
@@ -61,6 +76,13 @@ PASSING_ENTRIES = [
     {"orders_last_minute": 59},
     {"open_notional": Decimal(4000)},
     {"signal_price": Decimal(1)},
+    {"symbol": "ETHUSDT"},
+    {"held": "long 5 contracts", "adds_made": 1},
+    # An add opens no position more.
+    {"held": "long 5 contracts", "open_elsewhere": 3},
+    {"open_elsewhere": 2},
+    {"lost_today": Decimal("99.99")},
+    {"lost_today": Decimal(-500)},
 ]
 
 
@@ -144,3 +166,41 @@ def test_limits_that_are_off_ask_for_no_price() -> None:
     limits = GuardLimits(max_order_notional=None, max_open_notional=None, max_orders_per_minute=None)
 
     assert check(replace(ENTRY, order_notional=None, market_price=None, orders_last_minute=10_000), limits) is None
+
+
+def test_limits_of_positions_say_what_was_found_and_what_is_accepted() -> None:
+    def sentence(**change: object) -> str:
+        denial = check(replace(ENTRY, **change), LIMITS)  # type: ignore[arg-type]
+        assert denial is not None
+        return denial.sentence
+
+    assert "may open BTCUSDT, ETHUSDT only, the alert is for SOLUSDT" in sentence(symbol="SOLUSDT")
+    assert "opens long positions only, the alert opens a short on BTCUSDT" in sentence(opens=PrevPosition.SHORT)
+    used_up = sentence(held="long 5 contracts", adds_made=2)
+    assert "long 5 contracts are held on BTCUSDT, added to 2 times, and the most is 2" in used_up
+    assert "3 other positions are open, the most at once is 3" in sentence(open_elsewhere=3)
+    lost = sentence(lost_today=Decimal("120.50"), now=NOW.replace(hour=23), received_at=NOW.replace(hour=23))
+    assert "120.5 USDT were lost today, the most is 100 USDT. New positions are off until 2026-11-23 00:00 UTC" in lost
+
+
+def test_adds_are_blocked_counted_or_allowed() -> None:
+    add = replace(ENTRY, held="long 5 contracts", adds_made=50)
+
+    blocked = check(replace(add, adds_made=0), replace(LIMITS, adds=Adds.BLOCK))
+    assert blocked is not None
+    assert (blocked.code, blocked.facts) == (
+        DenialCode.ADDS_BLOCKED,
+        {"held": "long 5 contracts", "symbol": "BTCUSDT"},
+    )
+    assert check(replace(ENTRY, held=""), replace(LIMITS, adds=Adds.BLOCK)) is None
+    assert check(add, replace(LIMITS, adds=Adds.ALLOW)) is None
+    assert [add_rule(replace(LIMITS, adds=adds)) for adds in Adds] == ["run every one", "up to 2", "run none"]
+
+
+def test_a_long_list_of_symbols_is_shortened() -> None:
+    limits = replace(LIMITS, allowed_symbols=tuple(f"C{number}USDT" for number in range(13)))
+
+    denial = check(ENTRY, limits)
+
+    assert denial is not None
+    assert denial.facts["allowed"].endswith("C9USDT and 3 more")

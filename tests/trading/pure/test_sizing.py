@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.connectors.exchange import Book, FeeRates, Instrument, Side, Ticker
+from apps.connectors.policies import LowBalance
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Intent, Leg
 from apps.trading.sizing import Estimate, SizedLeg, quote_step, size
@@ -33,6 +34,7 @@ def sized(
     available: str = "100000",
     leverage: str | None = None,
     fees: FeeRates = FEES,
+    low_balance: LowBalance = LowBalance.REFUSE,
 ) -> SizedLeg | Denial:
     return size(
         order,
@@ -41,6 +43,7 @@ def sized(
         available_quote=Decimal(available),
         fee_rates=fees,
         leverage=Decimal(leverage) if leverage else None,
+        low_balance=low_balance,
     )
 
 
@@ -220,3 +223,61 @@ def test_spot_amount_buys_the_quantity_and_at_most_one_quote_step_more(
         spent_on_coins = answer.notional * (1 - fee)
         assert answer.quantity <= quantity
         assert 0 <= spent_on_coins - answer.quantity * ask < Decimal("0.01")
+
+
+def test_a_spot_buy_is_cut_to_what_the_balance_allows() -> None:
+    answer = granted(sized(leg(Side.BUY, "1"), SPOT, at=ticker(), available="1000", low_balance=LowBalance.REDUCE))
+
+    # 998 less the fee of 0.1 % are 997.002: 0.01661 BTC, which cost 996.6 and 997.5976 with the fee.
+    assert (answer.quantity, answer.notional) == (Decimal("0.01661"), Decimal("997.6"))
+    assert answer.cut == {
+        "asked": "1", "sent": "0.01661", "unit": "BTC", "needed": "60060.07", "available": "998", "quote": "USDT",
+    }  # fmt: skip
+    assert answer.estimate is not None
+    assert answer.estimate.notional == Decimal("996.6")
+
+
+def test_a_futures_entry_is_cut_to_what_the_margin_allows() -> None:
+    answer = granted(
+        sized(
+            leg(Side.SELL, "500"), CONTRACTS, at=ticker(), available="610", leverage="10", low_balance=LowBalance.REDUCE
+        )
+    )
+
+    # A contract at 59.99 takes 5.999 of margin and 0.05999 of fee: 100 of them 605.899, 101 of them 611.95799.
+    assert answer.quantity == Decimal(100)
+    assert answer.cut["needed"] == "3029.495"
+
+
+@pytest.mark.parametrize("available", ["0", "-3", "5.01"])
+def test_what_would_be_no_order_is_refused_and_not_cut(available: str) -> None:
+    answer = denied(sized(leg(Side.BUY, "1"), SPOT, at=ticker(), available=available, low_balance=LowBalance.REDUCE))
+
+    assert answer.code is DenialCode.INSUFFICIENT_BALANCE
+
+
+def test_an_entry_that_is_paid_for_is_not_cut() -> None:
+    whole = granted(sized(leg(Side.BUY, "0.001"), SPOT, at=ticker(), low_balance=LowBalance.REDUCE))
+
+    assert (whole.quantity, whole.cut) == (Decimal("0.001"), {})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    available=st.decimals(min_value=0, max_value=100_000, places=6),
+    quantity=st.decimals(min_value="0.00001", max_value="50", places=5),
+    price=st.decimals(min_value="0.01", max_value="90000", places=2),
+    taker=st.sampled_from([Decimal(0), Decimal("0.001"), Decimal("0.0025")]),
+)
+def test_a_cut_spot_buy_never_costs_more_than_can_be_spent(
+    available: Decimal, quantity: Decimal, price: Decimal, taker: Decimal
+) -> None:
+    answer = sized(
+        leg(Side.BUY, quantity), SPOT, at=ticker(ask=str(price)), available=str(available),
+        fees=FeeRates(taker, taker), low_balance=LowBalance.REDUCE,
+    )  # fmt: skip
+
+    if isinstance(answer, SizedLeg):
+        assert answer.notional is not None
+        assert answer.notional <= available * Decimal("0.998")
+        assert answer.quantity <= quantity

@@ -1,0 +1,116 @@
+"""What a connector has open, under way, done and lost: the figures that the guards judge."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, Sum
+
+from apps.connectors.exchange import Market, Side
+from apps.connectors.models import Connector, Instrument
+from apps.lib import world
+from apps.trading.inputs import Counts
+from apps.trading.legs import Intent
+from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, LedgerEntry, Order, OrderState, Position
+
+ZERO = Decimal(0)
+
+
+def read_counts(connector: Connector, instrument: Instrument) -> Counts:
+    symbol = instrument.symbol
+    positions = list(
+        Position.unscoped.filter(connector=connector, symbol=symbol)
+        .exclude(signed_quantity=0)
+        .values_list("book", "signed_quantity", "opened_at")
+    )
+    opened = [opened_at for _, _, opened_at in positions if opened_at is not None]
+    long = [at for book, quantity, at in positions if quantity > 0]
+    short = [at for book, quantity, at in positions if quantity < 0]
+    return Counts(
+        orders_last_minute=orders_last_minute(connector),
+        open_notional=open_notional(connector),
+        open_notional_elsewhere=open_notional(connector, closing=symbol),
+        oldest_opened_at=min(opened, default=None),
+        open_elsewhere=open_elsewhere(connector, symbol),
+        spot_quantity=sum((quantity for _, quantity, _ in positions), ZERO)
+        if instrument.market == Market.SPOT
+        else ZERO,
+        adds_long=_adds(connector, symbol, Side.BUY, long),
+        adds_short=_adds(connector, symbol, Side.SELL, short),
+        lost_today=lost_today(connector, instrument.quote),
+    )
+
+
+def open_notional(connector: Connector, *, closing: str = "", without: UUID | None = None) -> Decimal:
+    """Return what is open on the connector in quote currency: positions at cost, the rest of entries under way.
+
+    Positions in the symbol `closing` are on their way out and are left out, as is the order `without`.
+    """
+    positions = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).exclude(symbol=closing)
+    cost: Decimal = positions.aggregate(total=Sum("cost"))["total"] or ZERO
+    pending = entries_under_way(connector)
+    if without is not None:
+        pending = pending.exclude(pk=without)
+    for facts, quantity, filled in pending.values_list("facts", "quantity", "filled_quantity"):
+        notional = Decimal(facts.get("estimate", {}).get("notional", "0"))
+        # What is filled already counts as a position.
+        cost += notional * (quantity - filled) / quantity if 0 < filled <= quantity else notional
+    return cost
+
+
+def entries_under_way(connector: Connector) -> QuerySet[Order]:
+    """Entries that may still cost money: planned and on their way, in doubt, or resting. Not the leg behind a close."""
+    return Order.unscoped.filter(
+        Q(state__in=[*DOUBTFUL_STATES, *LIVE_STATES]) | Q(state=OrderState.PLANNED, waits_for_parent=False),
+        connector=connector,
+        intent=Intent.ENTRY,
+    )
+
+
+def orders_last_minute(connector: Connector) -> int:
+    recent = Order.unscoped.filter(connector=connector, signed_at__gt=world.now() - timedelta(minutes=1))
+    return recent.count()
+
+
+def open_elsewhere(connector: Connector, symbol: str) -> int:
+    """Return how many other symbols have a position or an entry under way. Crumbs that no order could sell are none."""
+    rows = (
+        Position.unscoped.filter(connector=connector)
+        .exclude(signed_quantity=0)
+        .exclude(symbol=symbol)
+        .values_list("symbol", "signed_quantity", "cost", "instrument__min_quantity", "instrument__min_notional")
+    )
+    is_spot = connector.market == Market.SPOT
+    found = {
+        name
+        for name, quantity, cost, least, least_notional in rows
+        if abs(quantity) >= least and (not is_spot or cost >= least_notional)
+    }
+    return len(found | set(entries_under_way(connector).exclude(symbol=symbol).values_list("symbol", flat=True)))
+
+
+def lost_today(connector: Connector, quote: str) -> Decimal:
+    """Return what was realised, paid in fees and funding since midnight UTC, in `quote`; positive for a loss.
+
+    UTC, for the members of a workspace may live in several zones and a limit has one meaning. A fee in a third coin is
+    not valued here; one in the base coin is a part of what was realised.
+    """
+    midnight = world.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    kinds = [LedgerEntry.Kind.REALIZED_PNL, LedgerEntry.Kind.FEE, LedgerEntry.Kind.FUNDING]
+    today = LedgerEntry.unscoped.filter(connector=connector, currency=quote, kind__in=kinds, at__gte=midnight)
+    return -(today.aggregate(total=Sum("amount"))["total"] or ZERO)
+
+
+def _adds(connector: Connector, symbol: str, side: Side, opened_at: Iterable[datetime | None]) -> int:
+    """Return the entries into the open position beyond the first one, those under way counted in."""
+    since = next(iter(opened_at), None)
+    if since is None:
+        return 0
+    # Told by the exchange's clock, as the opening is: ours may be seconds apart.
+    filled = Fill.unscoped.filter(
+        connector=connector, symbol=symbol, side=side, filled_at__gte=since, order__intent=Intent.ENTRY
+    )
+    entries = set(filled.values_list("order_id", flat=True))
+    pending = entries_under_way(connector).filter(symbol=symbol, side=side).exclude(pk__in=entries)
+    return max(len(entries) - 1, 0) + pending.count()
