@@ -22,6 +22,7 @@ from apps.connectors import opening, pointers
 from apps.connectors.models import Connector, MarketPrice
 from apps.trading.models import Order, OrderEvent, Position
 from apps.trading.sweeper import sweep
+from tests.engine.replays import assert_replays
 from tests.factories import (
     ConnectorFactory,
     InstrumentFactory,
@@ -130,13 +131,15 @@ def bench(paper: SharedPaper, market: str, **options: Any) -> Bench:
 
 
 @pytest.fixture
-def futures(db: None, paper: SharedPaper) -> Bench:
-    return bench(paper, "futures")
+def futures(db: None, paper: SharedPaper) -> Iterator[Bench]:
+    yield bench(paper, "futures")
+    assert_replays()
 
 
 @pytest.fixture
-def spot(db: None, paper: SharedPaper) -> Bench:
-    return bench(paper, "spot")
+def spot(db: None, paper: SharedPaper) -> Iterator[Bench]:
+    yield bench(paper, "spot")
+    assert_replays()
 
 
 @pytest.fixture

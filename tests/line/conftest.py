@@ -13,6 +13,7 @@ from apps.connectors import instruments, opening, pointers
 from apps.connectors.models import Connector, Instrument, MarketPrice
 from apps.trading.models import Order, Position
 from apps.trading.sweeper import sweep
+from tests.engine.replays import assert_replays
 from tests.factories import ConnectorFactory, PointerFactory
 from tests.paper.running import PaperAccount, PaperProcess, running_paper
 
@@ -104,10 +105,12 @@ def desk(paper: PaperProcess, market: str, settings: Any, **options: Any) -> Des
 
 
 @pytest.fixture
-def futures(db: None, paper: PaperProcess, settings: Any) -> Desk:
-    return desk(paper, "futures", settings)
+def futures(db: None, paper: PaperProcess, settings: Any) -> Iterator[Desk]:
+    yield desk(paper, "futures", settings)
+    assert_replays()
 
 
 @pytest.fixture
-def spot(db: None, paper: PaperProcess, settings: Any) -> Desk:
-    return desk(paper, "spot", settings)
+def spot(db: None, paper: PaperProcess, settings: Any) -> Iterator[Desk]:
+    yield desk(paper, "spot", settings)
+    assert_replays()

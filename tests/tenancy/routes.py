@@ -90,6 +90,7 @@ OWNED: dict[str, type[WorkspaceOwned]] = {
     "alerts:run": Alert,
     "alerts:dismiss": Alert,
     "alerts:test": Alert,
+    "alerts:replay": Alert,
     "alerts:preview": Preview,
     "alerts:ask": Connector,
     "trading:order": Order,
