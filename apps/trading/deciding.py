@@ -30,6 +30,8 @@ from apps.trading.wording import smallest_quantity, unit_of
 UNSENT_AFTER = timedelta(seconds=5)
 # The closing order of a reversal has this long before its opening order is given up.
 OPEN_LEG_WAIT = timedelta(seconds=60)
+# Names of the orders that carry what an exit's first order cannot.
+_REST_CODES = {"c": "1234", "l": "1234", "s": "5678"}
 # Stands for the balance where a leg is sized again once the leg before it is filled.
 _ENOUGH = Decimal(10) ** 30
 
@@ -89,10 +91,22 @@ def decide(inputs: Inputs) -> Planned:
     refused = planned.denial or planned.outcome
     if refused is not None:
         return Planned(denial=_exit_age_denial(inputs) or refused, plan=planned)
-    legs = tuple(_planned_leg(inputs, leg) for leg in planned.legs)
+    legs = tuple(part for leg in planned.legs for part in _parts(inputs, leg))
     converted = _converted(inputs)
     asked = {} if isinstance(converted, Denial) else converted.record
     return Planned(legs, legs[0].denial, _noted(inputs, planned, legs), asked)
+
+
+def _parts(inputs: Inputs, leg: Leg) -> list[PlannedLeg]:
+    """Return the leg as one order, or an exit above the largest order as several, each for what the others leave."""
+    parts = [_planned_leg(inputs, leg)]
+    for code in _REST_CODES.get(leg.code, ""):
+        sized = parts[-1].sized
+        if sized is None or not sized.remainder:
+            break
+        rest = replace(leg, code=code, quantity=sized.remainder, sentence=f"{leg.sentence}: the rest")
+        parts.append(_planned_leg(inputs, rest))
+    return parts
 
 
 def precheck(inputs: Inputs) -> Denial | None:

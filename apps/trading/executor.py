@@ -6,10 +6,12 @@ and UNKNOWN is only ever queried.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 
 from apps.connectors.check import measure_offset_ms
 from apps.connectors.exchange import (
@@ -63,6 +65,9 @@ LATE_LOOKS = 5
 # A slow exchange must not keep a worker longer than this at one order; the sweeper goes on.
 FOLLOW_AT_MOST_S = 15
 LONGEST_WAIT_S = 30
+# So long the answer of the exchange is kept for a database that is away.
+RECORD_WITHIN_S = 10
+RECORD_PAUSE_S = 0.5
 # A leg sent within this of its plan is sent on the guards of the plan.
 GUARDS_HOLD = timedelta(seconds=2)
 
@@ -144,9 +149,30 @@ def send(order: Order) -> None:
     try:
         report = exchange.submit(request, signed_at_ms=_milliseconds(signed_at))
     except ExchangeError as error:
-        _record_failure(order, exchange, error)
+        failure = error
+        _write(lambda: _record_failure(order, exchange, failure))
     else:
-        _acknowledge(order, report)
+        _write(lambda: _acknowledge(order, report))
+
+
+def _write(record: Callable[[], None]) -> None:
+    """Write what the exchange answered, also while the database is away for a moment.
+
+    After RECORD_WITHIN_S the database's error goes on: the row says SUBMITTING, and the sweeper asks what became of it.
+    """
+    until = world.monotonic() + RECORD_WITHIN_S
+    while True:
+        try:
+            record()
+        except (InterfaceError, OperationalError) as error:
+            if world.monotonic() > until:
+                raise
+            logger.error("answer of the exchange not written, trying again: %s", type(error).__name__)
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+            world.sleep(RECORD_PAUSE_S)
+        else:
+            return
 
 
 def request_of(order: Order) -> OrderRequest:

@@ -197,7 +197,7 @@ def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
     if any(name not in before for name in sides):
         return False
     was = {name: Decimal(before[name]) for name in sides}
-    moved = _filled_by_others(order)
+    moved = _filled_by_others(order, timedelta(milliseconds=exchange.clock_offset_ms))
     if book is not Book.NET:
         return held[sides[0]] == was[sides[0]] + (moved if book is Book.LONG else -moved)
     if not moved:
@@ -205,10 +205,15 @@ def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
     return held["held_long"] - held["held_short"] == was["held_long"] - was["held_short"] + moved
 
 
-def _filled_by_others(order: Order) -> Decimal:
-    """Return what our other orders filled in the order's book after it was signed: positive = bought."""
+def _filled_by_others(order: Order, offset: timedelta) -> Decimal:
+    """Return what our other orders filled in the order's book since the account was read: positive = bought.
+
+    A fill that falls between the two is not counted: then the account looks changed, and the doubt stays.
+    """
+    was_read_again = order.waits_for_parent or order.attempt > 1
+    since = order.signed_at if was_read_again else order.created_at + offset
     fills = Fill.unscoped.filter(
-        connector_id=order.connector_id, symbol=order.symbol, book=order.book, filled_at__gte=order.signed_at
+        connector_id=order.connector_id, symbol=order.symbol, book=order.book, filled_at__gte=since
     ).exclude(order=order)
     signed = [quantity if side == Side.BUY else -quantity for side, quantity in fills.values_list("side", "quantity")]
     return sum(signed, Decimal(0))

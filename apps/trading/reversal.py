@@ -15,7 +15,7 @@ from apps.trading.denials import Denial, DenialCode
 from apps.trading.following import evidence_of
 from apps.trading.legs import Intent, Leg
 from apps.trading.market import fee_rates, read_account, read_ticker
-from apps.trading.models import Order, OrderState
+from apps.trading.models import FINAL_STATES, Order, OrderState
 from apps.trading.placing import guard_again
 from apps.trading.protection import priced_anew
 from apps.trading.transitions import advance, deny, note, postpone
@@ -49,6 +49,10 @@ def is_ready(order: Order) -> bool:
         exchange = open_connector(order.connector)
         account = read_account(order.connector, exchange, words)
         opposite = account.holding.short if order.side == Side.BUY else account.holding.long
+        if opposite >= words.quantity_step and _is_closing(order):
+            # The closing leg is larger than one order: the others are on their way.
+            postpone(order, cause="still closing")
+            return False
         if opposite >= words.quantity_step:
             deny(
                 order, Denial(DenialCode.CLOSE_LEG_FAILED, {"state": "with a rest still open", "symbol": order.symbol})
@@ -82,6 +86,11 @@ def is_ready(order: Order) -> bool:
             order, cause="sized after the closing order", quantity=sized.quantity, notional=sized.notional, facts=facts
         )
     return True
+
+
+def _is_closing(order: Order) -> bool:
+    others = Order.unscoped.filter(origin_id=order.origin_id, connector_id=order.connector_id, intent=Intent.EXIT)
+    return others.exclude(state__in=FINAL_STATES).exists()
 
 
 def replan_exit(order: Order) -> None:

@@ -38,8 +38,9 @@ class Estimate:
 class SizedLeg:
     """A leg ready to be sent: `notional` when it is set (spot market buy), else `quantity` in exchange units.
 
-    `remainder` is what an exit could not carry because one order has a maximum; it stays open. `estimate` is None when
-    there is no price, which only an exit survives. `cut` says what an entry would have needed that was made smaller.
+    `remainder` is what an exit could not carry because one order has a maximum; another order carries it. `estimate`
+    is None when there is no price, which only an exit survives. `cut` says what an entry would have needed that was
+    made smaller.
     """
 
     leg: Leg
@@ -204,7 +205,9 @@ def _sized_exit(
         raise ValueError("spot has no short that a buy could exit")
     sent = quantity
     if instrument.max_quantity is not None and quantity > instrument.max_quantity:
-        sent = floor_to_step(instrument.max_quantity, instrument.quantity_step)
+        # What is left must be an order too.
+        sent = min(instrument.max_quantity, max(quantity - instrument.min_quantity, instrument.min_quantity))
+        sent = floor_to_step(sent, instrument.quantity_step)
     estimate = None
     if price is not None:
         notional = _value(sent, price, instrument)
