@@ -41,6 +41,8 @@ LAYERS = (
     Layer("protocol", "protocol model, each id policy", 1_000_000, 20_000_000),
     Layer("simulator", "real engine, seeded faults", 10_000, 200_000, shards=PROCESSES),
     Layer("crash_points", "every crash point, 1 or 2 deaths", 1, 2),
+    Layer("races", "two workers on one row, each way", 1_000, 50_000, shards=PROCESSES),
+    Layer("money", "money properties, PostgreSQL", 20_000, 500_000, shards=PROCESSES),
 )
 
 

@@ -362,7 +362,8 @@ def run(count: int, seed: int) -> Tally:
 
 
 def main(count: int, seed: int) -> Tally:
-    """Play `count` runs on every core, in a database of their own."""
-    from tests.torture.cores import spread
+    """Play `count` runs in a database of their own."""
+    from tests.torture.database import opened
 
-    return spread(run, name="money", count=count, seed=seed)
+    with opened(f"money_{seed}"):
+        return run(count, seed)
