@@ -43,7 +43,7 @@ from apps.trading import guards
 from apps.trading.cancelling import drop_unsent, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import fence
-from apps.trading.following import evidence_of, look
+from apps.trading.following import evidence_of, look, look_for_fills
 from apps.trading.guards import GuardFacts
 from apps.trading.legs import Intent
 from apps.trading.models import Order, OrderState
@@ -91,6 +91,8 @@ def drive(order: Order) -> None:
 def step(order: Order) -> None:
     """Do the one thing that is due for an order: used by the poller and the sweeper."""
     if order.state == S.CANCELED and not look(order) and order.query_count < LATE_LOOKS:
+        return
+    if not look_for_fills(order):
         return
     if order.is_final and order.state != S.NOT_PLACED:
         Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version).update(next_at=None)

@@ -28,6 +28,8 @@ NOT_FOUND_APART = timedelta(seconds=5)
 CANCEL_SETTLES = timedelta(seconds=5)
 # The exchange may tell of the last fill after it told of the cancellation: ask once more then.
 LATE_FILLS_AFTER = timedelta(seconds=10)
+# Fills that were inferred are looked for so often, for an hour.
+INFERRED_EVERY, INFERRED_LOOKS = timedelta(minutes=1), 60
 
 
 def look(order: Order) -> bool:
@@ -59,6 +61,25 @@ def look(order: Order) -> bool:
         order.refresh_from_db()
         return False
     return True
+
+
+def look_for_fills(order: Order) -> bool:
+    """Look for the fills that were inferred; False while they are still awaited, and asked for again later."""
+    if order.state not in {S.FILLED, S.CANCELED} or recording.inferred_of(order) is None:
+        return True
+    try:
+        told = open_connector(order.connector).fills(order.symbol, exchange_order_id=order.exchange_order_id)
+    except (ExchangeError, SealError) as error:
+        logger.warning("order %s: its fills were not read: %s", order.pk, error)
+        told = []
+    own = [fill for fill in told if fill.exchange_order_id == order.exchange_order_id]
+    if recording.replace_inferred(order, own):
+        return True
+    if order.query_count >= INFERRED_LOOKS:
+        return True
+    row = Order.unscoped.filter(pk=order.pk, version=order.version)
+    row.update(query_count=order.query_count + 1, next_at=world.now() + INFERRED_EVERY)
+    return False
 
 
 def evidence_of(error: ExchangeError) -> dict[str, Any]:
@@ -97,6 +118,8 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         columns["next_at"] = world.now() + LATE_FILLS_AFTER
     if to == S.FILLED:
         columns |= {"reason_code": "", "reason": ""}
+        if _is_overdue(report) and recording.inferred_of(order) is not None:
+            columns |= {"next_at": world.now() + INFERRED_EVERY, "query_count": 0}
     if order.is_final and to not in MOVES[OrderState(order.state)]:
         # Another process brought it to its end meanwhile; a final order is never due again.
         return

@@ -369,7 +369,7 @@ def _grow(row: Protection) -> None:
 
 def _replace(row: Protection, held: Decimal) -> None:
     """A guard never covers more than is held: a smaller one is proven first, then this one goes."""
-    if Protection.unscoped.filter(replaces=row, state__in=OPEN).exists():
+    if Protection.unscoped.filter(replaces=row, state__in=OPEN | {P.FAILED}).exists():
         return
     _add(row, held, replaces=row)
 
@@ -407,6 +407,10 @@ def _check_proof(row: Protection) -> None:
     if row.alarmed_at is not None or not (row.state == P.FAILED or (is_open and is_late)):
         return
     if not _put(row, alarmed_at=world.now()):
+        return
+    if row.replaces_id is not None and Protection.unscoped.filter(pk=row.replaces_id, state=P.LIVE).exists():
+        # The larger one is still in place: it closes no more than is held.
+        logger.error("guard %s: a smaller one was not placed: %s", row.replaces_id, row.reason)
         return
     is_stop = row.kind != ProtectionKind.TAKE_PROFIT
     closes = is_stop and row.connector.unprotected == Unprotected.CLOSE

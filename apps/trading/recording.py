@@ -84,6 +84,97 @@ def infer(order: Order, report: OrderReport) -> int:
     return record(order, [inferred])
 
 
+def inferred_of(order: Order) -> Fill | None:
+    """Return the fill that stands for fills of this order that were not told."""
+    found: Fill | None = Fill.unscoped.filter(order=order, trade_id=f"inferred:{order.client_order_id}").first()
+    return found
+
+
+def replace_inferred(order: Order, reports: Sequence[FillReport]) -> bool:
+    """Put the exchange's own fills in the place of the inferred one, once they add up to its quantity.
+
+    The inferred row becomes the first of them; what the ledger said too much or too little is booked as a correction.
+    False while they do not add up: then nothing is changed. `order` comes back current.
+    """
+    with transaction.atomic(), localcontext(prec=accounting.WIDE):
+        rows = Order.unscoped.select_related("connector", "instrument")
+        order.refresh_from_db(from_queryset=rows.select_for_update(of=("self",)))
+        inferred = inferred_of(order)
+        told = {report.trade_id: report for report in reports}
+        known = Fill.unscoped.filter(connector_id=order.connector_id, trade_id__in=told)
+        fresh = [told[name] for name in told.keys() - set(known.values_list("trade_id", flat=True))]
+        if inferred is None or sum((one.quantity for one in fresh), Decimal(0)) != inferred.quantity:
+            return False
+        position = _locked_position(order)
+        first, *others = sorted(fresh, key=lambda one: (one.filled_at, len(one.trade_id), one.trade_id))
+        Fill.unscoped.filter(pk=inferred.pk).update(**_columns(first))
+        for one in others:
+            Fill(
+                workspace_id=order.workspace_id,
+                connector=order.connector,
+                order=order,
+                symbol=order.symbol,
+                book=order.book,
+                **_columns(one),
+            ).save(force_insert=True)
+        _book_anew(order, position, inferred)
+        evidence = {"trade_ids": sorted(one.trade_id for one in fresh)}
+        note(order, cause="inferred fill replaced", evidence=evidence, **_totals(order))
+    return True
+
+
+def _columns(report: FillReport) -> dict[str, object]:
+    return {
+        "trade_id": report.trade_id,
+        "side": report.side.value,
+        "price": report.price,
+        "quantity": report.quantity,
+        "fee": report.fee,
+        "fee_currency": report.fee_currency,
+        "role": report.role.value,
+        "filled_at": report.filled_at,
+    }
+
+
+def _book_anew(order: Order, position: Position, named: Fill) -> None:
+    """Work the position out again from its fills and book what that changes, on the fill that was replaced."""
+    contract = contract_of(order.instrument)
+    fills = Fill.unscoped.filter(connector_id=position.connector_id, symbol=position.symbol, book=position.book)
+    facts = [
+        FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
+    ]
+    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in adjustments_of(position)]
+    rebuilt = accounting.rebuild(facts, contract=contract, book=Book(position.book), adjustments=beside)
+    wanted: dict[tuple[bool, str], Decimal] = {}
+    for effects in rebuilt.effects.values():
+        for row in effects.rows:
+            key = (row.kind is LedgerKind.EXTERNAL, row.currency)
+            wanted[key] = wanted.get(key, Decimal(0)) + row.amount
+    for fill in fills:
+        realized = rebuilt.effects[fill.trade_id].realized
+        if realized != fill.realized_pnl:
+            Fill.unscoped.filter(pk=fill.pk).update(realized_pnl=realized)
+    external = LedgerEntry.Kind.EXTERNAL.value
+    for kind, currency, amount in LedgerEntry.unscoped.filter(fill__in=fills).values_list("kind", "currency", "amount"):
+        key = (kind == external, currency)
+        wanted[key] = wanted.get(key, Decimal(0)) - amount
+    LedgerEntry.unscoped.bulk_create(
+        LedgerEntry(
+            workspace_id=order.workspace_id,
+            connector_id=order.connector_id,
+            fill_id=named.pk,
+            symbol=order.symbol,
+            kind=LedgerEntry.Kind.CORRECTION.value,
+            amount=amount,
+            currency=currency,
+            at=world.now(),
+        )
+        for (_, currency), amount in wanted.items()
+        if amount
+    )
+    store(position, replace(rebuilt.state, funding=position.funding), contract.contract_size)
+
+
 def contract_of(instrument: Instrument) -> Contract:
     return Contract(Market(instrument.market), instrument.base, instrument.quote, instrument.contract_size)
 

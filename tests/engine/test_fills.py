@@ -13,7 +13,7 @@ from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import FillReport, LiquidityRole, OrderReport, OrderStatus, Side
 from apps.trading import recording
 from apps.trading.following import look
-from apps.trading.models import Fill, LedgerEntry, OrderState
+from apps.trading.models import Fill, LedgerEntry, OrderState, Position
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench
 
@@ -160,6 +160,44 @@ def test_fills_never_told_of_an_ended_order_are_inferred_once(futures: Bench, sl
     assert (order.state, order.filled_quantity, futures.held()) == (S.FILLED, Decimal(10), 10)
     inferred = Fill.unscoped.get(trade_id=f"inferred:{order.client_order_id}")
     assert (inferred.quantity, inferred.price, inferred.fee) == (Decimal(6), order.avg_fill_price, Decimal(0))
+
+
+def test_inferred_fill_gives_way_to_the_real_ones(futures: Bench, slow: Slow) -> None:
+    slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 1
+    slow.updated_at = timezone.now() - timedelta(seconds=61)
+    futures.send("buy", "flat", "0.01")
+    order = futures.order()
+    inferred = Fill.unscoped.get(trade_id__startswith="inferred:")
+    assert (order.state, order.next_at is not None, inferred.quantity) == (S.FILLED, True, Decimal(6))
+
+    futures.wait()
+    assert Fill.unscoped.filter(pk=inferred.pk, trade_id__startswith="inferred:").exists()
+    slow.shown = None
+    futures.wait(2)
+
+    order = futures.order()
+    fills = Fill.unscoped.order_by("filled_at")
+    assert [fill.quantity for fill in fills] == [Decimal(4), Decimal(3), Decimal(3)]
+    assert not fills.filter(trade_id__startswith="inferred:").exists()
+    [told] = futures.paper.fills(futures.account.access_key)
+    fee = Decimal(told["fee"])
+    assert (order.filled_quantity, futures.held(), Decimal(order.fees["USDT"])) == (Decimal(10), 10, fee)
+    assert sum(entry.amount for entry in LedgerEntry.unscoped.all()) == -fee
+    assert LedgerEntry.unscoped.filter(kind="correction").count() == 1
+    assert Position.unscoped.get().fees == fee
+    assert order.next_at is None
+
+
+def test_real_fills_that_do_not_add_up_replace_nothing(futures: Bench, slow: Slow) -> None:
+    slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 1
+    slow.updated_at = timezone.now() - timedelta(seconds=61)
+    futures.send("buy", "flat", "0.01")
+
+    slow.shown = 2
+    futures.wait()
+
+    assert Fill.unscoped.filter(trade_id__startswith="inferred:", quantity=6).count() == 1
+    assert (futures.order().filled_quantity, futures.held()) == (Decimal(10), 10)
 
 
 def test_fills_of_a_living_order_are_not_inferred_and_so_not_counted_twice(futures: Bench, slow: Slow) -> None:

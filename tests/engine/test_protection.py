@@ -10,7 +10,8 @@ from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.trading import cancelling, protection
 from apps.trading.models import Fill, Incident, Order, OrderState, Protection, ProtectionState
-from tests.engine.conftest import Bench
+from tests.engine.conftest import Bench, bench
+from tests.shared_paper import SharedPaper
 
 S, P = OrderState, ProtectionState
 TP_SL, TRAIL = "/contract/private/submit-tp-sl-order", "/contract/private/submit-trail-order"
@@ -90,6 +91,17 @@ def test_stop_that_fires_becomes_our_order_fill_and_position(futures: Bench) -> 
     assert guards(futures)[1].state in {P.GONE, P.CANCELED}
     assert at_exchange(futures) == []
     assert not Incident.unscoped.exists()
+
+
+def test_stop_on_a_hedge_account_closes_its_own_book(db: None, paper: SharedPaper) -> None:
+    hedge = bench(paper, "futures", position_mode="hedge_mode")
+    hedge.send("sell", "flat", "0.01", hedgemode="hedge", stop_loss={"price": 62000})
+    assert told(hedge) == [("stop_loss", P.LIVE, "62000")]
+
+    hedge.paper.set_price("BTCUSDT", "62100")
+    wait(hedge, 2)
+
+    assert (guards(hedge)[0].state, hedge.held()) == (P.FIRED, 0)
 
 
 def test_several_profits_share_the_position(futures: Bench) -> None:
