@@ -99,7 +99,7 @@ class MessageReader:
     def _with_opening(self, signal: Signal) -> Signal:
         """Add what is said about the position to open. An exit runs without it where it cannot be read."""
         against = signal.is_exit
-        if against and signal.quantity_type is QuantityType.RISK_PERCENT:
+        if against and signal.quantity_type is QuantityType.RISK_PERCENT and signal.market_position is None:
             raise PayloadError(
                 Reason.RISK_ON_EXIT, field="quantity_type", found="risk_percent", accepted="percent_position"
             )

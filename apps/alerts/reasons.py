@@ -126,8 +126,8 @@ SENTENCES: Mapping[Reason, str] = {
         "Add {accepted}, or size the order another way."
     ),
     Reason.RISK_ON_EXIT: (
-        "'quantity_type' is risk_percent, which sizes a new position, but this message closes one. Use "
-        "percent_position (100 closes all of it) in the exit's message."
+        "'quantity_type' is risk_percent, which sizes a new position, but this message closes one. Add "
+        "'market_position', which says what is left, or use percent_position (100 closes all of it)."
     ),
     Reason.PRICE_OR_PERCENT: (
         "'{field}' does not say one thing, price or percentage (found: {found}). Write {accepted}."

@@ -6,6 +6,7 @@ import json
 def standard_message(pointer_text: str, ticker: str | None = None, *, tag: str = "") -> str:
     """Return the message of a TradingView strategy alert. `ticker` None: the chart's own.
 
+    The position and its sizes before and after tell a reversal from an exit, and show that an alert never arrived.
     `time` gives the alert its age. `id` names one order of the strategy, so that a repeated delivery is known for one:
     equal sizes on two symbols, or two partial exits in one second, still differ. `tag` (up to 4 characters) keeps two
     strategies apart that trade one symbol through one pointer. An id holds at most 64 characters.
@@ -24,6 +25,9 @@ def standard_message(pointer_text: str, ticker: str | None = None, *, tag: str =
             "prev_position": "{{strategy.prev_market_position}}",
             "quantity": "{{strategy.order.contracts}}",
             "pointer": pointer_text,
+            "market_position": "{{strategy.market_position}}",
+            "market_position_size": "{{strategy.market_position_size}}",
+            "prev_market_position_size": "{{strategy.prev_market_position_size}}",
             "time": "{{timenow}}",
             "id": "-".join(parts),
         }

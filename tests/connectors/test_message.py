@@ -8,13 +8,16 @@ from apps.connectors.message import close_all_message, standard_message, trendsp
 POINTER = "pointer-of-the-test"
 
 
-def test_standard_message_has_the_five_keys_time_and_id():
+def test_standard_message_has_the_five_keys_the_position_time_and_id():
     assert json.loads(standard_message(POINTER)) == {
         "ticker": "{{ticker}}",
         "action": "{{strategy.order.action}}",
         "prev_position": "{{strategy.prev_market_position}}",
         "quantity": "{{strategy.order.contracts}}",
         "pointer": POINTER,
+        "market_position": "{{strategy.market_position}}",
+        "market_position_size": "{{strategy.market_position_size}}",
+        "prev_market_position_size": "{{strategy.prev_market_position_size}}",
         "time": "{{timenow}}",
         "id": "{{ticker}}-{{timenow}}-{{strategy.order.action}}-{{strategy.position_size}}",
     }

@@ -279,7 +279,7 @@ def wrong_signal(signal: Signal) -> Iterator[str]:
             yield "an order without side, position or size"
         if "percent" in signal.quantity_type and signal.quantity is not None and signal.quantity > 100:
             yield "more than everything"
-        if signal.quantity_type is QuantityType.RISK_PERCENT and (signal.stop_loss is None or signal.is_exit):
+        if signal.quantity_type is QuantityType.RISK_PERCENT and signal.stop_loss is None and not signal.is_exit:
             yield "a risk without a stop"
         if (signal.order_type is OrderType.LIMIT) != (signal.limit_price is not None) or signal.limit_price == 0:
             yield "a limit order without price, or a price without limit order"

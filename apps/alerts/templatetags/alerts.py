@@ -9,10 +9,10 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.alerts import previewing, queries
+from apps.alerts import building, previewing, queries
 from apps.alerts.models import Alert, Preview
 from apps.alerts.notes import sentence_of
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Pointer
 from apps.lib.templatetags.figures import iso, utc
 from apps.trading.legs import Note
 from apps.trading.models import Order
@@ -58,6 +58,19 @@ def preview_named(connector: Connector, name: str) -> Preview | None:
 @register.simple_tag
 def message_to_try(connector: Connector, last4: str, preview: Preview | None) -> str:
     return preview.text if preview is not None else previewing.example_message(connector, last4)
+
+
+@register.inclusion_tag("alerts/_builder.html", takes_context=True)
+def message_builder(
+    context: dict[str, Any], connector: Connector, pointer: Pointer, pointer_text: str
+) -> dict[str, Any]:
+    """The builder and, once something was chosen, its message. A GET form: nothing is stored, no script is needed."""
+    asked = context["request"].GET
+    if "m-kind" not in asked:
+        return {"form": building.BuilderForm(connector=connector, initial=building.first_choice(pointer))}
+    form = building.BuilderForm(asked, connector=connector)
+    built = building.build(form.cleaned_data, pointer_text) if form.is_valid() else None
+    return {"form": form, "built": built, "fields": queries.fields_of(built.read.fields) if built else []}
 
 
 @register.filter

@@ -137,6 +137,8 @@ def test_an_unknown_quantity_type_is_refused() -> None:
 def test_risk_needs_a_stop_and_an_opening() -> None:
     assert refused(quantity_type="risk_percent")["code"] == "RISK_WITHOUT_STOP"
     assert refused(quantity_type="risk_percent", stop_loss="2%", **EXIT)["code"] == "RISK_ON_EXIT"
+    stated = signal(quantity_type="risk_percent", stop_loss="2%", market_position="flat", **EXIT)
+    assert stated.quantity_type is QuantityType.RISK_PERCENT
 
 
 # leverage, margin mode
