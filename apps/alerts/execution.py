@@ -9,14 +9,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from apps.alerts import clearing, previewing
+from apps.alerts import chain, clearing, previewing
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
 from apps.connectors import instruments
 from apps.connectors.exchange import CredentialsError, ExchangeError
 from apps.connectors.opening import open_connector
-from apps.connectors.policies import SuspectedDuplicate
+from apps.connectors.policies import Mismatch, SuspectedDuplicate
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.decimals import normalize_text
@@ -181,6 +181,9 @@ def _plan(alert: Alert, signal: Signal) -> None:
     by = f"alert {alert.pk}"
     key = (connector.pk, alert.symbol)
     if precheck(inputs) is None:
+        if _stops_at_gap(alert, signal):
+            _store(alert)
+            return
         if not clearing.clear(clearing.in_the_way(signal, key), by=by):
             _wait_for_cancellations(alert)
             return
@@ -229,6 +232,22 @@ def _report_cancelled(alert: Alert, orders: list[Order]) -> None:
         sentence += f" {filled} more had been filled already."
     set_reason(alert, "CANCELLED", sentence, {})
     finish(alert, AlertStatus.EXECUTED)
+
+
+def _stops_at_gap(alert: Alert, signal: Signal) -> bool:
+    """Flag an alert before which another one is missing. True when it must not run: for ever, or not yet."""
+    gap = chain.judge(alert)
+    alert.notes = chain.with_note(alert.notes, gap)
+    if gap is None or signal.is_exit or alert.released_at is not None or alert.connector.mismatch != Mismatch.REJECT:
+        return False
+    whole = alert.received_at + chain.BURST
+    if world.now() < whole:
+        # The missing one may be a moment behind.
+        alert.next_at = whole
+        return True
+    set_reason(alert, chain.CODE, gap.sentence, gap.facts)
+    finish(alert, AlertStatus.REJECTED)
+    return True
 
 
 def _is_decided(alert: Alert) -> bool:

@@ -38,7 +38,7 @@ class AlertList(WorkspaceMixin, TemplateView):
 class AlertCsv(WorkspaceMixin, View):
     HEADER = (
         "received_at", "alert_id", "connector", "environment", "symbol", "action", "result", "reason_code", "reason",
-        "latency_ms", "orders", "source_ip", "sender", "external_id", "duplicate_of",
+        "source_delay_s", "latency_ms", "orders", "source_ip", "sender", "external_id", "duplicate_of",
     )  # fmt: skip
 
     def get(self, request: HttpRequest) -> StreamingHttpResponse:
@@ -51,7 +51,8 @@ class AlertCsv(WorkspaceMixin, View):
         alert = row.alert
         return (
             alert.received_at, str(alert.pk), alert.connector.label, alert.connector.environment, alert.symbol,
-            row.action, queries.display_status(alert, row.orders), alert.reason_code, alert.reason, row.latency_ms,
+            row.action, queries.display_status(alert, row.orders), alert.reason_code, alert.reason, row.source_delay_s,
+            row.latency_ms,
             " ".join(str(order.pk) for order in row.orders), alert.source_ip, alert.sender, alert.external_id,
             str(alert.duplicate_of_id) if alert.duplicate_of_id else None,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from apps.alerts.encoding import decode
 from apps.alerts.evidence import Evidence
 from apps.alerts.models import Alert, AlertStatus, Preview
 from apps.alerts.redaction import find_marks
+from apps.alerts.times import read_time
 from apps.lib.templatetags.statuses import LOOKS
 from apps.trading import queries as trading
 from apps.trading.denials import DenialCode
@@ -24,6 +25,10 @@ _UNDER_WAY = (OrderState.UNKNOWN, OrderState.SUBMITTING, OrderState.PARTIAL, Ord
 _WITHOUT_FILL = (
     OrderState.REJECTED, OrderState.NOT_PLACED, OrderState.DENIED, OrderState.EXPIRED, OrderState.CANCELED,
 )  # fmt: skip
+# Notes that say that what was held before is not what the alert says.
+_GAPS = frozenset({"MISSED_ALERT", "POSITION_GAP"})
+# TradingView takes a second or two as a rule; half a minute is worth seeing.
+LATE_S = 30
 _WORD_OF_DENIED = "rejected"
 # The database keeps a message's keys in an order of its own.
 _FIELDS = ("ticker", "symbol", "action", "prev_position", "quantity", "closeall", "hedgemode", "pointer", "held")
@@ -83,6 +88,23 @@ class AlertRow:
     def action(self) -> str:
         understood = self.alert.understood
         return "close all" if "closeall" in understood else str(understood.get("action", ""))
+
+    @property
+    def source_delay_s(self) -> int | None:
+        """Seconds from the sender's own `time` to the receipt; None when the message says none. Its clock may run
+        ahead, and tells whole seconds only."""
+        sent_at = read_time(str(self.alert.understood.get("time", "")))
+        return round((self.alert.received_at - sent_at).total_seconds()) if sent_at is not None else None
+
+    @property
+    def flags(self) -> list[str]:
+        """Keys of statuses.LOOKS for what deserves a look whatever the result."""
+        codes = {note.get("code") for note in self.alert.notes}
+        delay = self.source_delay_s
+        return [
+            *(["gap"] if codes & _GAPS or self.alert.reason_code in _GAPS else []),
+            *(["late"] if delay is not None and delay >= LATE_S else []),
+        ]
 
     @property
     def latency_ms(self) -> int | None:

@@ -1,8 +1,9 @@
 """Reads for the connector pages. What the rooms to the left hang on a connector is reached through its relations."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, DateTimeField, DecimalField, OuterRef, Q, QuerySet, Subquery
 
@@ -12,6 +13,9 @@ from apps.connectors.models import Connector
 from apps.lib import world
 
 DAY = timedelta(hours=24)
+CROWD = 12
+CROWD_WINDOW = timedelta(minutes=3)
+_CROWD_LOOKED_AT = 2000
 
 
 def in_use(workspace: Workspace) -> QuerySet[Connector]:
@@ -54,6 +58,24 @@ def live_orders(connector: Connector) -> list[Any]:
 
 def last_alert_at(connector: Connector) -> Any:
     return connector.alerts.order_by("-received_at").values_list("received_at", flat=True).first()
+
+
+def crowded_at(connector: Connector) -> datetime | None:
+    """Return when, in the last day, one pointer last had CROWD alerts within CROWD_WINDOW; None when it never had.
+
+    TradingView stops an alert that fires more than 15 times in 3 minutes, and tells nobody but its own list.
+    """
+    rows = connector.alerts.filter(received_at__gte=world.now() - DAY, parent=None)
+    times: dict[UUID, list[datetime]] = {}
+    for pointer_id, at in rows.order_by("-received_at").values_list("pointer_id", "received_at")[:_CROWD_LOOKED_AT]:
+        times.setdefault(pointer_id, []).append(at)
+    crowded = [
+        newest
+        for newest_first in times.values()
+        for newest, oldest in zip(newest_first, newest_first[CROWD - 1 :], strict=False)
+        if newest - oldest <= CROWD_WINDOW
+    ]
+    return max(crowded, default=None)
 
 
 def _newest_point(column: str, output: Any) -> Subquery:

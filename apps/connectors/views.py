@@ -178,6 +178,7 @@ class ConnectorDetail(WorkspaceMixin, OneConnectorMixin, TemplateView):
             twins=lifecycle.twins(self.connector),
             positions=queries.open_positions(self.connector),
             last_alert_at=queries.last_alert_at(self.connector),
+            crowded_at=queries.crowded_at(self.connector),
             is_checking=self.connector.check_status == CheckStatus.RUNNING,
             may_trade=self.membership.may_trade,
             confirm_url=f"{reverse('account_reauthenticate')}?{urlencode({'next': self.request.path})}",

@@ -337,3 +337,20 @@ def test_page_keeps_itself_fresh_until_the_alert_is_over(owner: Member) -> None:
     assert "data-poll" not in over
     assert f'id="alert" data-poll="/app/alerts/{alert.pk}/"' in polled
     assert "data-active" not in polled
+
+
+def test_gaps_and_late_alerts_are_flagged_in_the_list_and_on_the_page(owner: Member) -> None:
+    gap = {"code": "MISSED_ALERT", "facts": {"stated": "long 2", "left": "long 1", "previous_at": "08:41"}}
+    alert = heard(owner, received_at=T0, notes=[gap], understood={"time": "2026-11-22T08:40:33Z", "ticker": "BTCUSDT"})
+    quick = heard(owner, received_at=T0, understood={"time": "2026-11-22T08:40:34Z"})
+
+    rows = queries.rows_of(owner.workspace, [alert, quick])
+
+    assert [(row.source_delay_s, row.flags) for row in rows] == [(30, ["gap", "late"]), (29, [])]
+    html = owner.client.get(reverse("alerts:list")).content.decode()
+    assert html.count(LOOKS["gap"].word + "</span>") == 1
+    assert html.count(LOOKS["late"].word + "</span>") == 1
+    detail = page(owner, alert)
+    assert "The alert says long 2 was held before it, but the one before it, of 08:41, left long 1." in detail
+    assert "Sent before receipt" in detail
+    assert sorted(row["source_delay_s"] for row in rows_of(owner)) == ["29", "30"]

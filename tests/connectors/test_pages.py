@@ -1,4 +1,5 @@
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -6,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, Role
-from apps.connectors import pointers
+from apps.connectors import pointers, queries
 from apps.connectors.models import Connector
 from tests.connectors.confirming import confirm
 from tests.factories import (
@@ -238,3 +239,20 @@ def test_failed_check_is_said_beside_a_pause(owner: Member) -> None:
 
     assert "needs attention" in html
     assert "paused" in html
+
+
+def test_twelve_alerts_in_three_minutes_are_warned_of(owner: Member) -> None:
+    pointer = PointerFactory(connector=ConnectorFactory(workspace=owner.workspace))
+    other = PointerFactory(connector=pointer.connector)
+    start = ago(hours=3)
+    for second in range(0, 176, 16):
+        AlertFactory(pointer=pointer, received_at=start + timedelta(seconds=second))
+    AlertFactory(pointer=other, received_at=start)
+    assert "stops an alert that fires more than 15 times" not in page(owner, "detail", pointer.connector)
+
+    twelfth = AlertFactory(pointer=pointer, received_at=start + timedelta(seconds=180))
+
+    assert queries.crowded_at(pointer.connector) == twelfth.received_at
+    assert "stops an alert that fires more than 15 times" in page(owner, "detail", pointer.connector)
+    AlertFactory(pointer=pointer, received_at=start + timedelta(seconds=400))
+    assert queries.crowded_at(pointer.connector) == twelfth.received_at

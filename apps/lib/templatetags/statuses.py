@@ -28,6 +28,8 @@ LOOKS = {
     "expired": Look("status status-warn", "hourglass", "too old"),
     "tested": Look("status status-good", "flask-conical", "test"),
     "failed": Look("status status-bad", "triangle-alert", "failed"),
+    "gap": Look("status status-warn", "unlink", "gap"),
+    "late": Look("status status-warn", "timer", "late"),
     # orders
     "planned": Look("status status-busy", "clock", "queued"),
     "submitting": Look("status status-busy", "send", "sending"),
