@@ -96,8 +96,10 @@ class BuilderForm(forms.Form):
     cancel = forms.BooleanField(label="Take back open orders of the symbol first", required=False)
     test = forms.BooleanField(label="Test: read it, send nothing", required=False)
 
+    prefix = "m"
+
     def __init__(self, *args: Any, connector: Connector, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="m", **kwargs)
+        super().__init__(*args, **kwargs)
         is_spot = connector.market == Market.SPOT
         kinds = [(kind, word) for kind, word in _KINDS.items() if kind != CANCEL or "cancel" not in NOT_EXECUTED]
         moves = [(move, word) for move, word in _MOVE_WORDS.items() if not (is_spot and "short" in move)]
@@ -215,7 +217,7 @@ def _with_test(message: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any
 
 
 def _is_short(chosen: dict[str, Any]) -> bool:
-    return chosen["kind"] != STRATEGY and chosen["move"] == "enter_short"
+    return bool(chosen["kind"] != STRATEGY and chosen["move"] == "enter_short")
 
 
 def _filled(message: dict[str, Any], *, is_short: bool) -> dict[str, Any]:
