@@ -281,6 +281,7 @@ CELERY_BEAT_SCHEDULE = {
     "equity-points": {"task": "apps.trading.tasks.record_equity", "schedule": 60.0},
     "reconcile": {"task": "apps.trading.tasks.reconcile_positions", "schedule": 5.0},
     "sync-instruments": {"task": "apps.connectors.tasks.sync_instruments", "schedule": 3600.0},
+    "check-keys": {"task": "apps.connectors.tasks.check_keys_daily", "schedule": 1800.0},
     "measure-clocks": {"task": "apps.connectors.tasks.measure_clocks", "schedule": 60.0},
     "forget-sessions": {"task": "apps.accounts.tasks.forget_sessions", "schedule": 86400.0},
 }

@@ -21,7 +21,7 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
-from apps.trading import leases, records
+from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.executor import drive, settle_legs, step
@@ -36,6 +36,8 @@ from apps.trading.transitions import born
 logger = logging.getLogger(__name__)
 
 RETRY = timedelta(seconds=2)
+# An exit that the exchange refuses for the key is tried again so often.
+KEY_PAUSE = timedelta(minutes=1)
 BLOCKED = timedelta(seconds=1)
 CANCELLING = timedelta(milliseconds=300)
 BURST = timedelta(seconds=1)
@@ -155,6 +157,10 @@ def _decide(alert: Alert) -> None:
     try:
         _plan(alert, signal_of(alert))
     except CredentialsError as error:
+        breakers.suspect(alert.connector_id)
+        if alert.is_exit:
+            _no_news(alert, error, pause=KEY_PAUSE)
+            return
         set_reason(alert, f"KEY_{error.reason}", f"{error.sentence} Nothing was traded.", {"code": error.code})
         finish(alert, AlertStatus.REJECTED)
         _store(alert)
@@ -336,12 +342,12 @@ def _refuse(alert: Alert, denial: Denial) -> None:
     finish(alert, _STATUS[denial.verdict])
 
 
-def _no_news(alert: Alert, error: ExchangeError) -> None:
+def _no_news(alert: Alert, error: ExchangeError, *, pause: timedelta | None = None) -> None:
     """The account could not be read: nothing was sent. Try again soon; entries run out of time by themselves."""
     logger.warning("alert %s: exchange not read, trying again: %s", alert.pk, error.sentence)
     alert.attempts += 1
     now = world.now()
-    alert.next_at = now + min(RETRY * 2 ** min(alert.attempts - 1, 4), timedelta(seconds=30))
+    alert.next_at = now + (pause or min(RETRY * 2 ** min(alert.attempts - 1, 4), timedelta(seconds=30)))
     set_reason(alert, "WAITING_FOR_EXCHANGE", f"{error.sentence} Nothing was sent; trying again.", {"code": error.code})
     if now - alert.received_at > GIVE_UP:
         set_reason(alert, "EXCHANGE_UNREACHABLE", "The exchange did not answer for a day. Nothing was sent.", {})

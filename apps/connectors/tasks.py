@@ -14,6 +14,7 @@ from apps.connectors.opening import open_public
 from apps.lib import world
 
 CHECK_CLAIM = timedelta(minutes=1)
+CHECK_EVERY = timedelta(days=1)
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,16 @@ def run_checks() -> int:
             check(Connector.unscoped.get(pk=connector_id))
             done += 1
     return done
+
+
+@shared_task
+def check_keys_daily() -> int:
+    """Ask for the check of every key that was not checked for a day: permissions change at the exchange."""
+    old = Connector.unscoped.filter(deleted_at=None).exclude(sealed_access_key="")
+    old = old.filter(Q(checked_at=None) | Q(checked_at__lt=world.now() - CHECK_EVERY))
+    return old.exclude(check_status=CheckStatus.RUNNING).update(
+        check_status=CheckStatus.RUNNING, check_requested_at=world.now()
+    )
 
 
 @shared_task

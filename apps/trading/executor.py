@@ -39,14 +39,14 @@ from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.decimals import normalize_text
-from apps.trading import guards
+from apps.trading import breakers, guards
 from apps.trading.cancelling import drop_unsent, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import fence
 from apps.trading.following import evidence_of, look, look_for_fills
 from apps.trading.guards import GuardFacts
 from apps.trading.legs import Intent
-from apps.trading.models import Order, OrderState
+from apps.trading.models import Order, OrderState, Position
 from apps.trading.placing import limits_of, standing
 from apps.trading.protecting import guard_of, with_presets
 from apps.trading.protection import protect
@@ -68,6 +68,8 @@ LONGEST_WAIT_S = 30
 # So long the answer of the exchange is kept for a database that is away.
 RECORD_WITHIN_S = 10
 RECORD_PAUSE_S = 0.5
+# An exit that the exchange refuses for the key is tried again so often.
+KEY_PAUSE_S = 60
 # A leg sent within this of its plan is sent on the guards of the plan.
 GUARDS_HOLD = timedelta(seconds=2)
 
@@ -270,6 +272,9 @@ def _verdict(order: Order, error: ExchangeError) -> _Verdict:
             return _Verdict(S.PLANNED, "timestamp refused", 1)
         case NotSentError():
             return _Verdict(S.PLANNED, "not sent", min(2**order.attempt, LONGEST_WAIT_S))
+        case CredentialsError() if order.intent == Intent.EXIT:
+            # Refused for the key and so not placed: an exit is tried again until the key is right or it is too old.
+            return _Verdict(S.PLANNED, "key refused", KEY_PAUSE_S)
         case OrderRejectedError() | CredentialsError() | NotSupportedError():
             return _Verdict(S.REJECTED, "rejected")
     return _Verdict(S.UNKNOWN, "unlisted error")
@@ -284,6 +289,8 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
         logger.warning("order %s: outcome unknown, checking: %s", order.pk, error.sentence)
     if verdict.to == S.PLANNED:
         columns["next_at"] = now + timedelta(seconds=verdict.retry_after_s)
+    if isinstance(error, CredentialsError):
+        breakers.suspect(order.connector_id)
     if isinstance(error, ClockError):
         _measure_clock(order.connector, exchange)
     advance(order, verdict.to, cause=verdict.cause, evidence=evidence_of(error), **columns)
@@ -312,10 +319,13 @@ def _is_stopped(order: Order) -> bool:
         received_at=order.created_at,
         symbol=order.symbol,
         quote=order.instrument.quote,
+        has_matching_position=order.intent == Intent.ENTRY or not order.attempt or _is_still_open(order),
         **standing(connector, order.symbol),  # type: ignore[arg-type]
     )
     checks = [guards.check_halted]
-    if order.intent == Intent.ENTRY:
+    if order.intent == Intent.EXIT:
+        checks += [guards.check_exit_age]
+    else:
         checks += [guards.check_reduce_only, guards.check_incident, guards.check_paused, guards.check_trial]
     limits = limits_of(connector)
     denial = next((found for check in checks if (found := check(facts, limits)) is not None), None)
@@ -323,6 +333,12 @@ def _is_stopped(order: Order) -> bool:
         return False
     deny(order, denial)
     return True
+
+
+def _is_still_open(order: Order) -> bool:
+    """True while a position is open that the exit was meant for: one opened before it was planned."""
+    positions = Position.unscoped.filter(connector_id=order.connector_id, symbol=order.symbol)
+    return bool(positions.exclude(signed_quantity=0).filter(opened_at__lte=order.created_at).exists())
 
 
 def _measure_clock(connector: Connector, exchange: Exchange) -> None:

@@ -9,7 +9,7 @@ from django.views.generic import TemplateView, View
 from apps.accounts import audit
 from apps.accounts.access import WorkspaceMixin
 from apps.lib.keyset import page_of
-from apps.trading import doubts, incidents
+from apps.trading import doubts, in_line, incidents
 from apps.trading.incident_forms import SettleForm
 from apps.trading.models import Incident
 from apps.trading.transitions import StaleOrderError
@@ -43,9 +43,39 @@ class IncidentDetail(WorkspaceMixin, TemplateView):
             order=order,
             connector=incident.connector,
             may_trade=self.membership.may_trade,
+            in_line=in_line.preview(incident),
             settle_form=kwargs.pop("settle_form", None) or (SettleForm() if may_settle else None),
             **kwargs,
         )
+
+
+class BringInLine(IncidentDetail):
+    """Do what the page has shown about a position that differs, if it is still so."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        incident: Incident = self.own(Incident, pk)
+        figures = {"ours": request.POST.get("ours", ""), "theirs": request.POST.get("theirs", "")}
+        way = request.POST.get("way", "")
+        try:
+            if way == "take_over":
+                in_line.take_over(incident, **figures)
+                messages.success(request, "Our row says what the exchange says. Nothing was sent.")
+            elif way == "close":
+                order = in_line.close_difference(incident, **figures)
+                messages.success(request, "The closing order is on its way.")
+            else:
+                raise in_line.NotInLineError("WAY_UNKNOWN", "Nothing was done: choose one of the two ways.")
+        except in_line.NotInLineError as error:
+            messages.error(request, f"{error.code}: {error.sentence}")
+            return redirect("trading:incident", pk=pk)
+        audit.record(
+            self.workspace, f"position.{way}", request=request, object_id=incident.pk, symbol=incident.symbol, **figures
+        )
+        if way == "close":
+            return redirect("trading:order", pk=order.pk)
+        return redirect("trading:incident", pk=pk)
 
 
 class ResolveIncident(WorkspaceMixin, View):

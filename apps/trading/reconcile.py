@@ -17,6 +17,7 @@ from django.db.models import Q
 from apps.connectors import instruments, lifecycle
 from apps.connectors.exchange import (
     Book,
+    CredentialsError,
     Exchange,
     ExchangeError,
     Market,
@@ -29,7 +30,7 @@ from apps.connectors.policies import ExternalTrades
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.pool import run_all
-from apps.trading import bookings, drift, incidents
+from apps.trading import bookings, breakers, drift, incidents, orphans
 from apps.trading.adjusting import adjust
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import (
@@ -70,6 +71,7 @@ class Reading:
 def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
     """Read every account whose reading is due; return how many were."""
     _watch_all()
+    breakers.review_keys()
     now = world.now()
     due = AccountWatch.unscoped.filter(next_at__lte=now - overdue_by, connector__deleted_at=None)
     due = due.exclude(connector__sealed_access_key="").order_by("next_at")
@@ -99,10 +101,18 @@ def _poll(watch_id: UUID) -> None:
     differing: dict[str, int] = dict(watch.differing)
     try:
         exchange = open_connector(connector)
+        if watch.refused_count:
+            # Reading needs the access key alone: only a signed call tells that secret and memo are right again.
+            exchange.verify_signature()
         reading = read(connector, exchange)
+        breakers.accepted(connector, watch)
+        orphans.sweep_account(connector, watch, exchange)
         differing = compare(connector, exchange, reading, differing)
         if connector.market == Market.FUTURES:
             bookings.take_over(connector, watch, exchange)
+    except CredentialsError as error:
+        breakers.refused(connector, watch, error)
+        pause = WHILE_OPEN
     except (ExchangeError, SealError) as error:
         logger.warning("account of connector %s not read: %s", connector.pk, error)
         pause = WHILE_OPEN
@@ -182,6 +192,7 @@ def _settle(
     liquidated = is_less and bookings.was_liquidated(exchange, symbol, since=since)
     policy = ExternalTrades(connector.external_trades)
     if policy is not ExternalTrades.ADOPT and not liquidated:
+        _show_beside(connector, instrument, book, theirs)
         did = "Entries and exits go on."
         if policy is ExternalTrades.PAUSE:
             lifecycle.pause(connector)
@@ -208,6 +219,21 @@ def _settle(
     how = "The exchange's figure was taken over."
     incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
     return True
+
+
+def _show_beside(connector: Connector, instrument: Instrument, book: Book, theirs: Decimal) -> None:
+    """Have a row that can show the exchange's figure, also where we never had a position."""
+    Position.unscoped.get_or_create(
+        connector=connector,
+        symbol=instrument.symbol,
+        book=book.value,
+        defaults={
+            "workspace_id": connector.workspace_id,
+            "instrument": instrument,
+            "exchange_quantity": theirs,
+            "reconciled_at": world.now(),
+        },
+    )
 
 
 def _is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:

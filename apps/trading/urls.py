@@ -17,6 +17,7 @@ urlpatterns = [
     path("incidents/", incident_views.IncidentList.as_view(), name="incidents"),
     path("incidents/<uuid:pk>/", incident_views.IncidentDetail.as_view(), name="incident"),
     path("incidents/<uuid:pk>/resolve/", incident_views.ResolveIncident.as_view(), name="resolve_incident"),
+    path("incidents/<uuid:pk>/position/", incident_views.BringInLine.as_view(), name="bring_in_line"),
     path("incidents/<uuid:pk>/order/", incident_views.SettleOrder.as_view(), name="settle_order"),
     path("positions.csv", views.PositionCsv.as_view(), name="positions_csv"),
 ]

@@ -7,7 +7,7 @@ from django.utils import timezone
 from apps.connectors.exchange import MarginMode, OrderRequest, OrderType, Side
 from apps.connectors.opening import open_connector
 from apps.trading import reconcile
-from apps.trading.models import AccountWatch, Order
+from apps.trading.models import AccountWatch, Fill, Order
 from tests.engine.conftest import Bench, forget_limits
 from tests.factories import ago
 
@@ -38,5 +38,6 @@ def poll(times: int = 1) -> None:
     for _ in range(times):
         forget_limits()
         Order.unscoped.exclude(finished_at=None).update(finished_at=ago(minutes=1))
+        Fill.unscoped.update(recorded_at=ago(minutes=1))
         AccountWatch.unscoped.update(next_at=timezone.now())
         reconcile.poll_due()

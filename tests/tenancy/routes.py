@@ -101,6 +101,7 @@ OWNED: dict[str, type[WorkspaceOwned]] = {
     "trading:incident": Incident,
     "trading:resolve_incident": Incident,
     "trading:settle_order": Incident,
+    "trading:bring_in_line": Incident,
 }
 
 # The same over the API, with a token.

@@ -1,0 +1,142 @@
+"""A position that differs, brought in line by a person: each way is shown exactly before it is gone.
+
+Either our row takes over the exchange's figure, or an order closes at the exchange what our row does not have. Only
+what reduces is ever sent; what the exchange lacks cannot be bought back here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from apps.connectors import instruments
+from apps.connectors.exchange import Book, Market
+from apps.lib import world
+from apps.lib.decimals import floor_to_step, normalize_text
+from apps.trading import drift, flatten, incidents
+from apps.trading.adjusting import adjust
+from apps.trading.incident_kinds import IncidentKind
+from apps.trading.models import Adjustment, Incident, Order, Position
+
+FRESH = timedelta(minutes=6)
+
+
+class NotInLineError(Exception):
+    """Nothing was done; `sentence` says why and what to do."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """`closing` is what the order would close, signed as it is held; None = nothing can be closed to make it match."""
+
+    position: Position
+    ours: Decimal
+    theirs: Decimal
+    read_at: datetime
+    closing: Decimal | None
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Return the figures as texts, to be sent back with the choice."""
+        return {"ours": normalize_text(self.ours), "theirs": normalize_text(self.theirs)}
+
+    @property
+    def take_over(self) -> str:
+        words = instruments.in_words(self.position.instrument)
+        change = (self.theirs - self.ours) * self.position.instrument.contract_size
+        return (
+            f"Our row becomes {drift.described(self.theirs, words)}; the ledger gets one entry of "
+            f"{normalize_text(change)} {words.base}, taken over by hand. Nothing is sent."
+        )
+
+    @property
+    def close(self) -> str:
+        if self.closing is None:
+            return ""
+        words = instruments.in_words(self.position.instrument)
+        side = "Sell" if self.closing > 0 else "Buy"
+        size = drift.described(self.closing, words).removeprefix("long ").removeprefix("short ")
+        kind = "market, reduce only" if words.market is Market.FUTURES else "market"
+        return f"{side} {size} of {words.symbol}, {kind}. Afterwards the exchange holds what our fills add up to."
+
+
+def preview(incident: Incident) -> Preview | None:
+    """Return what each way would do; None when the incident is not of this kind, is over, or was not read lately."""
+    if incident.kind != IncidentKind.POSITION_DIFFERS or incident.resolved_at is not None:
+        return None
+    rows = Position.objects.for_workspace(incident.workspace_id).select_related("instrument", "connector")
+    position = rows.filter(
+        connector_id=incident.connector_id, symbol=incident.symbol, book=incident.facts.get("book", Book.NET.value)
+    ).first()
+    if position is None or position.exchange_quantity is None or position.reconciled_at is None:
+        return None
+    if world.now() - position.reconciled_at > FRESH:
+        return None
+    ours, theirs = position.signed_quantity, position.exchange_quantity
+    return Preview(position, ours, theirs, position.reconciled_at, _closing(position, ours, theirs))
+
+
+def take_over(incident: Incident, *, ours: str, theirs: str) -> Adjustment:
+    """Do what the preview with these figures said. NotInLineError when it would say something else by now."""
+    shown = _still(incident, ours, theirs)
+    done = adjust(
+        incident.connector,
+        shown.position.instrument,
+        Book(shown.position.book),
+        expected=shown.ours,
+        target=shown.theirs,
+        price=None,
+        cause=Adjustment.Cause.BY_HAND,
+    )
+    if done is None:
+        raise _moved()
+    incidents.resolve(
+        incident.connector, IncidentKind.POSITION_DIFFERS, symbol=incident.symbol, how="Taken over by hand."
+    )
+    return done
+
+
+def close_difference(incident: Incident, *, ours: str, theirs: str) -> Order:
+    """Write the closing order that the preview showed; a worker sends it. NotInLineError as above."""
+    shown = _still(incident, ours, theirs)
+    if shown.closing is None:
+        raise NotInLineError("NOTHING_TO_CLOSE", "Nothing can be closed to make the two match. Take over the figure.")
+    return flatten.close(
+        incident.connector,
+        shown.position.instrument,
+        Book(shown.position.book),
+        shown.closing,
+        # One order for one incident: pressed twice, it is sent once.
+        origin_id=incident.pk,
+        cause="brought in line by hand",
+    )
+
+
+def _closing(position: Position, ours: Decimal, theirs: Decimal) -> Decimal | None:
+    """Return the part of `theirs` that we do not have, in its direction."""
+    words = instruments.in_words(position.instrument)
+    kept = ours if ours * theirs > 0 else Decimal(0)
+    if abs(kept) >= abs(theirs) or (words.market is Market.FUTURES and not kept and ours):
+        # Less is there than we have, or the other side: closing all of it would not make them match.
+        return None
+    size = floor_to_step(abs(theirs) - abs(kept), words.quantity_step)
+    if size < max(words.min_quantity, words.quantity_step):
+        return None
+    return size if theirs > 0 else -size
+
+
+def _still(incident: Incident, ours: str, theirs: str) -> Preview:
+    shown = preview(incident)
+    if shown is None or shown.shown != {"ours": ours, "theirs": theirs}:
+        raise _moved()
+    return shown
+
+
+def _moved() -> NotInLineError:
+    return NotInLineError(
+        "POSITION_MOVED", "Nothing was done: the figures changed since the page was shown. Look at them again."
+    )

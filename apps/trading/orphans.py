@@ -1,0 +1,132 @@
+"""Orders at the exchange that carry one of our names and are not on record, and ends that we know wrongly.
+
+A database that came back from a backup, or a failover that lost its last commits, leaves orders at the exchange that
+nobody here remembers. Their names lead back to the ids of their rows.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from apps.connectors.exchange import Book, Exchange, OrderReport, OrderStatus, PositionMode, Side
+from apps.connectors.models import Connector, Instrument
+from apps.lib import world
+from apps.lib.decimals import normalize_text
+from apps.trading import incidents
+from apps.trading.following import look
+from apps.trading.ids import order_of
+from apps.trading.incident_kinds import IncidentKind
+from apps.trading.legs import Intent
+from apps.trading.models import AccountWatch, Order, OrderState, Position, Protection
+from apps.trading.transitions import born
+
+logger = logging.getLogger(__name__)
+
+EVERY = timedelta(minutes=5)
+OVERLAP = timedelta(minutes=10)
+FIRST_LOOK = timedelta(days=1)
+MOST_SYMBOLS = 50
+_OPENING_LEGS = frozenset("o")
+_OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIAL})
+
+
+def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange) -> None:
+    """Compare the exchange's orders with ours once it is time. ExchangeError: not all were read, tried again soon."""
+    started = world.now()
+    if watch.swept_at is not None and started - watch.swept_at < EVERY:
+        return
+    since = max(connector.created_at, watch.swept_at or started - FIRST_LOOK) - OVERLAP
+    reports = list(exchange.open_orders())
+    for symbol in _symbols(connector, reports):
+        reports += exchange.order_history(symbol, since=since)
+    _compare(connector, reports)
+    AccountWatch.unscoped.filter(pk=watch.pk).update(swept_at=started)
+
+
+def is_ours(client_order_id: str) -> UUID | None:
+    """Return the id that a name of ours stands for; None for a name that somebody else gave."""
+    named = order_of(client_order_id) if client_order_id else None
+    # Ours derive from what asked for the order: others that happen to look like it are of another version.
+    return named if named is not None and named.version == 5 else None
+
+
+def _symbols(connector: Connector, reports: Iterable[OrderReport]) -> list[str]:
+    lately = world.now() - FIRST_LOOK
+    traded = Order.unscoped.filter(connector=connector, created_at__gt=lately).values_list("symbol", flat=True)
+    held = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).values_list("symbol", flat=True)
+    return sorted({*traded.distinct(), *held, *(report.symbol for report in reports)})[:MOST_SYMBOLS]
+
+
+def _compare(connector: Connector, reports: list[OrderReport]) -> None:
+    named = {report.client_order_id: report for report in reports if is_ours(report.client_order_id)}
+    # Known anywhere is known: another connector of the same account sees the same orders.
+    rows = Order.unscoped.filter(client_order_id__in=named).select_related("connector", "instrument")
+    known = {row.client_order_id: row for row in rows}
+    guards = set(Protection.unscoped.filter(client_order_id__in=named).values_list("client_order_id", flat=True))
+    for name, report in named.items():
+        if name in guards:
+            continue
+        order = known.get(name)
+        if order is None:
+            _adopt(connector, report)
+        elif order.connector_id == connector.pk and order.is_final and _is_news(order, report):
+            look(order)
+
+
+def _is_news(order: Order, report: OrderReport) -> bool:
+    return report.status in _OPEN or report.filled_quantity > order.filled_quantity
+
+
+def _adopt(connector: Connector, report: OrderReport) -> None:
+    """Take an order onto record as it lives at the exchange, so that it is followed and its fills count."""
+    listed = Instrument.objects.filter(environment=connector.environment, market=connector.market)
+    instrument = listed.filter(symbol=report.symbol).first()
+    named = is_ours(report.client_order_id)
+    if instrument is None or named is None or report.side is None:
+        logger.error("connector %s has an order of ours that cannot be read: %s", connector.pk, report.client_order_id)
+        return
+    leg, now = report.client_order_id[1], world.now()
+    # Only these open a position: everything else of ours reduces one.
+    is_exit = leg not in _OPENING_LEGS
+    order = Order(
+        id=named,
+        workspace_id=connector.workspace_id,
+        connector=connector,
+        instrument=instrument,
+        # Nobody knows what asked for it.
+        origin_id=named,
+        leg=leg,
+        intent=(Intent.EXIT if is_exit else Intent.ENTRY).value,
+        symbol=report.symbol,
+        side=report.side.value,
+        book=_book(connector, report.side, is_exit=is_exit).value,
+        quantity=report.quantity or report.filled_quantity,
+        client_order_id=report.client_order_id,
+        exchange_order_id=report.exchange_order_id,
+        state=OrderState.ACCEPTED,
+        created_at=report.created_at or now,
+        acknowledged_at=report.created_at or now,
+        next_at=now,
+        facts={"sentence": "Found at the exchange: one of our names, and no row of it here."},
+    )
+    try:
+        with transaction.atomic():
+            born(order, cause="found at the exchange", evidence={"exchange_order_id": report.exchange_order_id})
+    except IntegrityError:
+        logger.error("order %s found at the exchange cannot be taken onto record", report.client_order_id)
+        return
+    facts = {
+        "client_order_id": report.client_order_id,
+        "side": report.side.value,
+        "quantity": normalize_text(order.quantity),
+    }
+    incidents.open_incident(connector, IncidentKind.ORPHAN_ORDER, symbol=report.symbol, order=order, facts=facts)
+
+
+def _book(connector: Connector, side: Side, *, is_exit: bool) -> Book:
+    if connector.position_mode != PositionMode.HEDGE:
+        return Book.NET
+    return Book.LONG if (side is Side.BUY) is not is_exit else Book.SHORT

@@ -1,0 +1,83 @@
+"""A position that differs, brought in line by a person, as the page has shown it and not otherwise."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from apps.connectors.exchange import Side
+from apps.connectors.models import Connector
+from apps.trading.models import Adjustment, Incident, LedgerEntry, Order, OrderState, Position
+from tests.engine.conftest import Bench
+from tests.factories import ago
+from tests.matrix.outside import by_hand, poll
+from tests.people import member
+
+
+@pytest.fixture
+def differing(futures: Bench) -> Incident:
+    """Ours 10, theirs 14."""
+    Connector.unscoped.update(external_trades="ignore")
+    futures.send("buy", "flat", "0.01")
+    by_hand(futures, Side.BUY, "4")
+    poll(3)
+    found: Incident = Incident.unscoped.get()
+    return found
+
+
+def press(incident: Incident, **data: str) -> Any:
+    person = member(workspace=incident.workspace)
+    url = reverse("trading:bring_in_line", args=[incident.pk])
+    page = person.client.get(reverse("trading:incident", args=[incident.pk])).content.decode()
+    answer = person.client.post(url, data)
+    return page, answer, person
+
+
+def test_page_shows_both_ways_exactly(futures: Bench, differing: Incident) -> None:
+    page, _, _ = press(differing)
+
+    assert "Our row becomes long 14 contracts; the ledger gets one entry of 0.004 BTC, taken over by hand." in page
+    assert "Sell 4 contracts of BTCUSDT, market, reduce only." in page
+    assert (futures.held(), len(futures.book())) == (10, 2)
+
+
+def test_the_figure_is_taken_over_and_nothing_is_sent(futures: Bench, differing: Incident) -> None:
+    press(differing, way="take_over", ours="10", theirs="14")
+
+    assert futures.held() == 14
+    assert Adjustment.unscoped.get().get_cause_display() == "taken over by hand"
+    assert LedgerEntry.unscoped.get(kind="external").amount == Decimal("0.004")
+    differing.refresh_from_db()
+    assert differing.resolution == "Taken over by hand."
+    assert len(futures.book()) == 2
+
+
+def test_the_difference_is_closed_by_the_order_that_was_shown_once(futures: Bench, differing: Incident) -> None:
+    press(differing, way="close", ours="10", theirs="14")
+    press(differing, way="close", ours="10", theirs="14")
+    futures.wait(2)
+
+    order = Order.unscoped.get(intent="exit")
+    assert (order.side, order.quantity, order.reduce_only, order.state) == ("sell", 4, True, OrderState.FILLED)
+    assert [size for _, size in futures.book()] == ["10", "4", "4"]
+
+
+@pytest.mark.parametrize(
+    "data", [{"ours": "10", "theirs": "9"}, {"ours": "", "theirs": ""}, {"ours": "1", "theirs": "14"}]
+)
+@pytest.mark.parametrize("way", ["take_over", "close"])
+def test_what_was_not_shown_is_not_done(futures: Bench, differing: Incident, way: str, data: dict[str, str]) -> None:
+    _, answer, person = press(differing, way=way, **data)
+
+    assert "POSITION_MOVED" in person.client.get(answer["Location"]).content.decode()
+    assert (futures.held(), len(futures.book()), Order.unscoped.count()) == (10, 2, 1)
+
+
+def test_old_figures_are_not_acted_on(futures: Bench, differing: Incident) -> None:
+    Position.unscoped.update(reconciled_at=ago(minutes=7))
+
+    page, _, _ = press(differing, way="take_over", ours="10", theirs="14")
+
+    assert "Take over" not in page
+    assert futures.held() == 10

@@ -1,0 +1,141 @@
+"""The key stops working, or can suddenly do too much."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.connectors.models import Connector
+from apps.connectors.tasks import check_keys_daily, run_checks
+from apps.trading import reconcile
+from apps.trading.models import AccountWatch, Incident, OrderState
+from tests.engine.conftest import Bench, forget_limits
+from tests.factories import ago
+from tests.matrix.outside import poll
+
+S = OrderState
+
+
+def freeze(bench: Bench, state: str = "frozen") -> None:
+    bench.paper.control("POST", f"accounts/{bench.account.access_key}", {"state": state})
+    forget_limits()
+
+
+def poll_slowly(times: int) -> None:
+    """As often as the exchange lets the signed question be asked."""
+    for _ in range(times):
+        poll()
+        time.sleep(2.1)
+
+
+def refuse_for_over_a_minute() -> None:
+    poll_slowly(2)
+    assert Incident.unscoped.count() == 0
+    AccountWatch.unscoped.update(refused_since=ago(seconds=61))
+    poll()
+
+
+def test_three_refusals_within_a_minute_are_no_breaker_yet(futures: Bench) -> None:
+    freeze(futures)
+
+    poll_slowly(3)
+
+    assert (AccountWatch.unscoped.get().refused_count, Incident.unscoped.count()) == (3, 0)
+
+
+def test_key_revoked_while_flat_switches_entries_off_and_comes_back_by_itself(futures: Bench) -> None:
+    freeze(futures)
+    refuse_for_over_a_minute()
+
+    incident = Incident.unscoped.get(resolved_at=None)
+    assert incident.kind == "key_refused"
+    assert futures.status(futures.send("buy", "flat", "0.01"))[1] == "INCIDENT_OPEN"
+    freeze(futures, "active")
+    time.sleep(2.1)
+    poll()
+
+    incident.refresh_from_db()
+    assert incident.resolution == "The exchange accepts the key again."
+    futures.send("buy", "flat", "0.01")
+    assert [size for _, size in futures.book()] == ["10"]
+
+
+def test_key_revoked_with_a_position_keeps_trying_its_exit_each_minute(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    freeze(futures)
+    refuse_for_over_a_minute()
+
+    leaving = futures.send("sell", "long", "0.01")
+    assert leaving.status == "queued"
+    assert timedelta(seconds=55) < leaving.next_at - timezone.now() <= timedelta(seconds=60)
+    futures.wait(2)
+    assert futures.status(leaving)[0] == "queued"
+    assert len(futures.book()) == 1
+    freeze(futures, "active")
+    futures.wait(2)
+
+    assert futures.status(leaving) == ("executed", "")
+    assert futures.held() == 0
+
+
+def test_exit_order_refused_for_its_key_waits_and_is_sent_once_the_key_is_right(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    futures.fault("code", code=30019, status=403, accepted=False)
+    futures.send("sell", "long", "0.01")
+
+    order = futures.orders()[1]
+    assert (order.state, order.attempt) == (S.PLANNED, 1)
+    assert order.next_at - timezone.now() > timedelta(seconds=55)
+    futures.wait(2)
+
+    assert futures.orders()[1].state == S.FILLED
+    assert futures.orders()[1].attempt == 2
+    assert [size for _, size in futures.book()] == ["10", "10"]
+
+
+def test_a_refused_call_has_the_account_read_at_once(futures: Bench) -> None:
+    poll()
+    assert AccountWatch.unscoped.get().next_at > timezone.now() + timedelta(minutes=4)
+    freeze(futures)
+
+    futures.send("buy", "flat", "0.01")
+
+    assert AccountWatch.unscoped.get().next_at <= timezone.now()
+
+
+@pytest.mark.parametrize("market", ["futures", "spot"])
+def test_withdrawal_permission_appearing_is_found_by_the_daily_check_and_blocks_entries(
+    request: pytest.FixtureRequest, market: str
+) -> None:
+    bench: Bench = request.getfixturevalue(market)
+    Connector.unscoped.update(checked_at=ago(hours=25), check_status="ok")
+    bench.send("buy", "flat", "0.01")
+    told = {"permissions": ["read", "spot_trade", "future_trade", "withdraw"]}
+    bench.paper.control("POST", f"accounts/{bench.account.access_key}", told)
+    forget_limits()
+
+    assert check_keys_daily() == 1
+    assert run_checks() == 1
+    reconcile.poll_due()
+
+    incident = Incident.unscoped.get()
+    assert (incident.kind, incident.severity) == ("withdrawal_allowed", "error")
+    sent = len(bench.book())
+    assert bench.status(bench.send("buy", "long", "0.01"))[1] == "INCIDENT_OPEN"
+    assert len(bench.book()) == sent
+    assert bench.status(bench.send("sell", "long", "0.01")) == ("executed", "")
+    told = {"permissions": ["read", "spot_trade", "future_trade"]}
+    bench.paper.control("POST", f"accounts/{bench.account.access_key}", told)
+    Connector.unscoped.update(checked_at=ago(hours=25))
+    forget_limits()
+    assert (check_keys_daily(), run_checks()) == (1, 1)
+    reconcile.poll_due()
+    incident.refresh_from_db()
+    assert incident.resolution == "The newest check found no such permission."
+
+
+def test_a_key_checked_within_the_day_is_not_checked_again(futures: Bench) -> None:
+    Connector.unscoped.update(checked_at=ago(hours=23), check_status="ok")
+
+    assert check_keys_daily() == 0
