@@ -1,6 +1,8 @@
 """Queued alerts to orders: one (connector, symbol) at a time, first come first served, under its lease."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from uuid import UUID
@@ -14,7 +16,7 @@ from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
 from apps.connectors import instruments
-from apps.connectors.exchange import CredentialsError, ExchangeError
+from apps.connectors.exchange import CredentialsError, ExchangeError, Market
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import Mismatch, SuspectedDuplicate
 from apps.connectors.sealing import SealError
@@ -40,6 +42,7 @@ RETRY = timedelta(seconds=2)
 KEY_PAUSE = timedelta(minutes=1)
 BLOCKED = timedelta(seconds=1)
 CANCELLING = timedelta(milliseconds=300)
+QUOTE_TAKEN = timedelta(milliseconds=200)
 BURST = timedelta(seconds=1)
 SAME_FIRING = timedelta(seconds=4)
 REDELIVERY = timedelta(seconds=60)
@@ -141,10 +144,27 @@ def _unread(connector_id: UUID | OuterRef, *, before: datetime | OuterRef) -> Qu
 
 def execute(alert: Alert) -> None:
     """Run one alert as far as it goes now. The caller holds the lease; run twice, it still acts once."""
-    if alert.order_id is None:
-        _decide(alert)
-    if alert.order_id is not None:
-        _drive(alert)
+    with _turn(alert) as is_its_turn:
+        if not is_its_turn:
+            queued = Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
+            queued.update(next_at=world.now() + QUOTE_TAKEN)
+            return
+        if alert.order_id is None:
+            _decide(alert)
+        if alert.order_id is not None:
+            _drive(alert)
+
+
+@contextmanager
+def _turn(alert: Alert) -> Iterator[bool]:
+    """Spot entries that pay with one currency go one after another, or two would be sized from the same balance."""
+    connector = alert.connector
+    if connector.market != Market.SPOT or alert.is_exit or alert.order_id is not None:
+        yield True
+        return
+    quote = instruments.get(connector.environment, connector.market, alert.symbol).quote
+    with leases.held(connector.pk, f"pays {quote}") as lease:
+        yield lease is not None
 
 
 def _decide(alert: Alert) -> None:
