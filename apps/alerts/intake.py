@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
@@ -66,7 +67,7 @@ _line = _Line()
 class Receipt:
     """What became of a delivery: ids of the stored alerts, and whether a known pointer was over its rate."""
 
-    alert_ids: tuple[str, ...]
+    alert_ids: tuple[UUID, ...]
     is_limited: bool
 
 
@@ -91,7 +92,7 @@ def store(body: bytes, *, content_type: str, sender: str, ip: str | None, now: d
     with database.wrap_database_errors:
         stored = _execute(database, values, lookups)
     is_limited = len(stored) < len(found) and _count_limited(lookups, [pointer for _, pointer in stored], now)
-    return Receipt(tuple(alert for alert, _ in stored), is_limited=is_limited)
+    return Receipt(tuple(UUID(alert) for alert, _ in stored), is_limited=is_limited)
 
 
 def _execute(database: BaseDatabaseWrapper, values: list[bytes | None], lookups: list[bytes]) -> list[tuple[str, str]]:

@@ -60,7 +60,7 @@ def receive(environ: dict[str, Any]) -> Answer:
         return _refuse(503, "NOT_STORED", "The alert could not be stored: send it again.", **{"Retry-After": "5"})
     if receipt.alert_ids:
         wakeups.publish(EXECUTE)
-        ids = receipt.alert_ids
+        ids = [str(alert_id) for alert_id in receipt.alert_ids]
         return _answer(200, {"id": ids[0], "ids": ids, "status": "received", "reason": ""})
     if receipt.is_limited:
         logger.warning("delivery refused: its pointer is over %s a minute", settings.WEBHOOK_RATE_PER_MINUTE)
