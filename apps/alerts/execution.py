@@ -81,16 +81,19 @@ def due_keys() -> list[tuple[UUID, str]]:
     # Nothing overtakes the alert before it, be that one waiting for its time or not read yet.
     due = waiting.filter(next_at__lte=now).exclude(Exists(before.filter(symbol=OuterRef("symbol"), next_at__gt=now)))
     due = due.exclude(Exists(_unread(OuterRef("connector_id"), before=OuterRef("received_at"))))
-    keys = set(due.values_list("connector_id", "symbol").distinct())
-    return sorted((key for key in keys if not leases.is_taken(*key)), key=str)
+    due = due.exclude(leases.taken_for_row())
+    return sorted(set(due.values_list("connector_id", "symbol").distinct()), key=str)
 
 
 def run_key(key: tuple[UUID, str]) -> None:
     """Run the due alerts of one (connector, symbol) until none is left."""
     connector_id, symbol = key
     with leases.held(connector_id, symbol) as lease:
+        is_fresh = True
         while lease is not None and (alert := next_alert(connector_id, symbol)) is not None:
-            lease.renew()
+            if not is_fresh:
+                lease.renew()
+            is_fresh = False
             # An alert that has its orders waits for nothing: they are what the others wait for.
             if alert.order_id is None and not _settled(connector_id, symbol):
                 _postpone_or_expire(connector_id, symbol)
@@ -111,13 +114,14 @@ def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
         .select_related("connector", "connector__workspace", "pointer", "parent", "order")
         .order_by("received_at", "id")
     )
-    first = waiting.first()
+    queued = list(waiting[:2])
+    first = queued[0] if queued else None
     if first is None or first.next_at is None or first.next_at > world.now():
         return None
     if _unread(connector_id, before=first.received_at).exists():
         # Another process is reading it: what it says, and for which symbol, is known in a moment.
         return None
-    if first.status == AlertStatus.EXECUTING or first.is_exit:
+    if first.status == AlertStatus.EXECUTING or first.is_exit or len(queued) == 1:
         return first
     burst = waiting.filter(is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=world.now())
     if first.parent_id is not None:
@@ -422,14 +426,16 @@ def _settled(connector_id: UUID, symbol: str) -> bool:
     A limit order that rests at the exchange is neither.
     """
     # An exit that was proved absent is final, yet to be sent anew.
-    open_orders = (
+    unfinished = (
         Order.unscoped.filter(connector_id=connector_id, symbol=symbol)
         .filter(~Q(state__in=FINAL_STATES) | Q(state=OrderState.NOT_PLACED, next_at__isnull=False))
-        .exclude(waits_for_parent=True)
         .select_related("connector", "instrument")
     )
     now = world.now()
-    under_way = [order for order in open_orders if not order.is_resting]
+    found = list(unfinished)
+    if not found:
+        return True
+    under_way = [order for order in found if not order.waits_for_parent and not order.is_resting]
     for order in under_way:
         if order.next_at is None or order.next_at <= now or order.state in {OrderState.ACCEPTED, OrderState.PARTIAL}:
             run_all(step, [order])

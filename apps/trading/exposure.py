@@ -19,42 +19,47 @@ ZERO = Decimal(0)
 
 def read_counts(connector: Connector, instrument: Instrument) -> Counts:
     symbol = instrument.symbol
-    positions = list(
-        Position.unscoped.filter(connector=connector, symbol=symbol)
+    held = list(
+        Position.unscoped.filter(connector=connector)
         .exclude(signed_quantity=0)
-        .values_list("book", "signed_quantity", "opened_at")
+        .values_list("symbol", "signed_quantity", "opened_at", "cost")
     )
-    opened = [opened_at for _, _, opened_at in positions if opened_at is not None]
-    long = [at for book, quantity, at in positions if quantity > 0]
-    short = [at for book, quantity, at in positions if quantity < 0]
+    positions = [(quantity, at) for name, quantity, at, _ in held if name == symbol]
+    opened = [opened_at for _, opened_at in positions if opened_at is not None]
+    long = [at for quantity, at in positions if quantity > 0]
+    short = [at for quantity, at in positions if quantity < 0]
+    pending = _rest_of(entries_under_way(connector))
     return Counts(
         orders_last_minute=orders_last_minute(connector),
-        open_notional=open_notional(connector),
-        open_notional_elsewhere=open_notional(connector, closing=symbol),
+        open_notional=sum((cost for *_, cost in held), pending),
+        open_notional_elsewhere=sum((cost for name, *_, cost in held if name != symbol), pending),
         oldest_opened_at=min(opened, default=None),
         open_elsewhere=open_elsewhere(connector, symbol),
-        spot_quantity=sum((quantity for _, quantity, _ in positions), ZERO)
-        if instrument.market == Market.SPOT
-        else ZERO,
+        spot_quantity=sum((quantity for quantity, _ in positions), ZERO) if instrument.market == Market.SPOT else ZERO,
         adds_long=_adds(connector, symbol, Side.BUY, long),
         adds_short=_adds(connector, symbol, Side.SELL, short),
         lost_today=lost_today(connector, instrument.quote),
     )
 
 
-def open_notional(connector: Connector, *, closing: str = "", without: UUID | None = None) -> Decimal:
+def open_notional(connector: Connector, *, without: UUID | None = None) -> Decimal:
     """Return what is open on the connector in quote currency: positions at cost, the rest of entries under way.
 
-    Positions in the symbol `closing` are on their way out and are left out, as is the order `without`.
+    The order `without` is left out.
     """
-    positions = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).exclude(symbol=closing)
+    positions = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0)
     cost: Decimal = positions.aggregate(total=Sum("cost"))["total"] or ZERO
     pending = entries_under_way(connector)
     if without is not None:
         pending = pending.exclude(pk=without)
-    for facts, quantity, filled in pending.values_list("facts", "quantity", "filled_quantity"):
+    return cost + _rest_of(pending)
+
+
+def _rest_of(entries: QuerySet[Order]) -> Decimal:
+    """Return what they may still cost; what is filled already counts as a position."""
+    cost = ZERO
+    for facts, quantity, filled in entries.values_list("facts", "quantity", "filled_quantity"):
         notional = Decimal(facts.get("estimate", {}).get("notional", "0"))
-        # What is filled already counts as a position.
         cost += notional * (quantity - filled) / quantity if 0 < filled <= quantity else notional
     return cost
 

@@ -3,14 +3,25 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db import connection
+from django.db.models import Exists, OuterRef
 
 from apps.lib import world
 from apps.lib.process import process_name
 from apps.trading.models import Lease
+
+# The row is locked before its `until` is looked at: of two who take it at once one gets nothing.
+_TAKE = """
+INSERT INTO trading_lease AS kept (connector_id, symbol, owner, until, token)
+VALUES (%(connector)s, %(symbol)s, %(owner)s, %(until)s, 1)
+ON CONFLICT (connector_id, symbol) DO UPDATE
+SET owner = excluded.owner, until = excluded.until, token = kept.token + 1 WHERE kept.until <= %(now)s
+RETURNING id, token
+"""
 
 
 class LeaseLostError(Exception):
@@ -38,11 +49,17 @@ class HeldLease:
 def take(connector_id: UUID, symbol: str) -> HeldLease | None:
     """Take the lease, or return None while another worker holds it."""
     now = world.now()
-    row, _ = Lease.objects.get_or_create(connector_id=connector_id, symbol=symbol, defaults={"until": now})
-    free = Lease.objects.filter(pk=row.pk, token=row.token, until__lte=now)
-    if not free.update(owner=process_name(), until=now + length(), token=F("token") + 1):
-        return None
-    return HeldLease(row.pk, row.token + 1)
+    values: dict[str, Any] = {
+        "connector": connector_id,
+        "symbol": symbol,
+        "owner": process_name(),
+        "now": now,
+        "until": now + length(),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, values)
+        taken = cursor.fetchone()
+    return HeldLease(*taken) if taken is not None else None
 
 
 @contextmanager
@@ -58,3 +75,9 @@ def held(connector_id: UUID, symbol: str) -> Iterator[HeldLease | None]:
 
 def is_taken(connector_id: UUID, symbol: str) -> bool:
     return Lease.objects.filter(connector_id=connector_id, symbol=symbol, until__gt=world.now()).exists()
+
+
+def taken_for_row() -> Exists:
+    """The same as a condition on rows that have `connector_id` and `symbol`."""
+    kept = Lease.objects.filter(connector_id=OuterRef("connector_id"), symbol=OuterRef("symbol"))
+    return Exists(kept.filter(until__gt=world.now()))

@@ -10,7 +10,7 @@ from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState, strictest
 from apps.connectors import clock, instruments
 from apps.connectors.budget import Priority, priority
-from apps.connectors.exchange import MarginMode, OrderType, Side
+from apps.connectors.exchange import MarginMode, Market, OrderType, Side
 from apps.connectors.looking import AccountReader
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import Adds, Direction, ExitExcess, LowBalance, Mismatch
@@ -70,7 +70,12 @@ def _read(inputs: Inputs, connector: Connector, instrument: Instrument, exchange
     words = instruments.in_words(instrument)
     with_equity = needs_equity(inputs.signal, words.market)
     account = read_account(connector, exchange, words, with_equity=with_equity)
-    inputs = replace(inputs, instrument=words, account=account, shadow=_shadow(connector, instrument.symbol))
+    inputs = replace(
+        inputs,
+        instrument=words,
+        account=account,
+        shadow=_shadow(connector, instrument.symbol) if words.market is Market.SPOT else None,
+    )
     if deciding.needs_price(inputs):
         inputs = _with_prices(inputs, connector, instrument, exchange)
     legs = deciding.plan_of(inputs).legs
@@ -101,9 +106,10 @@ def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, e
 
 def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> Inputs:
     """Return the inputs as far as they need no news from the exchange."""
+    subscription = Subscription.objects.select_related("plan").get(workspace_id=connector.workspace_id)
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),
-        limits=limits_of(connector),
+        limits=limits_of(connector, subscription),
         leverage=connector.leverage,
         margin_mode=MarginMode(connector.margin_mode),
         most_leverage=connector.most_leverage,
@@ -115,7 +121,7 @@ def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> In
         connector_id=connector.pk,
         now=world.now(),
         terms=terms,
-        standing=Standing(**standing(connector, "")),  # type: ignore[arg-type]
+        standing=Standing(**standing(connector, "", subscription)),  # type: ignore[arg-type]
     )
 
 
@@ -130,9 +136,11 @@ def orders_of(planned: Planned, inputs: Inputs, *, connector: Connector, instrum
     return orders
 
 
-def limits_of(connector: Connector) -> GuardLimits:
+def limits_of(connector: Connector, subscription: Subscription | None = None) -> GuardLimits:
     """Return the connector's own limits, the plan's where it sets none."""
-    terms = Subscription.objects.select_related("plan").get(workspace_id=connector.workspace_id).plan
+    if subscription is None:
+        subscription = Subscription.objects.select_related("plan").get(workspace_id=connector.workspace_id)
+    terms = subscription.plan
     deviation = connector.max_price_deviation_pct
     return GuardLimits(
         max_order_notional=connector.max_order_notional
@@ -154,13 +162,14 @@ def limits_of(connector: Connector) -> GuardLimits:
     )
 
 
-def standing(connector: Connector, symbol: str) -> dict[str, object]:
+def standing(connector: Connector, symbol: str, subscription: Subscription | None = None) -> dict[str, object]:
     """Return the guard facts that do not depend on the leg (the fields of Standing).
 
-    `symbol` "" leaves out the incidents of single symbols.
+    `symbol` "" leaves out the incidents of single symbols; `subscription` is read unless it was just read.
     """
     workspace, incident = connector.workspace, incidents.blocking(connector, symbol)
-    subscription = Subscription.objects.get(workspace_id=connector.workspace_id)
+    if subscription is None:
+        subscription = Subscription.objects.get(workspace_id=connector.workspace_id)
     site = PlatformState.objects.filter(pk=1).values_list("trading_state", flat=True).first() or TradingState.ACTIVE
     return {
         "site": TradingState(site),

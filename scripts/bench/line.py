@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import Any
 import psycopg
 
 from scripts.bench.figures import median, percentile, table
+from scripts.bench.processes import cpu_seconds
 from scripts.bench.product import ROOT, BenchError, Running
 
 PACE_S = 0.5
+IDLE_S = 5.0
 FILLED_WITHIN_S = 10.0
 MESSAGES = {
     "spot": ({"ticker": "BTCUSDT"}, [("buy", "flat"), ("sell", "long")]),
@@ -48,7 +51,8 @@ def measure(running: Running, state_dir: Path, database_url: str, *, runs: int, 
             _one_alert(running, reference, pointers, "futures", 1)
             _one_alert(running, reference, pointers, "spot", 0)
             _one_alert(running, reference, pointers, "spot", 1)
-        return {"rounds": [_round(running, reference, pointers, alerts) for _ in range(runs)]}
+        rounds = [_round(running, reference, pointers, alerts) for _ in range(runs)]
+        return {"rounds": rounds, "cpu_ms": [_cpu_of_one(running, reference, pointers, alerts) for _ in range(runs)]}
     finally:
         reference.close()
 
@@ -66,6 +70,40 @@ def _one_alert(
 ) -> dict[str, float]:
     """Send one alert, wait for its fill, and measure the references half a pace later."""
     started = time.monotonic()
+    alert_id = _send(running, pointers, market, step)
+    time.sleep(PACE_S / 2)
+    measured = {"commit": reference.commit(), "signed order": reference.signed_order()}
+    times = reference.times_of(alert_id)
+    first = times[0]
+    for name, at in zip(STAGES, times, strict=True):
+        measured[name] = (at - first).total_seconds() * 1000
+    time.sleep(max(0.0, PACE_S - (time.monotonic() - started)))
+    return measured
+
+
+def _cpu_of_one(running: Running, reference: "Reference", pointers: dict[str, str], alerts: int) -> float:
+    """Return the CPU ms of an alert up to its fill, in all processes of the product with database, broker and paper
+    exchange, less what they take while nothing happens."""
+    idle = _cpu_while(running, lambda: time.sleep(IDLE_S))[0] / IDLE_S
+
+    def work() -> None:
+        for number in range(alerts):
+            alert_id = _send(running, pointers, ("spot", "futures")[number % 2], number // 2 % 2)
+            time.sleep(PACE_S)
+            reference.times_of(alert_id)
+
+    used, took = _cpu_while(running, work)
+    return (used - idle * took) / alerts * 1000
+
+
+def _cpu_while(running: Running, work: Callable[[], None]) -> tuple[float, float]:
+    before, started = cpu_seconds(running.pid), time.monotonic()
+    work()
+    return cpu_seconds(running.pid) - before, time.monotonic() - started
+
+
+def _send(running: Running, pointers: dict[str, str], market: str, step: int) -> str:
+    """Send one alert and return its id."""
     fixed, actions = MESSAGES[market]
     action, prev_position = actions[step]
     message = fixed | {
@@ -82,14 +120,7 @@ def _one_alert(
     connection.close()
     if response.status != 200:
         raise BenchError(f"the webhook answers {response.status} {answer}")
-    time.sleep(PACE_S / 2)
-    measured = {"commit": reference.commit(), "signed order": reference.signed_order()}
-    times = reference.times_of(answer["id"])
-    first = times[0]
-    for name, at in zip(STAGES, times, strict=True):
-        measured[name] = (at - first).total_seconds() * 1000
-    time.sleep(max(0.0, PACE_S - (time.monotonic() - started)))
-    return measured
+    return str(answer["id"])
 
 
 class Reference:
@@ -179,19 +210,20 @@ def summary(result: dict[str, Any]) -> str:
     rounds = result["rounds"]
 
     def row(name: str, key: str) -> list[str]:
-        halves = [median([percentile(one[key], share) for one in rounds]) for share in (0.5, 0.95)]
+        halves = [median([percentile(one[key], share) for one in rounds]) for share in (0.5, 0.95, 0.99)]
         return [name, *(f"{value:.1f}" for value in halves)]
 
     rows = [row(f"received → {name}", name) for name in STAGES[1:]]
     rows += [row("a bare durable commit", "commit"), row("a bare signed order", "signed order")]
-    ratio = floor_ratio(result)
-    text = table("Alert to FILLED, one alert at a time, ms since it was received", ["up to", "p50", "p95"], rows)
-    return f"{text}\n  received → acknowledged is {ratio:.1f} × (commit + signed order)"
+    text = table("Alert to FILLED, one alert at a time, ms since it was received", ["up to", "p50", "p95", "p99"], rows)
+    return (
+        f"{text}\n  received → signed is {floor_ratio(result, 'signed'):.1f} × (commit + signed order), "
+        f"received → acknowledged {floor_ratio(result, 'acknowledged'):.1f} ×; the first byte leaves between the two"
+        f"\n  CPU of all processes, alert to FILLED: {median(result['cpu_ms']):.0f} ms"
+    )
 
 
-def floor_ratio(result: dict[str, Any]) -> float:
-    """Return how many times the bare commit and the bare order take, the median of the runs."""
-    ratios = [
-        median(one["acknowledged"]) / (median(one["commit"]) + median(one["signed order"])) for one in result["rounds"]
-    ]
+def floor_ratio(result: dict[str, Any], stage: str) -> float:
+    """Return how many times the bare commit and the bare order the stage takes, the median of the runs."""
+    ratios = [median(one[stage]) / (median(one["commit"]) + median(one["signed order"])) for one in result["rounds"]]
     return median(ratios)

@@ -207,7 +207,7 @@ def lease_taken(stage: Stage) -> Race:
     held = leases.take(stage.connector.pk, symbol)
     assert held is not None
     held.release()
-    at = r'^UPDATE "trading_lease"'
+    at = "INSERT INTO trading_lease"
 
     def take() -> bool:
         return leases.take(stage.connector.pk, symbol) is not None
@@ -227,7 +227,7 @@ def lease_renewed(stage: Stage) -> Race:
     held = leases.take(stage.connector.pk, symbol)
     assert held is not None
     Lease.objects.filter(connector=stage.connector, symbol=symbol).update(until=timezone.now())
-    at = r'^UPDATE "trading_lease"'
+    renewing, taking = r'^UPDATE "trading_lease"', "INSERT INTO trading_lease"
 
     def renew() -> bool:
         try:
@@ -239,7 +239,7 @@ def lease_renewed(stage: Stage) -> Race:
     def take() -> bool:
         return leases.take(stage.connector.pk, symbol) is not None
 
-    return Race((renew, take), (at, at), lambda results: _differs(sorted(results), [False, True]))
+    return Race((renew, take), (renewing, taking), lambda results: _differs(sorted(results), [False, True]))
 
 
 def planned_sent(stage: Stage) -> Race:
