@@ -16,6 +16,7 @@ from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.models import Connector, Pointer
 from apps.trading import leases
+from apps.trading.inputs import Inputs
 from apps.trading.models import Lease, Order, OrderState
 from tests.engine.conftest import Bench, bench
 from tests.shared_paper import SharedPaper
@@ -76,11 +77,11 @@ def test_alert_that_raises_blocks_its_symbol_for_three_tries_only(
     good = futures.post("buy", "flat", "0.01")
     tries = []
 
-    def fail(signal: Any, *, origin: Any, **rest: Any) -> Any:
-        if origin.id == poison.pk:
+    def fail(inputs: Inputs, **rest: Any) -> Any:
+        if inputs.origin.id == poison.pk:
             tries.append(1)
             raise KeyError("no")
-        return prepare(signal, origin=origin, **rest)
+        return prepare(inputs, **rest)
 
     monkeypatch.setattr("apps.alerts.execution.prepare", fail)
 
@@ -319,10 +320,10 @@ def test_parts_of_one_delivery_survive_one_of_them(
     ]
     prepare = execution.prepare
 
-    def fail(signal: Any, **rest: Any) -> Any:
-        if signal.quantity == Decimal("0.002"):
+    def fail(inputs: Inputs, **rest: Any) -> Any:
+        if inputs.signal.quantity == Decimal("0.002"):
             raise ValueError("no")
-        return prepare(signal, **rest)
+        return prepare(inputs, **rest)
 
     monkeypatch.setattr("apps.alerts.execution.prepare", fail)
 
