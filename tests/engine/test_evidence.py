@@ -101,6 +101,17 @@ def test_the_page_shows_every_step_with_its_proof_and_the_times(futures: Bench) 
         assert text in html
 
 
+def test_an_order_refused_by_a_guard_is_one_step_and_comes_after_the_plan(futures: Bench) -> None:
+    alert = futures.send("buy", "flat", "0.9")
+
+    moments = queries.timeline(alert, [futures.order()], evidence_of(alert.workspace, alert, [futures.order()]))
+
+    assert [moment.what for moment in moments] == [
+        "Received", "Read", "Claimed by a worker", "Account and prices read", "Planned", "Order: denied", "Finished",
+    ]  # fmt: skip
+    assert futures.book() == []
+
+
 def test_an_alert_of_an_earlier_release_still_has_its_page(futures: Bench) -> None:
     alert = Alert.unscoped.get(pk=futures.post("buy", "flat", "0.01").pk)
 
