@@ -43,6 +43,7 @@ LAYERS = (
     Layer("crash_points", "every crash point, 1 or 2 deaths", 1, 2),
     Layer("races", "two workers on one row, each way", 1_000, 50_000, shards=PROCESSES),
     Layer("money", "money properties, PostgreSQL", 20_000, 500_000, shards=PROCESSES),
+    Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, shards=PROCESSES),
     Layer("kills", "kill -9 and SIGSTOP, each window", 10, 200),
 )
 

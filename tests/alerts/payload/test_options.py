@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from apps.alerts.keys import NOT_EXECUTED, canonical_key, option_of
+from apps.alerts.keys import NOT_EXECUTED, OPTIONAL, canonical_key, option_of
 from apps.alerts.payload import Item
 from apps.connectors.exchange import MarginMode, OrderType, Side
 from apps.trading.signal import ExitTarget, PrevPosition, QuantityType, Signal, SignalKind, TrailingStop
@@ -45,11 +45,12 @@ def refused(**changes: object) -> dict[str, str]:
     return {"code": str(item.error.code), **{name: facts[name] for name in ("field", "found") if name in facts}}
 
 
-@pytest.mark.parametrize("option", sorted(NOT_EXECUTED))
+@pytest.mark.parametrize("option", sorted({option_of(canonical_key(key)) for key in SAMPLES}))
 def test_an_option_that_nothing_carries_out_is_refused_in_every_spelling(option: str) -> None:
     item = only(body(), not_executed=ALL)
     assert item.signal == ENTER_LONG
 
+    assert option in {*OPTIONAL, *NOT_EXECUTED}
     spellings = [key for key in SAMPLES if option_of(canonical_key(key)) == option]
 
     assert spellings
