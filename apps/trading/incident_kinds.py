@@ -53,7 +53,7 @@ TEXTS: dict[IncidentKind, Text] = {
     _K.ORDER_IN_DOUBT: Text(
         Severity.ERROR,
         "Nobody can say what became of the order to {side} {quantity} {symbol}: {why}.",
-        "We ask the exchange again every 15 seconds and send it to nobody a second time. "
+        "We ask the exchange again every 15 seconds and do not send it a second time. "
         "Until it is settled no other order goes out in {symbol}, exits included.",
         "Look for {client_order_id} among your orders in {symbol} at BitMart, then say here what you found.",
     ),

@@ -7,8 +7,11 @@ from typing import Any
 from django.db import transaction
 
 from apps.lib import world
+from apps.lib.decimals import normalize_text
 from apps.lib.process import process_name
+from apps.trading import incidents
 from apps.trading.denials import Denial
+from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import FINAL_STATES, LIVE_STATES, MOVES, Order, OrderEvent, OrderState
 
 logger = logging.getLogger(__name__)
@@ -69,9 +72,12 @@ def advance(
     attempt = order.attempt
     for _ in range(5):
         try:
-            if order.state in {OrderState.NOT_PLACED, OrderState.REJECTED} and to in LIVE_STATES | {OrderState.FILLED}:
-                logger.error("order %s: alive at the exchange after %s", order.pk, order.state)
+            was = order.state
+            is_alive = was in {OrderState.NOT_PLACED, OrderState.REJECTED} and to in LIVE_STATES | {OrderState.FILLED}
             move(order, to, cause=cause, evidence=evidence, **columns)
+            if is_alive:
+                logger.error("order %s: alive at the exchange after %s", order.pk, was)
+                _tell_alive(order, OrderState(was))
             return
         except StaleOrderError:
             order.refresh_from_db()
@@ -84,6 +90,11 @@ def advance(
         except IllegalMoveError:
             logger.error("order %s: %s does not lead from %s to %s", order.pk, cause, order.state, to)
             return
+
+
+def _tell_alive(order: Order, was: OrderState) -> None:
+    facts = {"side": order.side, "quantity": normalize_text(order.quantity), "was": was.label}
+    incidents.open_incident(order.connector, IncidentKind.ORDER_ALIVE, symbol=order.symbol, order=order, facts=facts)
 
 
 def postpone(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **columns: Any) -> None:

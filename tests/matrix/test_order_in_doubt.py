@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.trading import doubts
+from apps.trading.following import look
 from apps.trading.models import Incident, Order, OrderState
 from tests.engine.conftest import Bench
 from tests.people import Member, member
@@ -150,3 +151,22 @@ def test_an_id_of_another_order_of_the_connector_is_refused(futures: Bench, blin
     assert answer.status_code == 422
     assert "ORDER_ID_TAKEN" in answer.content.decode()
     assert futures.orders()[1].state == S.UNKNOWN
+
+
+@pytest.mark.parametrize("taken_for", [S.NOT_PLACED, S.REJECTED])
+def test_order_alive_after_it_was_taken_for_dead_is_an_incident_and_blocks_entries(
+    futures: Bench, taken_for: OrderState
+) -> None:
+    futures.fault("drop_answer")
+    futures.send("buy", "flat", "0.01")
+    order = futures.order()
+    Order.unscoped.update(state=taken_for, next_at=None, finished_at=timezone.now())
+    order.refresh_from_db()
+
+    look(order)
+
+    incident = Incident.unscoped.get()
+    assert (incident.kind, incident.order_id, futures.order().state) == ("order_alive", order.pk, S.FILLED)
+    assert futures.status(futures.send("buy", "long", "0.005"))[1] == "INCIDENT_OPEN"
+    assert futures.status(futures.send("sell", "long", "0.01")) == ("executed", "")
+    assert [size for _, size in futures.book()] == ["10", "10"]
