@@ -1,7 +1,7 @@
 """Ask the exchange about sent orders and record what it says. Sends nothing."""
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -192,6 +192,10 @@ def _not_found(order: Order, exchange: Exchange) -> None:
             query_count=order.query_count + 1,
             next_at=world.now() + NOT_FOUND_APART,
         )
+        return
+    if datetime.fromtimestamp(exchange.server_time_ms() / 1000, UTC) <= order.fence_at:
+        # Our clock was turned since it was measured; up to the fence by its own, the exchange may still take the order.
+        postpone(order, cause="not found before the fence")
         return
     if not _account_is_unchanged(order, exchange):
         logger.error("order %s: not found, yet the account changed; a person has to look", order.pk)

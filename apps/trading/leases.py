@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from apps.lib import world
 from apps.lib.process import process_name
 from apps.trading.models import Lease
 
+# Free whatever our clock is turned back to.
+FREE = datetime(1970, 1, 1, tzinfo=UTC)
 # The row is locked before its `until` is looked at: of two who take it at once one gets nothing.
 _TAKE = """
 INSERT INTO trading_lease AS kept (connector_id, symbol, owner, until, token)
@@ -43,7 +45,7 @@ class HeldLease:
             raise LeaseLostError
 
     def release(self) -> None:
-        Lease.objects.filter(pk=self._row_id, token=self._token).update(until=world.now(), owner="")
+        Lease.objects.filter(pk=self._row_id, token=self._token).update(until=FREE, owner="")
 
 
 def take(connector_id: UUID, symbol: str) -> HeldLease | None:

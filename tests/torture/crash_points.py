@@ -21,7 +21,9 @@ def main(count: int, seed: int) -> Tally:
     started = time.monotonic()
     with database.opened(f"crash_{os.getpid()}"):
         from tests.torture import crashing, tenants
+        from tests.torture.scenarios import SCENARIOS
 
-        crashing.run(tenants.found(TENANTS), tally, pairs=count > 1)
+        shard, shards = map(int, os.environ.get("TORTURE_SHARD", "0/1").split("/"))
+        crashing.run(tenants.found(TENANTS), tally, SCENARIOS[shard::shards], pairs=count > 1)
     tally.seconds = time.monotonic() - started
     return tally

@@ -86,7 +86,7 @@ def tapped(reaper: Reaper) -> Iterator[None]:
     def executed(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if reaper.is_dead:
             raise DiedError("dead")
-        if connection.in_atomic_block or not sql.startswith(_WRITES):
+        if connection.in_atomic_block or not sql.lstrip().startswith(_WRITES):
             return execute(sql, params, many, context)
         reaper.point("before write")
         result = execute(sql, params, many, context)

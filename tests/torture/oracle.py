@@ -25,6 +25,7 @@ ZERO = Decimal(0)
 NEVER_FOR_EXITS = frozenset(
     {"PAUSED", "TRIAL_ENDED", "SITE_REDUCE_ONLY", "WORKSPACE_REDUCE_ONLY", "CONNECTOR_REDUCE_ONLY", "CLOCK_UNTRUSTED"}
 )
+_SPEAK_FOR_THEMSELVES = frozenset({AlertStatus.EXECUTED, AlertStatus.SPLIT})
 _ENDED = {"filled": {S.FILLED}, "canceled": {S.CANCELED, S.REJECTED}, "partially_canceled": {S.CANCELED, S.FILLED}}
 
 
@@ -161,7 +162,7 @@ class _Judge:
                 self.say("lost", f"alert {alert_id} is still {alert.status} {alert.reason_code}")
             elif alert.status == AlertStatus.EXECUTED and alert.order_id is None:
                 self.say("lost", f"alert {alert_id} counts as executed and has no order")
-            elif alert.status not in WAITING and alert.status != AlertStatus.EXECUTED and not alert.reason_code:
+            elif alert.status not in {*WAITING, *_SPEAK_FOR_THEMSELVES} and not alert.reason_code:
                 self.say("lost", f"alert {alert_id} is {alert.status} and nobody says why")
             elif alert.reason_code == "INTERNAL_ERROR":
                 self.say("lost", f"alert {alert_id}: {alert.reason}")

@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 
 from apps.alerts.models import WAITING, Alert
@@ -10,7 +12,7 @@ from apps.trading.models import FINAL_STATES, Order
 from tests.torture import database, laws, oracle, tenants
 from tests.torture.clock import VirtualWorld
 from tests.torture.death import Reaper, draw_points, tapped
-from tests.torture.engine import Engine, connected
+from tests.torture.engine import Alarms, Engine, connected
 from tests.torture.steps import History
 from tests.torture.tally import Tally
 from tests.torture.tenants import Tenant
@@ -23,33 +25,40 @@ PRICE = Decimal(60_000)
 
 def run(people: list[Tenant], name: str, tally: Tally) -> str:
     """Live one world, add what it counted and tell it whole. `name` is its seed: the same name, the same words."""
+    with staged(people, name) as scene:
+        scene.live()
+        scene.settle()
+        scene.judge().into(tally, name, scene.histories, scene.told)
+    tally.histories += len(people)
+    tally.faults += scene.venue.fired + scene.faults + sum(history.faults for history in scene.histories)
+    tally.faults += scene.reaper.deaths + scene.reaper.freezes
+    return "\n".join(line for history in scene.histories for line in history.told)
+
+
+@contextmanager
+def staged(people: list[Tenant], name: str) -> Iterator["Scene"]:
+    """Put a world in place that begins anew for these tenants."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
-    dice = random.Random(seed)
-    clock = VirtualWorld(seed)
-    reaper = Reaper()
+    dice, clock, reaper = random.Random(seed), VirtualWorld(seed), Reaper()
     with world.replaced(clock):
         database.name_from(seed)
         tenants.begin_anew(people, dice, clock.now())
         venue = Venue(clock, reaper, seed)
         with connected(venue) as alarms, tapped(reaper):
-            scene = Scene(people, dice, clock, reaper, venue)
-            scene.live()
-            scene.settle()
-            found = oracle.judge(scene.histories, venue, scene.laws)
-            for text in alarms.raised:
-                found.say("raised", None, text)
-            found.into(tally, name, scene.histories, scene.told)
-    tally.histories += len(people)
-    tally.faults += venue.fired + scene.faults + sum(history.faults for history in scene.histories)
-    tally.faults += reaper.deaths + reaper.freezes
-    return "\n".join(line for history in scene.histories for line in history.told)
+            yield Scene(people, dice, clock, reaper, venue, alarms)
 
 
 class Scene:
     def __init__(
-        self, people: list[Tenant], dice: random.Random, clock: VirtualWorld, reaper: Reaper, venue: Venue
+        self,
+        people: list[Tenant],
+        dice: random.Random,
+        clock: VirtualWorld,
+        reaper: Reaper,
+        venue: Venue,
+        alarms: Alarms,
     ) -> None:
-        self.dice, self.clock, self.reaper, self.venue = dice, clock, reaper, venue
+        self.dice, self.clock, self.reaper, self.venue, self.alarms = dice, clock, reaper, venue, alarms
         self.engine = Engine(reaper)
         self.told: list[str] = []
         self.faults = 0
@@ -90,6 +99,13 @@ class Scene:
             self.engine.sweep()
             if number >= 3 and self._is_done():
                 return
+
+    def judge(self) -> oracle.Found:
+        """Hear the venue's book, and what the engine raised and went on from."""
+        found = oracle.judge(self.histories, self.venue, self.laws)
+        for text in self.alarms.raised:
+            found.say("raised", None, text)
+        return found
 
     def _is_done(self) -> bool:
         waiting = Alert.unscoped.filter(status__in=WAITING).exists()

@@ -83,6 +83,13 @@ class Venue:
             self.exchange.wallets.change(account.id, market, "USDT", available=Decimal(10_000), cause="deposit")
         return account
 
+    def choose(self, account_id: int, *, mode: str, policies: str) -> None:
+        store = self.exchange.store
+        account = store.get(Account, account_id)
+        assert account is not None
+        account.position_mode, account.policies = mode, policies
+        store.save(account)
+
     def freeze_key(self, account_id: int, *, frozen: bool) -> None:
         store = self.exchange.store
         account = store.get(Account, account_id)
