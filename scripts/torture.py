@@ -24,13 +24,20 @@ PROCESSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """`name` is a module of tests/torture. `shards` processes share the count, each with a seed of its own."""
+    """`name` is a module of tests/torture. `shards` processes share the count, each with a seed of its own.
+
+    Where `divides` is False each gets the whole count, and TORTURE_SHARD says which part of the work is its own.
+    """
 
     name: str
     what: str
     quick: int
     full: int
     shards: int = 1
+    divides: bool = True
+    # A quick run ends there: with fewer histories than `quick`, and as a failure with fewer than `least`.
+    quick_seconds: int = 0
+    least: int = 0
 
     def count(self, *, full: bool) -> int:
         chosen = os.environ.get(f"TORTURE_{self.name.upper()}")
@@ -39,12 +46,13 @@ class Layer:
 
 LAYERS = (
     Layer("protocol", "protocol model, each id policy", 1_000_000, 20_000_000),
-    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, shards=PROCESSES),
-    Layer("crash_points", "every crash point, 1 or 2 deaths", 1, 2),
-    Layer("races", "two workers on one row, each way", 1_000, 50_000, shards=PROCESSES),
-    Layer("money", "money properties, PostgreSQL", 20_000, 500_000, shards=PROCESSES),
-    Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, shards=PROCESSES),
+    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, PROCESSES, quick_seconds=600, least=1_500),
+    Layer("crash_points", "every crash point; full: pairs too", 1, 2, PROCESSES, divides=False),
+    Layer("races", "two workers on one row, each way", 1_000, 50_000, PROCESSES),
+    Layer("money", "money properties, PostgreSQL", 20_000, 500_000, PROCESSES),
     Layer("kills", "kill -9 and SIGSTOP, each window", 10, 200),
+    Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, PROCESSES),
+    Layer("seeded_bugs", "seeded bugs, each caught", 20, 20),
 )
 
 
@@ -64,7 +72,11 @@ def main() -> int:
     for layer in chosen:
         count = asked.count or layer.count(full=asked.full)
         print(f"== {layer.name}: {count} from seed {seed}", flush=True)
+        if asked.quick and layer.quick_seconds:
+            os.environ.setdefault(f"TORTURE_{layer.name.upper()}_SECONDS", str(layer.quick_seconds))
         tally = _run(layer, count, seed)
+        if tally is not None and tally.histories < min(count, layer.least):
+            tally.violations.append(f"only {tally.histories} histories, {layer.least} at least")
         rows.append((layer, tally))
         _show_violations(tally)
     return _print_table(rows)
@@ -82,11 +94,12 @@ def _boot() -> None:
 def _run(layer: Layer, count: int, seed: int) -> Tally | None:
     """Return what the layer's processes counted together; None when one of them told nothing."""
     started = time.monotonic()
-    share = -(-count // layer.shards)
+    share = -(-count // layer.shards) if layer.divides else count
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.torture", layer.name, "--count", str(share), "--seed", str(seed + shard)],
             cwd=ROOT,
+            env=os.environ | {"TORTURE_SHARD": f"{shard}/{layer.shards}"},
             stdout=subprocess.PIPE,
             text=True,
         )

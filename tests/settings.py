@@ -15,13 +15,16 @@ if "TEST_STATE_DIR" not in os.environ:  # set in xdist's workers, which use what
 embedded.prepare(Path(os.environ["TEST_STATE_DIR"]), for_tests=True)
 
 from config.settings import *  # noqa: E402, F403 - they read what was just prepared
-from config.settings import CACHES, REDIS_URL  # noqa: E402
+from config.settings import CACHES, DATABASES, REDIS_URL  # noqa: E402
 
 # Each xdist worker has its own database by pytest-django, and its own numbered one in Redis by this.
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 REDIS_URL = broker.with_database(REDIS_URL, 1 + _worker % 15)
 CELERY_BROKER_URL = broker.celery_url(REDIS_URL)
 CACHES = {"default": CACHES["default"] | {"LOCATION": REDIS_URL}}
+
+if "TEST_DATABASE" in os.environ:  # of a run beside others on one server
+    DATABASES["default"]["TEST"] = {"NAME": os.environ["TEST_DATABASE"]}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

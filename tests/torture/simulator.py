@@ -16,6 +16,7 @@ TENANTS = 40
 
 
 def main(count: int, seed: int) -> Tally:
+    """Live `count` histories, or as many as end in TORTURE_SIMULATOR_SECONDS: the tally says how many."""
     tally = Tally(LAYER, seed)
     started = time.monotonic()
     with database.opened(f"sim_{os.getpid()}"):
@@ -26,7 +27,8 @@ def main(count: int, seed: int) -> Tally:
         gc.freeze()
         gc.set_threshold(100_000, 20, 20)
         number = 0
-        while tally.histories < count:
+        until = started + float(os.environ.get("TORTURE_SIMULATOR_SECONDS", "inf"))
+        while tally.histories < count and time.monotonic() < until:
             simulated.run(people, f"{seed}.{number}", tally)
             number += 1
     tally.seconds = time.monotonic() - started

@@ -1,0 +1,150 @@
+"""Are these tests able to fail? Twenty bugs, put into a copy of the tree one at a time: each has to be caught.
+
+Each patch of tests/torture/bugs names the test that has to fail with it, and says whether the simulator can see it.
+A patch that no longer fits the code is a failure of the run, as is one that nothing catches.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.torture.tally import Tally, read
+
+ROOT = Path(__file__).resolve().parents[2]
+BUGS = Path(__file__).parent / "bugs"
+LAYER = "seeded bugs caught"
+EXPECTED = 20
+BENCHES = 2
+HISTORIES = 40
+SIMULATED_FOR_S = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    path: Path
+    what: str
+    test: str
+    is_simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    bug: Bug
+    seen_by: list[str]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A copy of the tree with a database and a Redis of its own."""
+
+    number: int
+    tree: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {"TEST_DATABASE": f"test_bugs_{self.number}", "PYTEST_XDIST_WORKER": f"gw{self.number + 8}"}
+        return os.environ | own | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def main(count: int, seed: int) -> Tally:
+    """Try the first `count` bugs. `histories` counts bugs, `faults` those that were caught."""
+    tally = Tally(LAYER, seed)
+    started = time.monotonic()
+    bugs = [_read(path) for path in sorted(BUGS.glob("*.patch"))]
+    if len(bugs) != EXPECTED:
+        tally.violations.append(f"{len(bugs)} patches, {EXPECTED} expected")
+    chosen = bugs[:count]
+    with tempfile.TemporaryDirectory(prefix="sferica-bugs-") as folder, ThreadPoolExecutor(BENCHES) as threads:
+        benches = [Bench(number, _copy(Path(folder) / f"tree{number}")) for number in range(BENCHES)]
+        _check_sound(benches[0], chosen, tally)
+        shares = [(bench, chosen[bench.number :: BENCHES], seed) for bench in benches]
+        results = [result for share in threads.map(lambda share: _try_all(*share), shares) for result in share]
+    tally.histories = len(results)
+    tally.faults = sum(bool(result.seen_by) for result in results)
+    for result in sorted(results, key=lambda result: result.bug.path.name):
+        sys.stdout.write(f"  {result.bug.what}: {'; '.join(result.seen_by) or 'NOT CAUGHT'}\n")
+        if not result.seen_by:
+            tally.violations.append(f"{result.bug.path.name} is not caught\n{result.why}")
+    sys.stdout.write(f"{tally.faults} of {len(chosen)} caught\n")
+    tally.seconds = time.monotonic() - started
+    return tally
+
+
+def _read(path: Path) -> Bug:
+    head = dict(line.split(": ", 1) for line in path.read_text().split("\n\n", 1)[0].splitlines())
+    return Bug(path, head["Bug"], head["Caught by"], head["Simulator"] == "yes")
+
+
+def _copy(tree: Path) -> Path:
+    """Copy what git knows of the tree, as it lies here, and link the environment."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+    subprocess.run(["git", "init", "-q"], cwd=tree, check=True)
+    return tree
+
+
+def _check_sound(bench: Bench, bugs: list[Bug], tally: Tally) -> None:
+    """Without a bug every one of the tests passes: else a failure would prove nothing."""
+    code, text = _test(bench, sorted({bug.test for bug in bugs}))
+    if code != 0:
+        tally.violations.append(f"the tests fail without a bug:\n{text[-3000:]}")
+
+
+def _try_all(bench: Bench, bugs: list[Bug], seed: int) -> list[Result]:
+    return [_try(bench, bug, seed) for bug in bugs]
+
+
+def _try(bench: Bench, bug: Bug, seed: int) -> Result:
+    # One line of context is enough: the code around a bug may change.
+    apply = ["git", "apply", "-C1", str(bug.path)]
+    applied = subprocess.run(apply, cwd=bench.tree, capture_output=True, text=True, check=False)
+    if applied.returncode:
+        return Result(bug, [], f"the patch does not fit any more: {applied.stderr.strip()}")
+    try:
+        code, text = _test(bench, [bug.test])
+        # 1: tests failed. Anything else is a run that came to nothing, and no proof.
+        seen_by = [bug.test] if code == 1 else []
+        if bug.is_simulated and (seen := _simulate(bench, seed)):
+            seen_by.append(f"simulator ({seen})")
+    finally:
+        subprocess.run([*apply, "-R"], cwd=bench.tree, check=True)
+    return Result(bug, seen_by, f"{bug.test} ended with {code}\n{text[-1500:]}")
+
+
+def _test(bench: Bench, tests: list[str]) -> tuple[int, str]:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--reuse-db", "-p", "no:cacheprovider", "--no-header", *tests],
+        cwd=bench.tree, env=bench.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return run.returncode, run.stdout + run.stderr
+
+
+def _simulate(bench: Bench, seed: int) -> str:
+    """Return what the simulator found, in a few words; "" when it saw nothing."""
+    command = [sys.executable, "-m", "tests.torture", "simulator", "--count", str(HISTORIES), "--seed", str(seed)]
+    try:
+        run = subprocess.run(
+            command, cwd=bench.tree, env=bench.environment, capture_output=True, text=True, check=False,
+            timeout=SIMULATED_FOR_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return ""
+    told = read(run.stdout)
+    if not told or told[0].is_clean:
+        # A simulator that broke down proves nothing.
+        return ""
+    kinds = {line.split(":", 1)[0] for text in told[0].violations for line in text.splitlines()[1:2]}
+    return ", ".join(sorted(kinds))
