@@ -449,8 +449,9 @@ def _is_over(order: Order) -> bool:
 
 
 def _waiting_legs(connector_id: UUID, symbol: str) -> bool:
+    """Whether a leg behind another one is unfinished; one that was sent and rests at the exchange holds up nothing."""
     waiting = Order.unscoped.filter(connector_id=connector_id, symbol=symbol, waits_for_parent=True)
-    return waiting.exclude(state__in=FINAL_STATES).exists()
+    return any(not order.is_resting for order in waiting.exclude(state__in=FINAL_STATES))
 
 
 def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:

@@ -63,6 +63,21 @@ def test_limit_reversal_closes_at_the_market_and_opens_at_the_limit(futures: Ben
     assert futures.held() == -10
 
 
+def test_resting_leg_of_a_reversal_holds_up_nothing_behind_it(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    limit(futures, "sell", "long", "0.02", "61000")
+    futures.wait()
+    assert futures.orders()[-1].is_resting
+    entry = futures.send("buy", "flat", "0.005")
+
+    leave = futures.send("sell", "long", "0.005")
+    futures.wait()
+
+    assert futures.status(entry) == (AlertStatus.EXECUTED, "")
+    assert futures.status(leave) == (AlertStatus.EXECUTED, "")
+    assert futures.held() == 0
+
+
 def test_cancel_message_takes_open_orders_back_and_trades_nothing(futures: Bench) -> None:
     limit(futures, "buy", "flat", "0.01", "50000")
     limit(futures, "buy", "flat", "0.01", "51000")
