@@ -25,8 +25,8 @@ _UNDER_WAY = (OrderState.UNKNOWN, OrderState.SUBMITTING, OrderState.PARTIAL, Ord
 _WITHOUT_FILL = (
     OrderState.REJECTED, OrderState.NOT_PLACED, OrderState.DENIED, OrderState.EXPIRED, OrderState.CANCELED,
 )  # fmt: skip
-# Notes that say that what was held before is not what the alert says.
-_GAPS = frozenset({"MISSED_ALERT", "POSITION_GAP"})
+# Not the planner's POSITION_GAP: two alerts that swapped differ from the account, and none was missed.
+_GAPS = frozenset({"MISSED_ALERT"})
 # TradingView takes a second or two as a rule; half a minute is worth seeing.
 LATE_S = 30
 _WORD_OF_DENIED = "rejected"
