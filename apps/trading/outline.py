@@ -13,8 +13,8 @@ from apps.trading.protecting import Guard
 
 @dataclass(frozen=True, slots=True)
 class LegOutline:
-    """`quantity` in exchange units; `notional` is what a spot market buy sends in its place. `price`
-    makes it a limit order.
+    """`quantity` in exchange units; `notional` is what a spot market buy sends in its place; `price` makes
+    it a limit order. `guards` are placed once it fills.
 
     `estimated_price`, `value`, `fee` and `margin` are estimates in quote currency, None where there was no price.
     """
@@ -37,7 +37,6 @@ class LegOutline:
     fee: Decimal | None = None
     margin: Decimal | None = None
     denial: Denial | None = None
-    limit_price: Decimal | None = None
     guards: tuple[Guard, ...] = ()
 
 
@@ -62,7 +61,6 @@ def _leg(planned: PlannedLeg) -> LegOutline:
         intent=leg.intent,
         side=leg.side,
         book=leg.book,
-        limit_price=leg.price,
         guards=planned.guards,
         quantity=planned.quantity,
         notional=planned.notional,

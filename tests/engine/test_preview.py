@@ -7,6 +7,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from apps.alerts import previewing
@@ -121,6 +122,23 @@ def test_an_answer_has_the_legs_their_cost_and_the_account(bench: Bench, tap: Wi
     assert tap.take() == []
     assert (Order.unscoped.count(), Alert.unscoped.count(), bench.book()) == (0, 0, [])
     assert preview.next_at is None
+
+
+def test_an_answer_names_limit_and_stops(futures: Bench) -> None:
+    limit = {"order_type": "limit", "limit_price": "59000", "stop_loss_price": "57000"}
+    preview = ask(futures, action="buy", quantity="0.01", **limit)
+
+    answer = answer_in(preview)
+    assert answer is not None
+    [message] = answer.messages
+    html = render_to_string("alerts/_preview_message.html", {"message": message, "connector": futures.connector})
+
+    assert message.code == ""
+    assert ">limit " in html
+    assert "59,000.0" in html
+    assert "stop loss at" in html
+    assert "57,000.0" in html
+    assert (Order.unscoped.count(), futures.book()) == (0, [])
 
 
 @both

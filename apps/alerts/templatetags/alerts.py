@@ -13,9 +13,11 @@ from apps.alerts import building, previewing, queries
 from apps.alerts.models import Alert, Preview
 from apps.alerts.notes import sentence_of
 from apps.connectors.models import Connector, Pointer
+from apps.lib.decimals import normalize_text
 from apps.lib.templatetags.figures import iso, utc
 from apps.trading.legs import Note
 from apps.trading.models import Order
+from apps.trading.protecting import Guard, ProtectionKind
 
 register = template.Library()
 
@@ -71,6 +73,15 @@ def message_builder(
     form = building.BuilderForm(asked, connector=connector)
     built = building.build(form.cleaned_data, pointer_text) if form.is_valid() else None
     return {"form": form, "built": built, "fields": queries.fields_of(built.read.fields) if built else []}
+
+
+@register.filter
+def guard_words(guard: Guard) -> str:
+    """Return "stop loss at", "take profit, 50 % of it, at" and so on; the price follows."""
+    kind = guard.kind.words
+    if guard.kind is ProtectionKind.TRAILING_STOP and guard.rate is not None:
+        return f"{kind}, {normalize_text(guard.rate * 100)} % behind, from"
+    return f"{kind} at" if guard.weight == 1 else f"{kind}, {normalize_text(guard.weight * 100)} % of it, at"
 
 
 @register.filter
