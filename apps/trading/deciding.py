@@ -169,7 +169,7 @@ def _converted(inputs: Inputs) -> Converted | Denial:
     facts = AmountFacts(
         price=price,
         equity=account.equity,
-        available=account.available_quote,
+        available=_available(inputs),
         leverage=(setup.leverage if isinstance(setup, Setup) else None) or Decimal(1),
         taker=taker or Decimal(0),
     )
@@ -191,14 +191,14 @@ def _setup(inputs: Inputs) -> Setup | Denial:
 
 
 def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
-    instrument, account = _instrument_in(inputs), _account_in(inputs)
+    instrument = _instrument_in(inputs)
     setup = _setup(inputs) if leg.intent is Intent.ENTRY else None
     leverage = setup.leverage if isinstance(setup, Setup) else None
     sized = sizing.size(
         leg,
         instrument=instrument,
         ticker=inputs.ticker,
-        available_quote=_ENOUGH if leg.after else account.available_quote,
+        available_quote=_ENOUGH if leg.after else _available(inputs),
         fee_rates=_rates_in(inputs),
         leverage=leverage,
         low_balance=inputs.terms.low_balance,
@@ -222,6 +222,13 @@ def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
         expires_at=_expiry(inputs, leg),
         next_at=None if leg.after else inputs.now + UNSENT_AFTER,
     )
+
+
+def _available(inputs: Inputs) -> Decimal:
+    """Return the quote balance that nothing else may still take; 0 when all of it is spoken for."""
+    # Of spot only a share is spent, and what is spoken for is no part of the rest's head-room.
+    share = sizing.SPENDABLE_RATE if _instrument_in(inputs).market is Market.SPOT else 1
+    return max(_account_in(inputs).available_quote - inputs.reserved / share, Decimal(0))
 
 
 def _expiry(inputs: Inputs, leg: Leg) -> datetime | None:

@@ -73,6 +73,23 @@ def entries_under_way(connector: Connector) -> QuerySet[Order]:
     )
 
 
+def reserved(connector: Connector, quote: str) -> Decimal:
+    """Return what entries planned or in doubt may still take of the free balance in `quote`.
+
+    Read it before the balance: an order that is settled in between is then counted twice, and never not at all. A
+    resting order is not among them, for the exchange itself has set its money aside.
+    """
+    on_the_way = Q(state__in=DOUBTFUL_STATES) | Q(state=OrderState.PLANNED, waits_for_parent=False)
+    entries = Order.unscoped.filter(on_the_way, connector=connector, intent=Intent.ENTRY, instrument__quote=quote)
+    total = ZERO
+    for notional, facts in entries.values_list("notional", "facts"):
+        estimate = facts.get("estimate", {})
+        cost = Decimal(estimate.get("margin", estimate.get("notional", "0"))) + Decimal(estimate.get("fee", "0"))
+        # A spot market buy is sent as what it may spend, its fee included.
+        total += cost if notional is None else notional
+    return total
+
+
 def orders_last_minute(connector: Connector) -> int:
     recent = Order.unscoped.filter(connector=connector, signed_at__gt=world.now() - timedelta(minutes=1))
     return recent.count()

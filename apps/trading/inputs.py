@@ -103,7 +103,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`account` and what follows it are None when the decision needed no look at the exchange or the market.
+    """`reserved` is what entries planned or in doubt may still take of the account's free quote balance.
+
+    `account` and what follows it are None when the decision needed no look at the exchange or the market.
 
     `now` is when the reading was complete. `clock_fault` says why the exchange's clock is not to be trusted, "" when
     it is or when no leg depended on it.
@@ -121,4 +123,5 @@ class Inputs:
     ticker: Ticker | None = None
     fee_rates: FeeRates | None = None
     counts: Counts = Counts()
+    reserved: Decimal = Decimal(0)
     clock_fault: str = ""

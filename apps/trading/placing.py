@@ -19,7 +19,7 @@ from apps.trading import deciding, guards, incidents, sizing
 from apps.trading.amounts import needs_equity
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial, DenialCode, Verdict
-from apps.trading.exposure import lost_today, open_elsewhere, open_notional, orders_last_minute, read_counts
+from apps.trading.exposure import lost_today, open_elsewhere, open_notional, orders_last_minute, read_counts, reserved
 from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.inputs import Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, PlanSettings, ShadowPosition
@@ -69,9 +69,11 @@ def _read(inputs: Inputs, connector: Connector, instrument: Instrument, exchange
     """Read all that the decision depends on, and nothing that it does not."""
     words = instruments.in_words(instrument)
     with_equity = needs_equity(inputs.signal, words.market)
+    spoken_for = reserved(connector, words.quote)
     account = read_account(connector, exchange, words, with_equity=with_equity)
     inputs = replace(
         inputs,
+        reserved=spoken_for,
         instrument=words,
         account=account,
         shadow=_shadow(connector, instrument.symbol) if words.market is Market.SPOT else None,

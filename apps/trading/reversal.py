@@ -1,6 +1,7 @@
 """Legs that do not go at once: the opening leg behind a closing one, and an exit that was proved absent."""
 
 import logging
+from decimal import Decimal
 
 from django.db.models import QuerySet
 
@@ -12,6 +13,7 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.trading import sizing
 from apps.trading.denials import Denial, DenialCode
+from apps.trading.exposure import reserved
 from apps.trading.following import evidence_of
 from apps.trading.legs import Intent, Leg
 from apps.trading.market import fee_rates, read_account, read_ticker
@@ -47,6 +49,7 @@ def is_ready(order: Order) -> bool:
     words = instruments.in_words(order.instrument)
     try:
         exchange = open_connector(order.connector)
+        spoken_for = reserved(order.connector, words.quote)
         account = read_account(order.connector, exchange, words)
         opposite = account.holding.short if order.side == Side.BUY else account.holding.long
         if opposite >= words.quantity_step and _is_closing(order):
@@ -62,7 +65,7 @@ def is_ready(order: Order) -> bool:
             leg_of(order),
             instrument=words,
             ticker=read_ticker(order.instrument),
-            available_quote=account.available_quote,
+            available_quote=max(account.available_quote - spoken_for, Decimal(0)),
             fee_rates=fee_rates(order.connector_id, exchange, order.symbol),
             leverage=order.leverage,
             low_balance=LowBalance(order.connector.low_balance),

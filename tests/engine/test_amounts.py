@@ -51,6 +51,24 @@ def test_a_futures_entry_in_every_unit(
     assert D(asked["base"]) - D(asked["residue"]) == D(contracts) / 1000
 
 
+def test_risk_is_the_distance_to_the_stop(futures: Bench) -> None:
+    # Half a per cent of 10,000 is lost when 10 contracts (0.01 BTC) fall by 5,000.
+    alert = futures.send("buy", "flat", "0.5", quantity_type="risk_percent", stop_loss={"price": 55000})
+
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert futures.held() == D(10)
+    asked = futures.order().facts["asked"]
+    assert (asked["quantity_type"], asked["equity"], asked["base"]) == ("risk_percent", "10000", "0.01")
+
+
+def test_a_limit_order_is_worth_its_value_at_its_own_price(futures: Bench) -> None:
+    futures.send("buy", "flat", "600", quantity_type="quote", order_type="limit", limit_price="50000")
+
+    order = futures.order()
+    assert (order.quantity, order.price, order.facts["asked"]["price"]) == (D(12), D(50000), "50000")
+    assert futures.book() == [(order.client_order_id, "12")]
+
+
 def test_a_percentage_adds_to_a_position_and_closes_a_part_of_it(futures: Bench) -> None:
     futures.send("buy", "flat", "8", quantity_type="contracts")
 
