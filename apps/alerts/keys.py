@@ -56,6 +56,9 @@ NUMERIC = frozenset(
     }
 )
 
+# A number here is read as it is written: an id of 1e-05 is not the id 0.00001.
+TEXTS = frozenset({*MANDATORY, *OPTIONAL}) - NUMERIC
+
 # Read, but not carried out yet: refused by name unless they ask for what is done anyway. Whoever executes one takes it
 # out here; the flat spellings go with their key.
 NOT_EXECUTED: frozenset[str] = frozenset()

@@ -251,3 +251,11 @@ def test_an_unreplaced_trendspider_symbol_is_named() -> None:
         "%bot_symbol% arrived as written instead of being replaced. TrendSpider fills %bot_…% only in Trading Bots and "
         "%alert_…% only in alerts. Use the variable of the kind you have, or type the value."
     )
+
+
+def test_a_number_that_is_an_id_stays_as_it_was_written() -> None:
+    [plain, exponent] = [only(body().replace(b"}", b', "id": ' + text + b"}")) for text in (b"0.00001", b"1e-05")]
+
+    assert exponent.signal == replace(ENTER_LONG, external_id="1e-05")
+    assert only(exponent.normalized.encode()).signal == exponent.signal
+    assert plain.normalized != exponent.normalized
