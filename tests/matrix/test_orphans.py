@@ -11,6 +11,8 @@ from tests.engine.conftest import Bench
 from tests.factories import ago
 from tests.matrix.outside import by_hand, poll
 
+pytestmark = pytest.mark.django_db
+
 
 def named_like_ours(leg: str = "o") -> tuple[str, str]:
     named = uuid5(uuid4(), "lost")
