@@ -46,6 +46,9 @@ class Venue:
     def positions(self, symbol: str | None = None) -> list[Any]:
         return []
 
+    def server_time_ms(self) -> int:
+        return int(_now().timestamp() * 1000)
+
     def position_mode(self) -> Any:
         from apps.connectors.exchange import PositionMode
 

@@ -110,6 +110,9 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> None:
     class Nothing:
         clock_offset_ms = 0
 
+        def server_time_ms(self) -> int:
+            return int(timezone.now().timestamp() * 1000)
+
         def find_order(self, *_: Any, **__: Any) -> None:
             return None
 
