@@ -16,7 +16,7 @@ from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
 from apps.connectors import instruments
-from apps.connectors.exchange import CredentialsError, ExchangeError, Market
+from apps.connectors.exchange import CredentialsError, ExchangeError, Market, Side
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import Mismatch, SuspectedDuplicate
 from apps.connectors.sealing import SealError
@@ -161,9 +161,13 @@ def execute(alert: Alert) -> None:
 
 @contextmanager
 def _turn(alert: Alert) -> Iterator[bool]:
-    """Spot entries that pay with one currency go one after another, or two would be sized from the same balance."""
+    """Spot buys that pay with one currency go one after another, or two would be sized from the same balance.
+
+    A buy that says it covers a short spends as well: what is left of it after the short opens a position on spot.
+    """
     connector = alert.connector
-    if connector.market != Market.SPOT or alert.is_exit or alert.order_id is not None:
+    pays = alert.understood.get("action") == Side.BUY
+    if connector.market != Market.SPOT or not pays or alert.order_id is not None:
         yield True
         return
     quote = instruments.get(connector.environment, connector.market, alert.symbol).quote
