@@ -22,7 +22,6 @@ from django.db.models import Max, Q
 from apps.connectors import instruments
 from apps.connectors.exchange import (
     Book,
-    BudgetError,
     ClockError,
     Exchange,
     ExchangeError,
@@ -186,16 +185,22 @@ def _place(row: Protection, exchange: Exchange) -> None:
         return
     try:
         placed = _submit(row, exchange, int(signed_at.timestamp() * 1000))
-    except (BudgetError, ClockError, NotSentError, RateLimitError):
-        _put(row, state=P.WAITING, next_at=world.now() + LOOK_AGAIN)
     except OrderRejectedError as error:
         _end(row, P.FAILED, error.sentence)
     except ExchangeError as error:
+        if _is_unsent(error):
+            _put(row, state=P.WAITING, next_at=world.now() + LOOK_AGAIN)
+            return
         _put(row, state=P.UNKNOWN, reason=error.sentence[:500], next_at=world.now() + LOOK_AGAIN)
     else:
         _put(row, state=P.UNKNOWN, exchange_order_id=placed, reason="", next_at=world.now())
         # Accepted is not proven: it has to be listed.
         _seek(row, exchange, _listed(row, exchange))
+
+
+def _is_unsent(error: ExchangeError) -> bool:
+    """True on proof that the exchange did not take it. A gateway's "too many", which has no code, is none."""
+    return isinstance(error, ClockError | NotSentError) or (isinstance(error, RateLimitError) and bool(error.code))
 
 
 def _submit(row: Protection, exchange: Exchange, signed_at_ms: int) -> str:
@@ -249,8 +254,10 @@ def _seek(row: Protection, exchange: Exchange, listed: Sequence["_Listed"]) -> N
             _put(row, missing_count=row.missing_count + 1, next_at=now + LOOK_AGAIN)
         return
     if row.in_entry and row.proven_by is not None and now > row.proven_by - PROVEN_WITHIN + PRESET_SHOWS_WITHIN:
-        _put(row, state=P.WAITING, in_entry=False, reason="Not listed with the entry; placed as an order of its own.")
-        _place(row, exchange)
+        reason = "Not listed with the entry; placed as an order of its own."
+        # Whoever moved it meanwhile may have sent it.
+        if _put(row, state=P.WAITING, in_entry=False, reason=reason):
+            _place(row, exchange)
         return
     if row.state == P.UNKNOWN and row.fence_at is not None and now > row.fence_at:
         _end(row, P.FAILED, "The exchange never got it.")

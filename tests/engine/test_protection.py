@@ -1,9 +1,11 @@
 """From the webhook to the paper exchange: stop loss, take profit and trailing stop of an entry, and their faults."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.alerts.models import AlertStatus
@@ -217,6 +219,42 @@ def test_lost_answer_on_a_trailing_stop_is_found_and_not_placed_twice(futures: B
 
     assert [row.state for row in guards(futures)] == [P.LIVE]
     assert len(protection.open_connector(futures.connector).open_orders("BTCUSDT")) == 1
+
+
+def test_gateway_that_says_too_many_does_not_have_a_guard_placed_twice(futures: Bench) -> None:
+    futures.fault("status", TRAIL, status=429, accepted=True)
+
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    wait(futures, 3)
+
+    assert [row.state for row in guards(futures)] == [P.LIVE]
+    assert len(protection.open_connector(futures.connector).open_orders("BTCUSDT")) == 1
+
+
+def test_guard_that_another_process_placed_meanwhile_is_not_placed_again(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was slow for longer than its claim comes back to a guard that another one has sent."""
+    sent: list[str] = []
+    submit, held = protection._submit, protection._held
+
+    def counted(row: Protection, *more: Any) -> str:
+        sent.append(str(row.pk))
+        return submit(row, *more)
+
+    def slow(row: Protection, *more: Any) -> Decimal:
+        monkeypatch.setattr(protection, "_held", held)
+        protection.step(protection._rows(Q(pk=row.pk)).get())
+        return held(row, *more)
+
+    preset_hidden(monkeypatch)
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+    monkeypatch.setattr(protection, "PRESET_SHOWS_WITHIN", timedelta(0))
+    monkeypatch.setattr(protection, "_submit", counted)
+    monkeypatch.setattr(protection, "_held", slow)
+    protection.step(protection._rows(Q()).get())
+
+    assert len(sent) == 1
 
 
 def test_stop_that_is_not_proven_in_time_raises_the_alarm(futures: Bench) -> None:
