@@ -12,6 +12,7 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from apps.accounts.models import User, Workspace
 from apps.accounts.trading_state import TradingState
@@ -141,7 +142,16 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
             continue
         if row["state"] == "closed":
             row |= {"state": "closing", "left": ""}
-        order = _closing_order(flatten, connector, instrument, book, quantity, row)
+        with leases.held(connector.pk, symbol) as lease:
+            if connector.market == Market.SPOT:
+                if lease is None or _is_sold_by_others(flatten, connector, symbol, book):
+                    row["why"] = "another exit of it is under way"
+                    continue
+                # Nothing is on its way now, so our row is whole; what was read before may have been sold since.
+                quantity = min(quantity, _ours(connector, symbol, book))
+                if quantity < instrument.quantity_step:
+                    continue
+            order = _closing_order(flatten, connector, instrument, book, quantity, row)
         if order is None:
             row["state"] = "failed"
         elif order.state == S.PLANNED:
@@ -190,12 +200,29 @@ def _held(connector: Connector, exchange: Exchange) -> dict[tuple[str, Book], tu
     return held
 
 
+def _is_sold_by_others(flatten: Flatten, connector: Connector, symbol: str, book: Book) -> bool:
+    """On spot nothing is reduce-only: what another exit may have sold already would be sold twice."""
+    own = [_origin(flatten, symbol, book, number) for number in range(1, MOST_ROUNDS + 1)]
+    exits = Order.unscoped.filter(connector=connector, symbol=symbol, intent=Intent.EXIT).exclude(origin_id__in=own)
+    under_way = ~Q(state__in=FINAL_STATES) | Q(state=S.NOT_PLACED, next_at__isnull=False)
+    return bool(exits.filter(under_way).exists())
+
+
+def _ours(connector: Connector, symbol: str, book: Book) -> Decimal:
+    position = Position.unscoped.select_related("instrument").get(connector=connector, symbol=symbol, book=book.value)
+    return floor_to_step(position.signed_quantity, position.instrument.quantity_step)
+
+
+def _origin(flatten: Flatten, symbol: str, book: Book, number: int) -> UUID:
+    return uuid5(flatten.pk, f"{symbol}|{book.value}|{number}")
+
+
 def _closing_order(
     flatten: Flatten, connector: Connector, instrument: Instrument, book: Book, quantity: Decimal, row: dict[str, str]
 ) -> Order | None:
     """Return the order that closes the position: one under way, or a new one; None when the rounds are used up."""
     for number in range(1, MOST_ROUNDS + 1):
-        origin = uuid5(flatten.pk, f"{instrument.symbol}|{book.value}|{number}")
+        origin = _origin(flatten, instrument.symbol, book, number)
         name = order_id(origin, connector_id=connector.pk, leg=LEG)
         known: Order | None = Order.unscoped.filter(pk=name).select_related("connector", "instrument").first()
         if known is None:

@@ -173,6 +173,28 @@ def test_on_spot_only_our_own_position_is_sold(spot: Bench) -> None:
     assert left["BTC"] == Decimal(3)
 
 
+def test_on_spot_what_another_exit_may_have_sold_is_not_sold_again(spot: Bench) -> None:
+    """A sale on spot is not reduce-only: the second one would take the owner's own coins."""
+    spot.paper.control("POST", f"accounts/{spot.account.access_key}", {"balances": {"spot": {"BTC": "3"}}})
+    spot.send("buy", "flat", "0.01")
+    spot.fault("drop_answer")
+    leaving = spot.send("sell", "long", "0.01")
+    assert leaving.order is not None
+    assert leaving.order.state == S.UNKNOWN
+
+    asked = ask(spot)
+    flatten.run_due()
+
+    assert len(spot.book()) == 2
+    asked.refresh_from_db()
+    assert [(row["state"], row["why"]) for row in asked.rows] == [("closing", "another exit of it is under way")]
+    asked = run(asked)
+    assert [(row["state"], row["why"]) for row in asked.rows] == [("closed", "")]
+    assert len(spot.book()) == 2
+    left = {balance.currency: balance.total for balance in open_connector(spot.connector).balances()}
+    assert left["BTC"] == Decimal(3)
+
+
 @pytest.mark.parametrize(("word", "state"), [("", "reduce_only"), ("Desk", "reduce_only"), (None, "active")])
 def test_lifting_asks_for_the_workspaces_name(futures: Bench, word: str | None, state: str) -> None:
     person = owner_of(futures)
