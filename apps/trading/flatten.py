@@ -117,7 +117,7 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
     ):
         if order.intent == Intent.ENTRY or order.is_resting:
             cancelling.request(order, by=by)
-    halt = _halted(connector)
+    halt = halted(connector)
     if halt is not None:
         report[f"{connector.pk}|halt"] = _row(connector, "account", halt.sentence, state="failed")
         return
@@ -163,7 +163,7 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
     run_all(_send, to_send)
 
 
-def _halted(connector: Connector) -> Denial | None:
+def halted(connector: Connector) -> Denial | None:
     """Say who has forbidden exits too: what the operators stopped is not closed behind their back."""
     facts = GuardFacts(
         intent=Intent.EXIT,

@@ -12,7 +12,7 @@ from apps.connectors import instruments
 from apps.connectors.exchange import Book, Market
 from apps.lib import world
 from apps.lib.decimals import floor_to_step, normalize_text
-from apps.trading import drift, flatten, incidents
+from apps.trading import drift, flatten, incidents, reconcile
 from apps.trading.adjusting import adjust
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import Adjustment, Incident, Order, Position
@@ -65,7 +65,10 @@ class Preview:
 
 
 def preview(incident: Incident) -> Preview | None:
-    """Return what each way would do; None when the incident is not of this kind, is over, or was not read lately."""
+    """Return what each way would do; None when the incident is not of this kind, is over, or was not read lately.
+
+    Nor when an order of ours may have moved the position since it was read: the two figures are of one moment or none.
+    """
     if incident.kind != IncidentKind.POSITION_DIFFERS or incident.resolved_at is not None:
         return None
     rows = Position.objects.for_workspace(incident.workspace_id).select_related("instrument", "connector")
@@ -75,6 +78,8 @@ def preview(incident: Incident) -> Preview | None:
     if position is None or position.exchange_quantity is None or position.reconciled_at is None:
         return None
     if world.now() - position.reconciled_at > FRESH:
+        return None
+    if not reconcile.is_quiet(position.connector, position.symbol, since=position.reconciled_at - reconcile.SETTLING):
         return None
     ours, theirs = position.signed_quantity, position.exchange_quantity
     return Preview(position, ours, theirs, position.reconciled_at, _closing(position, ours, theirs))
@@ -105,6 +110,9 @@ def close_difference(incident: Incident, *, ours: str, theirs: str) -> Order:
     shown = _still(incident, ours, theirs)
     if shown.closing is None:
         raise NotInLineError("NOTHING_TO_CLOSE", "Nothing can be closed to make the two match. Take over the figure.")
+    halt = flatten.halted(incident.connector)
+    if halt is not None:
+        raise NotInLineError(halt.code.value, halt.sentence)
     return flatten.close(
         incident.connector,
         shown.position.instrument,

@@ -159,7 +159,7 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
         if not drift.differs(ours, theirs, instrument=instruments.in_words(instrument)):
             incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how="Both say the same again.")
             continue
-        if not _is_quiet(connector, symbol, since=reading.started_at - SETTLING):
+        if not is_quiet(connector, symbol, since=reading.started_at - SETTLING):
             continue
         counts[name] = differing.get(name, 0) + 1
         if counts[name] < IN_A_ROW:
@@ -236,7 +236,7 @@ def _show_beside(connector: Connector, instrument: Instrument, book: Book, their
     )
 
 
-def _is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:
+def is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:
     """True when nothing of ours may have moved the position around the reading."""
     orders = Order.unscoped.filter(connector=connector, symbol=symbol)
     resting = Q(state__in=[OrderState.ACCEPTED, OrderState.PARTIAL], order_type=OrderType.LIMIT)

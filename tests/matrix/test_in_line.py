@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from apps.accounts.models import Workspace
 from apps.connectors.exchange import Side
 from apps.connectors.models import Connector
 from apps.trading.models import Adjustment, Incident, LedgerEntry, Order, OrderState, Position
@@ -81,3 +82,28 @@ def test_old_figures_are_not_acted_on(futures: Bench, differing: Incident) -> No
 
     assert "Take over" not in page
     assert futures.held() == 10
+
+
+@pytest.mark.parametrize("way", ["take_over", "close"])
+def test_figures_from_before_a_fill_of_ours_are_not_acted_on(futures: Bench, differing: Incident, way: str) -> None:
+    futures.send("sell", "long", "0.004")
+    assert futures.held() == 6
+
+    # The exchange holds 10 by now and the newest reading says 14: selling 8 would take 4 of our 6.
+    page, answer, person = press(differing, way=way, ours="6", theirs="14")
+
+    assert "Sell 8 contracts" not in page
+    assert "POSITION_MOVED" in person.client.get(answer["Location"]).content.decode()
+    assert (futures.held(), len(futures.book()), Adjustment.unscoped.exists()) == (6, 3, False)
+
+
+def test_what_the_operators_halted_is_not_closed_by_hand_here(futures: Bench, differing: Incident) -> None:
+    Workspace.objects.update(staff_state="halted", staff_reason="court order")
+
+    _, answer, person = press(differing, way="close", ours="10", theirs="14")
+    futures.wait(2)
+
+    assert (
+        "STAFF_HALTED: Halted by the operators: court order." in person.client.get(answer["Location"]).content.decode()
+    )
+    assert (Order.unscoped.count(), len(futures.book())) == (1, 2)
