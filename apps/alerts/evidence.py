@@ -82,7 +82,7 @@ def evidence_of(workspace: Workspace, alert: Alert, orders: Sequence[Order]) -> 
     by_id = {order.pk: order for order in orders}
     events = OrderEvent.objects.for_workspace(workspace).filter(order_id__in=by_id).order_by("at", "version")
     record = PlanRecord.objects.for_workspace(workspace).filter(origin_id=alert.pk).first()
-    steps = tuple(Step(event, by_id[event.order_id], _facts(event)) for event in events) if by_id else ()
+    steps = tuple(Step(event, by_id[event.order_id], facts_of(event)) for event in events) if by_id else ()
     return Evidence(_inputs(record), steps, tuple(orders))
 
 
@@ -95,7 +95,8 @@ def _inputs(record: PlanRecord | None) -> Inputs | None:
         return None
 
 
-def _facts(event: OrderEvent) -> tuple[tuple[str, str], ...]:
+def facts_of(event: OrderEvent) -> tuple[tuple[str, str], ...]:
+    """Return what the step rests on as plain names and texts."""
     return tuple(
         (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
         for name, value in event.evidence.items()

@@ -265,6 +265,15 @@ def test_held_alert_runs_when_told(owner: Member) -> None:
     assert (event.action, event.object_id) == ("alert.run", alert.pk)
 
 
+def test_held_alert_leads_to_the_one_it_resembles(owner: Member) -> None:
+    first = heard(owner)
+    second = heard(
+        owner, status="held", next_at=None, reason_code="SUSPECTED_DUPLICATE", facts={"original": str(first.pk)}
+    )
+
+    assert f'href="{reverse("alerts:detail", args=[first.pk])}">{first.pk}</a>' in page(owner, second)
+
+
 def test_dismissed_alert_is_closed(owner: Member) -> None:
     alert = heard(owner, status="held", next_at=None)
 

@@ -579,6 +579,7 @@ def test_open_position_and_live_order_are_listed_and_need_an_acknowledgement(own
     connector.refresh_from_db()
 
     assert "BTCUSDT long" in shown
+    assert shown.count('10 <span class="unit">contracts</span>') == 2
     assert "Order: sell" in shown
     assert refused.status_code == 422
     assert "close them first, or tick this box" in refused.content.decode()

@@ -6,16 +6,19 @@ from decimal import Decimal
 
 import pytest
 import time_machine
+from django import forms
 from django.conf import settings
 from django.template import Context, Template
+from django_cotton.compiler_regex import CottonCompiler
 
 from apps.accounts.models import Subscription
 from apps.accounts.trading_state import TradingState
 from apps.alerts.models import AlertStatus
 from apps.connectors.models import CheckStatus, Environment
 from apps.lib.templatetags import figures
+from apps.lib.templatetags.controls import may_be_left_empty
 from apps.lib.templatetags.statuses import LOOKS, NOTICE_ICONS, look_of, notice_level
-from apps.trading.models import OrderState
+from apps.trading.models import OrderState, ProtectionState
 
 CSS = (settings.BASE_DIR / "static/css/app.css").read_text()
 ENUMS = [AlertStatus, OrderState, CheckStatus, TradingState, Environment, Subscription.Status]
@@ -33,6 +36,38 @@ def test_every_status_has_a_look_in_the_built_css(status):
 @pytest.mark.parametrize("status", [*AlertStatus, *OrderState], ids=lambda member: repr(member))
 def test_badge_says_the_word_of_the_model(status):
     assert LOOKS[status.value].word == status.label
+
+
+@pytest.mark.parametrize("state", ProtectionState, ids=lambda member: repr(member))
+def test_guard_of_an_order_has_its_look_and_the_word_of_the_model(state):
+    look = look_of(f"guard_{state.value}")
+
+    assert look.word == state.label
+    for name in look.css.split():
+        assert re.search(rf"\.{name}[^\w-]", CSS), name
+
+
+class Choosing(forms.Form):
+    unit = forms.ChoiceField(choices=[("percent", "percent"), ("price", "price")], required=False)
+    margin = forms.ChoiceField(choices=[("", "as set"), ("cross", "cross")], required=False)
+    price = forms.CharField(required=False)
+    name = forms.CharField()
+
+
+@pytest.mark.parametrize(("name", "says_so"), [("unit", False), ("margin", True), ("price", True), ("name", False)])
+def test_optional_is_what_can_be_left_empty(name, says_so):
+    assert may_be_left_empty(Choosing()[name]) is says_so
+
+
+def test_figures_and_times_bring_no_space_before_a_comma():
+    source = '<c-time :at="at" />.' + "".join(
+        f'<c-{name} :value="n" />,' for name in ("money", "quantity", "price", "pnl")
+    )
+
+    html = Template(CottonCompiler().process(source)).render(Context({"at": NOON, "n": Decimal(1)}))
+
+    assert not re.search(r">\s+[.,]", html)
+    assert html.count(">,") == 4
 
 
 @pytest.mark.parametrize("level", NOTICE_ICONS)

@@ -115,7 +115,12 @@ def test_order_page_shows_figures_events_and_fills(owner: Member) -> None:
     FillFactory(order=order, price=Decimal(60000), quantity=Decimal(4), trade_id="t-1")
     FillFactory(order=order, price=Decimal("60000.8"), quantity=Decimal(6), trade_id="t-2")
     OrderEvent.unscoped.create(
-        workspace=owner.workspace, order=order, to_state="filled", version=1, cause="answer", evidence={"code": 1000}
+        workspace=owner.workspace,
+        order=order,
+        to_state="filled",
+        version=1,
+        cause="answer",
+        evidence={"trade_ids": ["7", "8"]},
     )
 
     html = get(owner, "order", order.pk)
@@ -126,7 +131,9 @@ def test_order_page_shows_figures_events_and_fills(owner: Member) -> None:
     assert "60,000.5" in html
     assert "t-1" in html
     assert "t-2" in html
-    assert "answer" in html
+    assert "Answer" in html
+    assert "trade ids" in html
+    assert "7, 8</dd>" in html
     assert "3000001" in html
     assert order.client_order_id in html
     assert reverse("alerts:detail", args=[alert.pk]) in html

@@ -31,7 +31,8 @@ def test_entry_shows_its_guards(owner: Member) -> None:
     assert "whole position" in html
     assert "at the exchange" in html
     assert reverse("trading:order", args=[fired.pk]) in html
-    assert "It fired." in html
+    assert html.count("It fired.") == 2, "beside the state, and below the kind on a phone"
+    assert html.count('<span class="status status-good">') >= 2
 
 
 def test_order_without_guards_shows_no_card(owner: Member) -> None:

@@ -10,13 +10,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.alerts import building, previewing, queries
+from apps.alerts.evidence import facts_of
 from apps.alerts.models import Alert, Preview
 from apps.alerts.notes import sentence_of
 from apps.connectors.models import Connector, Pointer
 from apps.lib.decimals import normalize_text
 from apps.lib.templatetags.figures import iso, utc
 from apps.trading.legs import Note
-from apps.trading.models import Order
+from apps.trading.models import Order, OrderEvent
 from apps.trading.protecting import Guard, ProtectionKind
 
 register = template.Library()
@@ -88,3 +89,8 @@ def guard_words(guard: Guard) -> str:
 def note_sentence(note: dict[str, Any] | Note) -> str:
     """Return the sentence of a stored note or of one that was just made."""
     return sentence_of({"code": note.code.value, "facts": dict(note.facts)} if isinstance(note, Note) else note)
+
+
+@register.filter
+def event_facts(event: OrderEvent) -> tuple[tuple[str, str], ...]:
+    return facts_of(event)

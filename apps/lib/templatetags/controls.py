@@ -25,6 +25,14 @@ def is_checkbox(field: BoundField) -> bool:
 
 
 @register.filter
+def may_be_left_empty(field: BoundField) -> bool:
+    """Whether the label says "optional": not of a list that always has something chosen."""
+    widget = field.field.widget
+    has_empty = not isinstance(widget, forms.Select) or any(value in ("", None) for value, _ in widget.choices)
+    return not field.field.required and has_empty
+
+
+@register.filter
 def is_group(field: BoundField) -> bool:
     """Whether the control is several inputs, named by a legend."""
     return bool(field.field.widget.use_fieldset)

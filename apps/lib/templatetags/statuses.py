@@ -41,6 +41,16 @@ LOOKS = {
     "filled": Look("status status-good", "circle-check", "filled"),
     "canceled": Look("status status-calm", "ban", "cancelled"),
     "denied": Look("status status-bad", "shield-x", "denied"),
+    # stop losses and take profits
+    "guard_waiting": Look("status status-busy", "hourglass", "waiting for the entry"),
+    "guard_submitting": Look("status status-busy", "send", "sending"),
+    "guard_unknown": Look("status status-warn", "circle-question-mark", "unknown: checking"),
+    "guard_live": Look("status status-good", "shield-check", "at the exchange"),
+    "guard_cancelling": Look("status status-warn", "loader", "cancelling"),
+    "guard_fired": Look("status status-good", "circle-check", "fired"),
+    "guard_canceled": Look("status status-calm", "ban", "cancelled"),
+    "guard_failed": Look("status status-bad", "shield-x", "not placed"),
+    "guard_gone": Look("status status-calm", "circle-minus", "not needed"),
     # connectors, workspaces, subscriptions
     "paused": Look("status status-warn", "pause", "paused"),
     "never": Look("status status-calm", "circle-dashed", "not checked yet"),
