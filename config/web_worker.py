@@ -5,6 +5,7 @@ Here the threads wait in `epoll` together; the one that is woken reads, answers 
 thread accepts, closes what is idle and tells gunicorn that it lives. Parsing, environment and answers stay gunicorn's.
 """
 
+import contextlib
 import select
 import socket
 import threading
@@ -12,6 +13,9 @@ import time
 from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+# So long a request may take to arrive; a client that sends it byte by byte must not keep a thread.
+ARRIVES_WITHIN_S = 5.0
 
 _ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
@@ -29,6 +33,7 @@ class Socket(socket.socket):
         self._timeout = self._timeout_set = super().gettimeout()
         self._is_holding = False
         self._held = b""
+        self.is_receiving = False
 
     def settimeout(self, value: float | None) -> None:
         self._timeout = value
@@ -41,7 +46,11 @@ class Socket(socket.socket):
 
     def recv(self, *arguments: Any) -> bytes:
         self._set_timeout()
-        return super().recv(*arguments)
+        self.is_receiving = True
+        try:
+            return super().recv(*arguments)
+        finally:
+            self.is_receiving = False
 
     def hold(self) -> None:
         self._is_holding = True
@@ -80,6 +89,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._open: set[TConn] = set()
         # By file descriptor, the one that waits longest first. Who takes a connection out of it owns it.
         self._waiting: dict[int, TConn] = {}
+        # Since when a thread has the request that it reads or answers.
+        self._begun: dict[TConn, float] = {}
 
     @property
     def nr_conns(self) -> int:
@@ -113,6 +124,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def murder_keepalived(self, force: bool = False) -> None:
         now = time.monotonic()
+        self._end_what_arrives_too_slowly(now)
         for connection in self._waiting.copy().values():
             if connection.timeout > now and not force:
                 return
@@ -123,6 +135,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 self._wait_for(connection)
                 continue
             self._close(connection)
+
+    def _end_what_arrives_too_slowly(self, now: float) -> None:
+        """To the thread that waits for the rest it looks as if the client had hung up."""
+        for connection, since in self._begun.copy().items():
+            if now - since > ARRIVES_WITHIN_S and connection.sock.is_receiving:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RD)
 
     def _cap_keepalive(self, deadline: float) -> None:
         for connection in self._waiting.copy().values():
@@ -145,7 +164,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _answer(self, connection: TConn) -> None:
         """Answer what has arrived on the connection; afterwards it waits again, or is closed."""
         try:
-            while self.handle(connection):
+            while self._handle_one(connection):
                 # What came along with the last request does not wake anybody any more.
                 if not connection.parser.unreader.buf.getvalue():
                     self._wait_for(connection)
@@ -153,6 +172,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         except Exception:
             self.log.exception("connection ended by an error")
         self._close(connection, graceful=True)
+
+    def _handle_one(self, connection: TConn) -> bool:
+        self._begun[connection] = time.monotonic()
+        try:
+            return bool(self.handle(connection))
+        finally:
+            del self._begun[connection]
 
     def _wait_for(self, connection: TConn) -> None:
         connection.set_timeout()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,28 @@ def test_idle_connections_take_no_thread(serve: Serve) -> None:
     assert ask(port, "/echo", b"hello") == (200, b"hello")
 
     for connection in idle:
+        connection.close()
+
+
+@pytest.mark.parametrize("start", [b"P", b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"])
+def test_requests_that_do_not_arrive_keep_no_thread(serve: Serve, start: bytes) -> None:
+    _, port = serve()
+    slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(4)]
+    for connection in slow:
+        connection.sendall(start)
+    time.sleep(0.3)
+
+    with ThreadPoolExecutor(1) as clients:
+        waiting = clients.submit(ask, port, "/echo", b"hello")
+        while not waiting.done():
+            # Two of them go on sending, a byte now and then.
+            for connection in slow[:2]:
+                with suppress(OSError):
+                    connection.sendall(b"x")
+            time.sleep(0.2)
+
+    assert waiting.result() == (200, b"hello")
+    for connection in slow:
         connection.close()
 
 
