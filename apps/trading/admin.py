@@ -23,6 +23,7 @@ from apps.trading.models import (
     OrderEvent,
     PlanRecord,
     Position,
+    Protection,
     ShadowPosition,
     WorkerHeartbeat,
 )
@@ -53,6 +54,19 @@ class OrderEventAdmin(ReadOnlyAdmin):
     search_fields = ("order__client_order_id__exact", "order__exchange_order_id__exact", "worker")
     date_hierarchy = "at"
     ordering = ("-at",)
+
+
+@admin.register(Protection)
+class ProtectionAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at", "state", "kind", "side", "symbol", "price", "quantity", "reason", "connector", "workspace",
+    )  # fmt: skip
+    list_filter = ("state", "kind", "connector__environment", "connector__market")
+    list_select_related = ("connector", "workspace")
+    search_ids = ("pk", "entry_id", "entry__origin_id", "fired_id", "connector_id", "workspace_id")
+    search_fields = ("client_order_id__exact", "exchange_order_id__exact", "symbol__exact", OWNER)
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
 
 
 @admin.register(PlanRecord)

@@ -20,6 +20,7 @@ from apps.trading.models import (
     Lease,
     OrderEvent,
     PlanRecord,
+    Protection,
     ShadowPosition,
     WorkerHeartbeat,
 )
@@ -64,6 +65,10 @@ def one_of_each() -> dict[type[Model], Any]:
         AccountWatch.objects.create(**place),
         Adjustment.objects.create(
             **place, symbol="BTCUSDT", cause="external", change=Decimal(-10), price=Decimal(60000)
+        ),
+        Protection.objects.create(
+            **place, entry=order, number=0, kind="stop_loss", symbol=order.symbol, book="net", side="sell",
+            guard={"kind": "stop_loss", "price": "58000", "weight": "1"}, price=Decimal(58000), client_order_id="zs0",
         ),
         ShadowPosition.objects.create(**place, symbol="BTC_USDT"),
         PlanRecord.objects.create(**place, origin_id=alert.pk, at=timezone.now(), version=1, inputs={}, outline={}),
