@@ -32,6 +32,9 @@ PLACEHOLDERS = {
     "{{strategy.prev_market_position}}": "flat",
     "{{strategy.order.contracts}}": "0.01",
     "{{strategy.position_size}}": "0.01",
+    "{{strategy.market_position}}": "long",
+    "{{strategy.market_position_size}}": "0.01",
+    "{{strategy.prev_market_position_size}}": "0",
 }
 
 Found = TypeVar("Found")

@@ -51,8 +51,9 @@ def sees_the_trade_through(page: Page, product: Product, message: str, price: Ca
     expect(figure(page, "Unrealised PnL")).to_have_text("−5.00 USDT")
     price("61000")
     expect(figure(page, "Unrealised PnL")).to_have_text("+10.00 USDT")
-    exit_of = {"strategy__order__action": "sell", "strategy__prev_market_position": "long"}
-    product.post(fired(message, **exit_of, strategy__position_size="0"))
+    before = {"strategy__prev_market_position": "long", "strategy__prev_market_position_size": "0.01"}
+    after = {"strategy__market_position": "flat", "strategy__market_position_size": "0", "strategy__position_size": "0"}
+    product.post(fired(message, strategy__order__action="sell", **before, **after))
 
     expect(page.get_by_text("No open position")).to_be_visible()
     # 10 earned, less 0.06 % of 600 and of 610.
