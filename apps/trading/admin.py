@@ -27,6 +27,7 @@ from apps.trading.models import (
     ShadowPosition,
     WorkerHeartbeat,
 )
+from apps.trading.transitions import StaleOrderError
 
 OWNER = "workspace__memberships__user__email"
 
@@ -144,10 +145,14 @@ class IncidentAdmin(ReadOnlyAdmin):
     @admin.action(description="The order is not at the exchange: somebody looked", permissions=["resolve"])
     def settle_as_not_placed(self, request: HttpRequest, queryset: QuerySet[Incident]) -> None:
         for row in queryset.select_related("order", "order__connector"):
-            if row.order is None:
+            if row.order is None or not doubts.asks_for_word(row):
+                self.message_user(request, f"{row}: nothing in doubt, nothing was changed.", level=messages.ERROR)
                 continue
             try:
                 doubts.settle_as_not_placed(row.order, by=cast(User, request.user))
+            except StaleOrderError:
+                self.message_user(request, f"{row}: news came in this moment, look again.", level=messages.ERROR)
+                continue
             except doubts.NotToBeSettledError as error:
                 self.message_user(request, f"{row}: {error.code}: {error.sentence}", level=messages.ERROR)
                 continue

@@ -11,7 +11,7 @@ from apps.lib import world
 from apps.lib.decimals import normalize_text
 from apps.trading import incidents
 from apps.trading.incident_kinds import IncidentKind
-from apps.trading.models import Order, OrderState
+from apps.trading.models import Incident, Order, OrderState
 from apps.trading.transitions import move, note
 
 S = OrderState
@@ -111,6 +111,11 @@ def settle_as_placed(order: Order, exchange_order_id: str, *, by: User) -> None:
         not_found_count=0,
         next_at=world.now(),
     )
+
+
+def asks_for_word(incident: Incident) -> bool:
+    """Only an open incident about silence is settled by a word: of any other order the exchange still tells."""
+    return incident.order_id is not None and incident.kind in KINDS and incident.resolved_at is None
 
 
 def may_be_settled(order: Order) -> bool:

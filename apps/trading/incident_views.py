@@ -103,6 +103,8 @@ class SettleOrder(IncidentDetail):
         incident: Incident = self.own(Incident, pk)
         form = SettleForm(request.POST)
         order = incident.order
+        if not doubts.asks_for_word(incident):
+            form.add_error(None, "NOTHING_IN_DOUBT: nothing here waits for your word. Nothing was changed.")
         if order is None or not form.is_valid():
             return self.render_to_response(self.get_context_data(settle_form=form), status=422)
         exchange_order_id = form.cleaned_data["exchange_order_id"]

@@ -42,6 +42,8 @@ from apps.trading.models import (
     Order,
     OrderState,
     Position,
+    Protection,
+    ProtectionState,
 )
 
 logger = logging.getLogger(__name__)
@@ -244,7 +246,17 @@ def is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:
     anew = orders.filter(state=OrderState.NOT_PLACED, next_at__isnull=False)
     if under_way.exists() or anew.exists() or orders.filter(finished_at__gte=since).exists():
         return False
+    if _has_guard_to_follow(connector, symbol):
+        return False
     return not Fill.unscoped.filter(connector=connector, symbol=symbol, recorded_at__gte=since).exists()
+
+
+def _has_guard_to_follow(connector: Connector, symbol: str) -> bool:
+    """True while a stop or profit may have fired that nobody has looked for yet: what it traded is ours."""
+    guards = Protection.unscoped.filter(connector=connector, symbol=symbol)
+    in_doubt = Q(state__in=[ProtectionState.SUBMITTING, ProtectionState.UNKNOWN, ProtectionState.CANCELLING])
+    not_seen = Q(state=ProtectionState.LIVE) & (Q(missing_count__gt=0) | Q(next_at__lte=world.now()))
+    return guards.filter(in_doubt | not_seen).exists()
 
 
 def _symbols_of_another_mode(connector: Connector, rows: Mapping[Key, Position], reading: Reading) -> frozenset[str]:

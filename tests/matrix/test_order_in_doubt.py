@@ -12,6 +12,7 @@ from apps.trading import doubts
 from apps.trading.following import look
 from apps.trading.models import Incident, Order, OrderState
 from tests.engine.conftest import Bench
+from tests.factories import IncidentFactory
 from tests.people import Member, member
 
 S = OrderState
@@ -170,3 +171,20 @@ def test_order_alive_after_it_was_taken_for_dead_is_an_incident_and_blocks_entri
     assert futures.status(futures.send("buy", "long", "0.005"))[1] == "INCIDENT_OPEN"
     assert futures.status(futures.send("sell", "long", "0.01")) == ("executed", "")
     assert [size for _, size in futures.book()] == ["10", "10"]
+
+
+@pytest.mark.parametrize("kind", ["orphan_order", "order_in_doubt"])
+def test_word_about_an_order_that_the_exchange_still_tells_of_changes_nothing(futures: Bench, kind: str) -> None:
+    """A live order must not be called gone: one found as a stranger, or one whose doubt is over."""
+    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="50000")
+    order = futures.order()
+    resolved_at = timezone.now() if kind == "order_in_doubt" else None
+    incident = IncidentFactory(connector=futures.connector, order=order, kind=kind, resolved_at=resolved_at)
+
+    url = reverse("trading:settle_order", args=[incident.pk])
+    answer = trader(futures).client.post(url, {"found": "not_placed"})
+
+    assert answer.status_code == 422
+    assert "NOTHING_IN_DOUBT" in answer.content.decode()
+    order.refresh_from_db()
+    assert order.state == S.ACCEPTED

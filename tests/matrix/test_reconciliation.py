@@ -17,7 +17,17 @@ from apps.connectors.exchange import (
 )
 from apps.connectors.models import Connector
 from apps.trading import bookings
-from apps.trading.models import AccountWatch, Adjustment, Fill, Incident, LedgerEntry, Order, Position
+from apps.trading.models import (
+    AccountWatch,
+    Adjustment,
+    Fill,
+    Incident,
+    LedgerEntry,
+    Order,
+    Position,
+    Protection,
+    ProtectionState,
+)
 from tests.engine.conftest import Bench
 from tests.factories import PositionFactory, ago
 from tests.matrix.outside import by_hand, poll
@@ -58,6 +68,22 @@ def test_position_closed_by_hand_is_taken_over_after_three_readings_and_labelled
     assert [name for name, _ in futures.book() if name != "hand1"] == [futures.order().client_order_id]
     poll(4)
     assert (Adjustment.unscoped.count(), Incident.unscoped.count()) == (1, 1)
+
+
+def test_stop_that_fired_and_nobody_looked_for_is_not_taken_for_a_trade_by_hand(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+    settled(futures)
+    futures.paper.set_price("BTCUSDT", "57900")
+    Protection.unscoped.update(next_at=ago(seconds=1))
+
+    poll(5)
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
+    futures.wait(2)
+    settled(futures)
+    poll(4)
+
+    assert (futures.held(), Adjustment.unscoped.count(), Fill.unscoped.count()) == (0, 0, 2)
+    assert Protection.unscoped.get().state == ProtectionState.FIRED
 
 
 def test_position_liquidated_is_taken_over_and_called_by_its_name(futures: Bench) -> None:
