@@ -451,7 +451,7 @@ class Protection(WorkspaceOwned):
     `quantity` in contracts, None = the whole position. `proven_by` is when it has to be seen at the exchange.
     """
 
-    same_workspace = ("connector", "entry", "fired")
+    same_workspace = ("connector", "entry", "fired", "replaces")
 
     connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="+")
     entry = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="protections")

@@ -176,6 +176,7 @@ def test_full_worker_closes_what_has_been_idle_longest(serve: Serve) -> None:
         idle.append(socket.create_connection(("127.0.0.1", port), timeout=10))
         idle[-1].sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         assert idle[-1].recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+        time.sleep(0.3)  # it is idle once its thread has put it back, which is after the answer
 
     assert [idle[0].recv(1), idle[1].recv(1)] == [b"", b""]
     idle[5].sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")

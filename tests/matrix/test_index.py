@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @lru_cache
-def tests_of(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
@@ -23,7 +23,7 @@ def test_the_row_has_tests_that_exist(row: str) -> None:
     for node in ROWS[row]:
         path, name = node.split("::")
         assert name.startswith("test_")
-        assert name in tests_of(path), node
+        assert name in names_in(path), node
 
 
 def test_the_page_about_reliability_shows_every_row() -> None:

@@ -37,7 +37,7 @@ resting = exchange.create_order(SWAP, "limit", "buy", 3, 50000, ISOLATED)
 seen["swap_open"] = [(order["price"], order["amount"]) for order in exchange.fetch_open_orders(SWAP)]
 exchange.cancel_order(resting["id"], SWAP)
 seen["swap_cancelled"] = exchange.fetch_order(resting["id"], SWAP)["status"]
-plan = exchange.create_order(SWAP, "market", "buy", 3, None, ISOLATED | {"triggerPrice": 50000})
+plan = exchange.create_order(SWAP, "market", "buy", 3, None, ISOLATED | {"triggerPrice": 70000})
 stop = exchange.create_order(SWAP, "market", "sell", 10, None, {"stopLossPrice": 50000, "reduceOnly": True})
 waiting = exchange.fetch_open_orders(SWAP, params={"trigger": True})
 seen["plans"] = sorted(order["id"] for order in waiting) == sorted([plan["id"], stop["id"]])
