@@ -135,6 +135,7 @@ def test_whole_flow_works_by_keyboard_alone(
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Dashboard")).to_be_visible()
 
+    page.wait_for_load_state()  # a shortcut works once the page's scripts have run
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
@@ -144,6 +145,7 @@ def test_whole_flow_works_by_keyboard_alone(
     keys.press(page.get_by_role("main").get_by_role("link", name="Add connector"))
     keys.press(page.get_by_role("button", name="Open a paper account for me"))
     expect(page.get_by_role("heading", level=1, name="Paper account")).to_be_visible()
+    page.wait_for_load_state()
     keys.press(page.locator("[data-copy-from=message-first]"))
     expect(page.locator("#announcer")).to_have_text("Copied")
     message = page.evaluate("navigator.clipboard.readText()")
