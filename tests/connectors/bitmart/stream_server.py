@@ -4,7 +4,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +32,10 @@ class FakeVenue:
     user_agents: list[str] = field(default_factory=list)
 
     async def push(self, message: Any) -> None:
+        """Send to every peer that is there: one of a refused login may be closing."""
         for peer in list(self.open):
-            await self._send(peer, message)
+            with suppress(ConnectionClosed):
+                await self._send(peer, message)
 
     async def hang_up(self) -> None:
         for peer in list(self.open):
