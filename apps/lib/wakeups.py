@@ -4,14 +4,19 @@ Every publish happens on one background thread with its own connection and quart
 never holds up a request; wake-ups for the same task that are not out yet count as one.
 """
 
+import json
 import logging
 import os
 import threading
 import time
+from functools import cache
+from typing import Any
 
 from celery import current_app
+from celery.utils import uuid
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +63,33 @@ class Waker:
             if self._connection is None:
                 self._connection = _connect()
             for name in names:
-                current_app.send_task(name, connection=self._connection, retry=False, ignore_result=True)
-        except (OperationalError, OSError, ConnectionError) as error:
+                _publish(self._connection.default_channel, name)
+        except (OperationalError, RedisError, OSError) as error:
             logger.warning("wake-up not published, the sweeper will find the work: %s", type(error).__name__)
             self._connection = None
             return False
         return True
+
+
+def _publish(channel: Any, name: str) -> None:
+    """Put one run of the task onto its queue. Wake-ups differ by their ids alone; `send_task` would make each anew and
+    ask the exchange for its queues, for twice the CPU."""
+    headers, body = _parts(name)
+    task_id = uuid()
+    message = channel.prepare_message(
+        body,
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers={**headers, "id": task_id, "root_id": task_id},
+        properties={"correlation_id": task_id, "reply_to": "", "delivery_mode": 2},
+    )
+    channel.basic_publish(message, exchange="", routing_key=current_app.conf.task_default_queue)
+
+
+@cache
+def _parts(name: str) -> tuple[dict[str, Any], str]:
+    task = current_app.amqp.as_task_v2("", name, ignore_result=True)
+    return task.headers, json.dumps(task.body)
 
 
 def _connect() -> Connection:

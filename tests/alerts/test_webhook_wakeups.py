@@ -1,10 +1,12 @@
 """The webhook and the broker: a wake-up is a hint, and nobody waits for it."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
+from celery import current_app
 
 from apps.alerts.models import Alert
 from apps.connectors import pointers
@@ -68,3 +70,26 @@ def test_wakeups_that_wait_count_as_one(waker: wakeups.Waker, monkeypatch: pytes
 
     assert sent == [[EXECUTE], [EXECUTE]]
     go_on.release()
+
+
+def test_the_message_is_the_one_that_celery_sends(waker: wakeups.Waker) -> None:
+    with current_app.connection_for_write() as connection:
+        client = connection.default_channel.client
+        client.delete("celery")
+        current_app.send_task(EXECUTE, connection=connection, ignore_result=True)
+        assert waker._send([EXECUTE])
+        assert waker._send([EXECUTE])
+        second, ours, celerys = (json.loads(raw) for raw in client.lrange("celery", 0, -1))
+        client.delete("celery")
+
+    own_to_each = ("id", "root_id")
+    assert {name: value for name, value in ours["headers"].items() if name not in own_to_each} == {
+        name: value for name, value in celerys["headers"].items() if name not in own_to_each
+    }
+    for name in ("body", "content-type", "content-encoding"):
+        assert ours[name] == celerys[name]
+    assert ours["properties"].keys() == celerys["properties"].keys()
+    assert ours["properties"]["delivery_info"]["routing_key"] == celerys["properties"]["delivery_info"]["routing_key"]
+    assert ours["headers"]["id"] == ours["headers"]["root_id"] == ours["properties"]["correlation_id"]
+    assert len({message["headers"]["id"] for message in (ours, second, celerys)}) == 3
+    assert len({message["properties"]["delivery_tag"] for message in (ours, second, celerys)}) == 3
