@@ -27,7 +27,7 @@ def opened(name: str) -> Iterator[None]:
     from django.db import connection
     from django.test.utils import setup_test_environment, teardown_test_environment
 
-    setup_test_environment()
+    setup_test_environment(debug=False)  # with it on, every statement is kept and told
     before, database = connection.settings_dict["NAME"], f"test_{name}"
     template = os.environ.get("TORTURE_TEMPLATE", "")
     if template:

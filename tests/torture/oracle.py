@@ -12,7 +12,18 @@ from apps.lib import world
 from apps.paper.records import Fill as TheirFill
 from apps.paper.records import Order as TheirOrder
 from apps.trading.ids import order_of
-from apps.trading.models import FINAL_STATES, Fill, Lease, LedgerEntry, Order, OrderEvent, OrderState, Position
+from apps.trading.incident_kinds import IncidentKind
+from apps.trading.models import (
+    FINAL_STATES,
+    Fill,
+    Incident,
+    Lease,
+    LedgerEntry,
+    Order,
+    OrderEvent,
+    OrderState,
+    Position,
+)
 from tests.torture.clock import START
 from tests.torture.laws import Watch
 from tests.torture.steps import History
@@ -94,7 +105,7 @@ class _Rows:
         for alert in Alert.unscoped.filter(connector__in=connectors).order_by("received_at"):
             self.alerts[alert.connector_id].append(alert)
         self.positions: dict[Any, list[Position]] = defaultdict(list)
-        for position in Position.unscoped.filter(connector__in=connectors):
+        for position in Position.unscoped.filter(connector__in=connectors).select_related("instrument"):
             self.positions[position.connector_id].append(position)
         self.events: dict[Any, list[OrderEvent]] = defaultdict(list)
         for event in OrderEvent.unscoped.filter(order__connector__in=connectors).order_by("order", "version"):
@@ -103,6 +114,8 @@ class _Rows:
         of_fills = LedgerEntry.unscoped.filter(connector__in=connectors).exclude(fill=None)
         for connector, kind, currency, amount in of_fills.values_list("connector_id", "kind", "currency", "amount"):
             self.ledger[connector, kind, currency] += amount
+        not_shown = Incident.unscoped.filter(kind=IncidentKind.ORDER_NOT_SHOWN, resolved_at=None)
+        self.not_shown = set(not_shown.values_list("order_id", flat=True))
         self.leases = set(Lease.objects.filter(until__gt=world.now()).values_list("connector_id", flat=True))
 
 
@@ -121,8 +134,12 @@ class _Judge:
         self.alerts = ours.alerts[connector.pk]
         self.fills = ours.fills[connector.pk]
         self.by_name = {order.client_order_id: order for order in self.orders}
-        # Not there and the account changed since: only a person may say what became of it.
-        self.for_a_person = {order.pk for order in self.orders if order.state == S.UNKNOWN}
+        placed = {order.client_order_id for order in book.ours}
+        # Only a person may say what became of it: not there and the account changed since, or acknowledged and never
+        # to be seen, and somebody was told so.
+        self.for_a_person = {order.pk for order in self.orders if order.state == S.UNKNOWN} | {
+            order.pk for order in self.orders if order.pk in ours.not_shown and order.client_order_id not in placed
+        }
 
     def say(self, kind: str, sentence: str) -> None:
         self.found.say(kind, self.history, sentence)
@@ -199,7 +216,8 @@ class _Judge:
         for order in self.orders:
             theirs = placed.get(order.client_order_id)
             if theirs is None:
-                if order.state in {S.FILLED, S.CANCELED, S.ACCEPTED, S.PARTIAL}:
+                is_shown = order.state in {S.FILLED, S.CANCELED, S.ACCEPTED, S.PARTIAL}
+                if is_shown and order.pk not in self.for_a_person:
                     self.say("phantoms", f"{order.client_order_id} is {order.state} and not in the book")
                 continue
             allowed = _ENDED.get(theirs.state, {S.ACCEPTED, S.PARTIAL})
@@ -325,9 +343,16 @@ class _Judge:
         if any(fill.trade_id.startswith("inferred:") for fill in self.fills):
             return
         connector_id = self.history.connector.pk
-        fees = {fill.fee_currency for fill in self.book.our_fills}
-        for currency in fees:
+        # Where a fill had to be inferred its fee is booked as a correction, once the exchange tells of it.
+        kinds = ("realized_pnl", "fee", "correction")
+        realized: dict[str, Decimal] = defaultdict(Decimal)
+        for position in self.rows.positions[connector_id]:
+            realized[position.instrument.quote] += position.realized_pnl
+        for currency in {fill.fee_currency for fill in self.book.our_fills} | realized.keys():
             theirs = sum((fill.fee for fill in self.book.our_fills if fill.fee_currency == currency), ZERO)
-            ours = self.rows.ledger[connector_id, "fee", currency]
-            if ours != -theirs:
-                self.say("wrong money", f"fees {ours} {currency}, the book says {-theirs}")
+            ours = sum((fill.fee for fill in self.fills if fill.fee_currency == currency), ZERO)
+            if ours != theirs:
+                self.say("wrong money", f"fees {ours} {currency}, the book says {theirs}")
+            booked = sum((self.rows.ledger[connector_id, kind, currency] for kind in kinds), ZERO)
+            if booked != realized[currency] - theirs:
+                self.say("wrong money", f"booked {booked} {currency}, not {realized[currency]} less fees {theirs}")
