@@ -68,6 +68,9 @@ class AlertPage(WorkspaceMixin, TemplateView):
         [row] = queries.rows_of(self.workspace, [alert])
         order_ids = [order.pk for order in row.orders]
         fills = trading.fills(self.workspace).filter(order_id__in=order_ids).order_by("filled_at", "trade_id")
+        protections = (
+            trading.protections(self.workspace).filter(entry_id__in=order_ids).order_by("created_at", "number")
+        )
         listing = queries.listing(self.workspace)
         is_moving = alert.is_waiting or not queries.is_final(row.orders)
         proof = evidence_of(self.workspace, alert, row.orders)
@@ -77,6 +80,7 @@ class AlertPage(WorkspaceMixin, TemplateView):
             status=row.status,
             orders=row.orders,
             fills=list(fills) if order_ids else [],
+            protections=list(protections) if order_ids else [],
             moments=queries.timeline(alert, row.orders, proof),
             evidence=proof,
             raw=queries.raw_text(alert),

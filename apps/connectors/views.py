@@ -305,7 +305,8 @@ class DeleteConnector(WorkspaceMixin, OneConnectorMixin, stepup.StepUpMixin, For
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        return {**context, "positions": self.positions, "orders": self.orders}
+        may_trade = self.membership.may_trade
+        return {**context, "positions": self.positions, "orders": self.orders, "may_trade": may_trade}
 
     def form_valid(self, form: DeleteForm) -> HttpResponse:
         lifecycle.delete(self.connector)

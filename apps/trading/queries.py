@@ -1,7 +1,7 @@
 """Reads for pages and API. Every one starts at the workspace."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -13,7 +13,17 @@ from apps.connectors import instruments
 from apps.connectors.models import MarketPrice
 from apps.lib import world
 from apps.trading import accounting, drift
-from apps.trading.models import ZERO, EquityPoint, Fill, LedgerEntry, Order, OrderState, Position
+from apps.trading.models import (
+    ZERO,
+    EquityPoint,
+    Fill,
+    LedgerEntry,
+    Order,
+    OrderState,
+    Position,
+    Protection,
+    ProtectionState,
+)
 from apps.trading.recording import state_of
 
 STALE_AFTER = timedelta(seconds=15)
@@ -21,12 +31,16 @@ STALE_AFTER = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class OpenPosition:
-    """A position at its mark price. `unrealized_pnl` and `notional` (unsigned) in quote, None without a price."""
+    """A position at its mark price. `unrealized_pnl` and `notional` (unsigned) in quote, None without a price.
+
+    `protections`: those at the exchange, on their way or not to be placed, in the order they were asked for.
+    """
 
     position: Position
     mark_price: Decimal | None = None
     mark_at: datetime | None = None
     is_stale: bool = False
+    protections: tuple[Protection, ...] = ()
 
     @property
     def unrealized_pnl(self) -> Decimal | None:
@@ -59,11 +73,33 @@ def unrealized_pnl(position: Position, mark_price: Decimal) -> Decimal:
 
 
 def open_positions(workspace: Workspace, *, environment: str | None = None) -> list[OpenPosition]:
-    """Return what is open, oldest first, in one query; all environments unless one is named."""
+    """Return what is open, oldest first, with what protects it; all environments unless one is named."""
     rows = positions(workspace).exclude(signed_quantity=ZERO)
     if environment is not None:
         rows = rows.filter(connector__environment=environment)
-    return at_market(rows.order_by("opened_at", "symbol", "book"), world.now())
+    at_mark = at_market(rows.order_by("opened_at", "symbol", "book"), world.now())
+    found: dict[tuple[UUID, str, str], list[Protection]] = {}
+    if at_mark:
+        ended = [ProtectionState.FIRED, ProtectionState.CANCELED, ProtectionState.GONE]
+        for one in protections(workspace).exclude(state__in=ended).order_by("created_at", "number"):
+            found.setdefault((one.connector_id, one.symbol, one.book), []).append(one)
+    return [replace(row, protections=_protecting(row.position, found)) for row in at_mark]
+
+
+def _protecting(position: Position, found: Mapping[tuple[UUID, str, str], list[Protection]]) -> tuple[Protection, ...]:
+    """Leave out what could not be placed for an earlier position."""
+    rows = found.get((position.connector_id, position.symbol, position.book), [])
+    opened_at, failed = position.opened_at, ProtectionState.FAILED
+    return tuple(
+        row
+        for row in rows
+        if row.state != failed or (opened_at and row.entry.last_fill_at and row.entry.last_fill_at >= opened_at)
+    )
+
+
+def protections(workspace: Workspace) -> QuerySet[Protection]:
+    rows: QuerySet[Protection] = Protection.objects.for_workspace(workspace)
+    return rows.select_related("entry", "entry__instrument")
 
 
 def positions(workspace: Workspace) -> QuerySet[Position]:

@@ -74,7 +74,7 @@ class OrderDetail(WorkspaceMixin, TemplateView):
             fills=fills,
             notional=notional,
             may_trade=self.membership.may_trade,
-            protections=list(order.protections.order_by("number")),
+            protections=list(queries.protections(self.workspace).filter(entry=order).order_by("number")),
             siblings=[row for row in together[order.origin_id] if row.pk != order.pk],
             **kwargs,
         )

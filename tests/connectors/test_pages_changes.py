@@ -587,6 +587,19 @@ def test_open_position_and_live_order_are_listed_and_need_an_acknowledgement(own
     assert connector.deleted_at is not None
 
 
+def test_what_is_open_can_be_closed_from_the_delete_page(owner: Member) -> None:
+    connector = mine(owner)
+    position = PositionFactory(connector=connector)
+    confirm(owner)
+    url = reverse("trading:close_connector", args=[connector.pk])
+
+    assert url in owner.client.get(reverse("connectors:delete", args=[connector.pk])).content.decode()
+
+    position.signed_quantity = Decimal(0)
+    position.save()
+    assert url not in owner.client.get(reverse("connectors:delete", args=[connector.pk])).content.decode()
+
+
 def test_finished_orders_need_no_acknowledgement(owner: Member) -> None:
     connector = mine(owner)
     OrderFactory(connector=connector, state="filled")

@@ -192,7 +192,7 @@ def test_number_of_queries_does_not_grow_with_the_rows(
         alert = AlertFactory(pointer=PointerFactory(connector=connector), status="executed")
         OrderFactory(connector=connector, instrument=position.instrument, origin_id=alert.pk, state="filled")
 
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         take(owner)
 
 
