@@ -8,7 +8,7 @@ bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT') or 8000}"  
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # Without epoll (macOS) gunicorn's own, which does the same for more CPU.
 worker_class = "config.web_worker.WebWorker" if hasattr(select, "epoll") else "gthread"
-threads = int(os.environ.get("WEB_THREADS") or 16)
+threads = int(os.environ.get("WEB_THREADS") or 8)
 # Every sender of a herd gets its connection accepted; what does not run yet waits inside.
 worker_connections = 1000
 backlog = 2048

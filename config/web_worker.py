@@ -6,8 +6,10 @@ thread accepts, closes what is idle and tells gunicorn that it lives. Parsing, e
 """
 
 import contextlib
+import errno
 import select
 import socket
+import struct
 import threading
 import time
 from typing import Any
@@ -16,6 +18,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # So long a request may take to arrive; a client that sends it byte by byte must not keep a thread.
 ARRIVES_WITHIN_S = 5.0
+# So long a client may take nothing of its answer.
+TAKEN_WITHIN_S = 20.0
 
 _ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
@@ -28,8 +32,11 @@ class Socket(socket.socket):
     body, from `hold` until `flush`.
     """
 
-    def __init__(self, opened: socket.socket) -> None:
+    def __init__(self, opened: socket.socket, taken_within_s: float = TAKEN_WITHIN_S) -> None:
         super().__init__(opened.family, opened.type, opened.proto, fileno=opened.detach())
+        # The kernel's own limit: one call a connection, where a timeout of Python's would be two a request.
+        seconds, rest = divmod(taken_within_s, 1)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(seconds), int(rest * 1e6)))
         self._timeout = self._timeout_set = super().gettimeout()
         self._is_holding = False
         self._held = b""
@@ -58,8 +65,7 @@ class Socket(socket.socket):
     def flush(self) -> None:
         held, self._held, self._is_holding = self._held, b"", False
         if held:
-            self._set_timeout()
-            super().sendall(held)
+            self._send(held)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         if self._is_holding:
@@ -68,12 +74,19 @@ class Socket(socket.socket):
             return
         if self._held:
             data, self._held = self._held + data, b""
-        self._set_timeout()
-        super().sendall(data, flags)
+        self._send(data, flags)
 
     def sendfile(self, *arguments: Any, **named: Any) -> int:
         self.flush()
         return super().sendfile(*arguments, **named)
+
+    def _send(self, data: Any, flags: int = 0) -> None:
+        self._set_timeout()
+        try:
+            super().sendall(data, flags)
+        except BlockingIOError:
+            # What gunicorn takes for a client that is gone.
+            raise ConnectionResetError(errno.ECONNRESET, "the client does not read its answer") from None
 
     def _set_timeout(self) -> None:
         if self._timeout != self._timeout_set:

@@ -81,7 +81,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write every run's figures to this file")
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be given several times")
     parser.add_argument("--processes", type=int, default=2, help="gunicorn's, for the webhook")
-    parser.add_argument("--threads", type=int, default=16, help="of each of them")
+    parser.add_argument("--threads", type=int, default=8, help="of each of them")
     chosen = parser.parse_args()
     chosen.runs = 2 if chosen.quick else 5
     parts = chosen.only or PARTS

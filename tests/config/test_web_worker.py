@@ -227,3 +227,14 @@ def test_timeout_is_in_force_when_bytes_are_waited_for() -> None:
         there.sendall(b"x")
 
         assert (ours.gettimeout(), ours.recv(1)) == (None, b"x")
+
+
+def test_a_client_that_does_not_read_is_given_up() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, Socket(ours, taken_within_s=0.2) as answering:
+        with pytest.raises(ConnectionResetError, match="does not read"):
+            answering.sendall(bytes(50_000_000))
+        answering.hold()
+        answering.sendall(b"head")
+        with pytest.raises(ConnectionResetError, match="does not read"):
+            answering.flush()
