@@ -67,6 +67,8 @@ def main() -> int:
     asked = parser.parse_args()
     chosen = [layer for layer in LAYERS if not asked.only or layer.name in asked.only]
     seed = secrets.randbelow(10**9) if asked.seed is None else asked.seed
+    if asked.full:
+        os.environ["TORTURE_FULL"] = "1"
     _boot()
     rows: list[tuple[Layer, Tally | None]] = []
     for layer in chosen:

@@ -15,6 +15,7 @@ class VirtualWorld:
         self._dice = random.Random(seed)
         self._true = timedelta()
         self._jumped = timedelta()
+        self.was_turned = False
         # Called with the true time to come to, in microseconds, before it is come to.
         self.on_pass: Callable[[int], None] = lambda until_us: None
 
@@ -43,6 +44,7 @@ class VirtualWorld:
 
     def jump(self, seconds: float) -> None:
         self._jumped += timedelta(seconds=seconds)
+        self.was_turned |= seconds != 0
 
     @property
     def jumped(self) -> timedelta:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -32,6 +33,8 @@ from tests.torture.venue import Venue
 
 S = OrderState
 ZERO = Decimal(0)
+# What the venue tells may be so old.
+TOLD_LATE = timedelta(seconds=6)
 # No guard but a halt may keep an exit from being sent.
 NEVER_FOR_EXITS = frozenset(
     {"PAUSED", "TRIAL_ENDED", "SITE_REDUCE_ONLY", "WORKSPACE_REDUCE_ONLY", "CONNECTOR_REDUCE_ONLY", "CLOCK_UNTRUSTED"}
@@ -87,7 +90,7 @@ def judge(histories: list[History], venue: Venue, laws: Watch) -> Found:
         found.say("law", by_key.get(key), sentence)
     for history in histories:
         book = _Book(venue.orders(history.account_id), venue.fills(history.account_id))
-        _Judge(found, history, ours, book, venue).all()
+        _Judge(found, history, ours, book, venue, was_turned=laws.clock.was_turned).all()
     return found
 
 
@@ -124,11 +127,20 @@ class _Book:
         self.orders, self.fills = orders, fills
         self.ours = [order for order in orders if order_of(order.client_order_id) is not None]
         self.our_fills = [fill for fill in fills if order_of(fill.client_order_id) is not None]
+        self._is_hedged = any(order.position_mode == "hedge_mode" for order in orders)
+
+    def side_of(self, fill: TheirFill) -> str:
+        """Return "long" or "short" for the books of a hedge account, else "net"."""
+        # Ways 1 and 2 are the long and short book's buys, 3 and 4 their sells.
+        return {1: "long", 3: "long", 2: "short", 4: "short"}.get(fill.way, "net") if self._is_hedged else "net"
 
 
 class _Judge:
-    def __init__(self, found: Found, history: History, ours: _Rows, book: _Book, venue: Venue) -> None:
+    def __init__(
+        self, found: Found, history: History, ours: _Rows, book: _Book, venue: Venue, *, was_turned: bool
+    ) -> None:
         self.found, self.history, self.rows, self.book, self.venue = found, history, ours, book, venue
+        self.was_turned = was_turned
         connector = history.connector
         self.orders = ours.orders[connector.pk]
         self.alerts = ours.alerts[connector.pk]
@@ -279,10 +291,8 @@ class _Judge:
 
     def exits(self) -> None:
         held: Counter[str] = Counter()
-        hedged = any(order.position_mode == "hedge_mode" for order in self.book.orders)
         for fill in self.book.fills:
-            # Ways 1 and 2 are the long and short book's buys, 3 and 4 their sells.
-            book = {1: "long", 3: "long", 2: "short", 4: "short"}.get(fill.way, "net") if hedged else "net"
+            book = self.book.side_of(fill)
             before = held[book]
             held[book] += fill.size if fill.side == "buy" else -fill.size
             row = self.by_name.get(fill.client_order_id)
@@ -333,8 +343,29 @@ class _Judge:
                 self.say("exit refused", f"order {order.client_order_id}: {order.reason_code}")
 
     def _really_nothing(self, alert: Alert) -> None:
-        """The account held nothing when it was told so. Clocks that were turned meanwhile leave it open."""
-        return
+        """At some moment since it came, as far back as the venue may tell late, the account held nothing on its side.
+
+        Clocks that were turned leave it open, and so does spot, where an exit sells what our own fills bought.
+        """
+        if self.was_turned or self.history.tenant.market == "spot":
+            return
+        since_ms, until_ms = (
+            (at - TOLD_LATE).timestamp() * 1000 for at in (alert.received_at, alert.finished_at + TOLD_LATE)
+        )
+        action = alert.understood.get("action")
+        held: Counter[str] = Counter()
+        moments = [False]
+        for fill in self.book.fills:
+            if fill.created_ms > until_ms:
+                break
+            if fill.created_ms <= since_ms:
+                moments.clear()
+            held[self.book.side_of(fill)] += fill.size if fill.side == "buy" else -fill.size
+            long = max(held["net"], ZERO) + held["long"]
+            short = max(-held["net"], ZERO) - held["short"]
+            moments.append(bool({"sell": long, "buy": short}.get(action, long + short)))
+        if all(moments):
+            self.say("exit lost", f"alert {alert.pk} was told that there was nothing to close")
 
     def money(self) -> None:
         """Fees and realised profit to the last digit, where nothing but our fills moved the account."""
