@@ -129,6 +129,12 @@ class IncidentAdmin(ReadOnlyAdmin):
     date_hierarchy = "opened_at"
     ordering = ("-opened_at",)
     actions = ("resolve", "settle_as_not_placed")
+    # What its page tells the trader comes first.
+    readonly_fields = ("what", "did", "todo")
+    fields = (
+        *readonly_fields, "kind", "severity", "workspace", "connector", "symbol", "order", "opened_at", "seen_at",
+        "resolved_at", "resolved_by", "resolution", "mailed_at", "mail_next_at", "facts",
+    )  # fmt: skip
 
     def has_resolve_permission(self, request: HttpRequest) -> bool:
         # Not "change": that would open the rows to editing.
