@@ -46,6 +46,15 @@ def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange)
     AccountWatch.unscoped.filter(pk=watch.pk).update(swept_at=started)
 
 
+def sweep_symbol(connector: Connector, exchange: Exchange, symbol: str) -> int:
+    """Compare the last day's orders of one symbol now; return how many were not on record or not as we know them.
+
+    ExchangeError: not all were read.
+    """
+    since = max(connector.created_at, world.now() - FIRST_LOOK) - OVERLAP
+    return _compare(connector, [*exchange.open_orders(symbol), *exchange.order_history(symbol, since=since)])
+
+
 def is_ours(client_order_id: str) -> UUID | None:
     """Return the id that a name of ours stands for; None for a name that somebody else gave."""
     named = order_of(client_order_id) if client_order_id else None
@@ -60,11 +69,13 @@ def _symbols(connector: Connector, reports: Iterable[OrderReport]) -> list[str]:
     return sorted({*traded.distinct(), *held, *(report.symbol for report in reports)})[:MOST_SYMBOLS]
 
 
-def _compare(connector: Connector, reports: list[OrderReport]) -> None:
+def _compare(connector: Connector, reports: list[OrderReport]) -> int:
+    """Return how many were news."""
     named = {report.client_order_id: report for report in reports if is_ours(report.client_order_id)}
     # Known anywhere is known: another connector of the same account sees the same orders.
     rows = Order.unscoped.filter(client_order_id__in=named).select_related("connector", "instrument")
     known = {row.client_order_id: row for row in rows}
+    found = 0
     guards = set(Protection.unscoped.filter(client_order_id__in=named).values_list("client_order_id", flat=True))
     for name, report in named.items():
         if name in guards:
@@ -72,8 +83,11 @@ def _compare(connector: Connector, reports: list[OrderReport]) -> None:
         order = known.get(name)
         if order is None:
             _adopt(connector, report)
+            found += 1
         elif order.connector_id == connector.pk and order.is_final and _is_news(order, report):
             look(order)
+            found += 1
+    return found
 
 
 def _is_news(order: Order, report: OrderReport) -> bool:

@@ -269,11 +269,11 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence["_Listed"]) -> 
     found = _match(row, listed)
     now = world.now()
     if found is None:
-        if not _ours(row) and not _held(row, exchange):
-            # Our own fills explain why nothing is left to guard: it did not fire.
-            _end(row, P.GONE, "The position is closed.")
-            return
+        # Asked first: that our row says flat may be what was taken over from the exchange, after the guard had fired.
         if _has_fired(row, exchange):
+            return
+        if not _ours(row) and not _held(row, exchange):
+            _end(row, P.GONE, "The position is closed.")
             return
         if row.missing_count < MISSING_TIMES:
             _put(row, missing_count=row.missing_count + 1, next_at=now + MISSING_AGAIN)

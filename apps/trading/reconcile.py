@@ -32,6 +32,7 @@ from apps.lib import world
 from apps.lib.pool import run_all
 from apps.trading import bookings, breakers, drift, incidents, orphans
 from apps.trading.adjusting import adjust
+from apps.trading.following import look
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import (
     FINAL_STATES,
@@ -54,6 +55,8 @@ WHILE_FLAT = timedelta(minutes=5)
 WHILE_DIFFERING = timedelta(seconds=10)
 CLAIM = timedelta(minutes=1)
 IN_A_ROW = 3
+# With an order of ours in the book the exchange may move the position first and tell of the fill much later.
+IN_A_ROW_WHILE_RESTING = 12
 # An order that ended so shortly before a reading may not be in it yet.
 SETTLING = timedelta(seconds=5)
 LOT = 200
@@ -164,7 +167,9 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
         if not is_quiet(connector, symbol, since=reading.started_at - SETTLING):
             continue
         counts[name] = differing.get(name, 0) + 1
-        if counts[name] < IN_A_ROW:
+        if counts[name] == 1:
+            _look_at_guards(connector, symbol)
+        if counts[name] < IN_A_ROW or not _is_ours_read(connector, exchange, symbol, readings=counts[name]):
             continue
         report = reading.reports.get(key)
         if _settle(connector, exchange, instrument, Book(book), ours=ours, theirs=theirs, report=report):
@@ -243,12 +248,37 @@ def is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:
     orders = Order.unscoped.filter(connector=connector, symbol=symbol)
     resting = Q(state__in=[OrderState.ACCEPTED, OrderState.PARTIAL], order_type=OrderType.LIMIT)
     under_way = orders.exclude(state__in=FINAL_STATES).exclude(resting)
-    anew = orders.filter(state=OrderState.NOT_PLACED, next_at__isnull=False)
-    if under_way.exists() or anew.exists() or orders.filter(finished_at__gte=since).exists():
+    # A closing order that is planned anew, or a cancelled one whose last fills are asked for once more.
+    unsettled = orders.filter(state__in=[OrderState.NOT_PLACED, OrderState.CANCELED], next_at__isnull=False)
+    if under_way.exists() or unsettled.exists() or orders.filter(finished_at__gte=since).exists():
         return False
     if _has_guard_to_follow(connector, symbol):
         return False
     return not Fill.unscoped.filter(connector=connector, symbol=symbol, recorded_at__gte=since).exists()
+
+
+def _is_ours_read(connector: Connector, exchange: Exchange, symbol: str, *, readings: int) -> bool:
+    """Look for what of our own may explain a difference: fills of resting orders, orders that nobody remembers.
+
+    False when there is any, or may be: then the difference is not settled by this reading.
+    """
+    resting = Order.unscoped.filter(connector=connector, symbol=symbol).exclude(state__in=FINAL_STATES)
+    orders = list(resting.select_related("connector", "instrument"))
+    for order in orders:
+        before = order.filled_quantity
+        look(order)
+        if order.filled_quantity != before:
+            return False
+    settled_at = IN_A_ROW_WHILE_RESTING if orders else IN_A_ROW
+    if readings in {IN_A_ROW, settled_at} and orphans.sweep_symbol(connector, exchange, symbol):
+        return False
+    return readings >= settled_at
+
+
+def _look_at_guards(connector: Connector, symbol: str) -> None:
+    """Make them due: the position counts as not quiet until each was seen where it was, or followed."""
+    live = Protection.unscoped.filter(connector=connector, symbol=symbol, state=ProtectionState.LIVE)
+    live.filter(next_at__gt=world.now()).update(next_at=world.now())
 
 
 def _has_guard_to_follow(connector: Connector, symbol: str) -> bool:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
+from uuid import uuid4, uuid5
 
 import pytest
 from django.utils import timezone
@@ -10,13 +12,16 @@ from django.utils import timezone
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import (
     Book,
+    OrderReport,
+    OrderStatus,
     PositionReport,
     Side,
     TransactionKind,
     TransactionReport,
 )
 from apps.connectors.models import Connector
-from apps.trading import bookings
+from apps.trading import bookings, reconcile
+from apps.trading.ids import client_order_id
 from apps.trading.models import (
     AccountWatch,
     Adjustment,
@@ -29,6 +34,7 @@ from apps.trading.models import (
     ProtectionState,
 )
 from tests.engine.conftest import Bench
+from tests.engine.resting import resting
 from tests.factories import PositionFactory, ago
 from tests.matrix.outside import by_hand, poll
 
@@ -84,6 +90,58 @@ def test_stop_that_fired_and_nobody_looked_for_is_not_taken_for_a_trade_by_hand(
 
     assert (futures.held(), Adjustment.unscoped.count(), Fill.unscoped.count()) == (0, 0, 2)
     assert Protection.unscoped.get().state == ProtectionState.FIRED
+
+
+def test_order_that_nobody_remembers_is_looked_for_before_its_fill_is_taken_for_a_trade_by_hand(futures: Bench) -> None:
+    opened(futures)
+    poll()
+    assert AccountWatch.unscoped.get().swept_at is not None, "the next sweep of the whole account is minutes away"
+    named = uuid5(uuid4(), "lost")
+    by_hand(futures, Side.BUY, "5", name=client_order_id(named, leg="o"))
+
+    poll(3)
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
+    futures.wait()
+    poll(4)
+
+    assert (futures.held(), Adjustment.unscoped.count()) == (15, 0)
+    assert Order.unscoped.get(pk=named).state == "filled"
+
+
+def test_fill_of_a_resting_order_that_is_told_late_is_not_taken_for_a_trade_by_hand(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "IN_A_ROW_WHILE_RESTING", 5)
+    order = resting(futures, "buy", "flat", "0.01", "59000")
+    futures.paper.set_price("BTCUSDT", "58500")
+    unfilled = OrderReport(
+        client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id, symbol="BTCUSDT",
+        status=OrderStatus.ACCEPTED, side=Side.BUY, quantity=order.quantity, filled_quantity=Decimal(0),
+    )  # fmt: skip
+
+    with mock.patch.object(FuturesExchange, "find_order", return_value=unfilled):
+        poll(4)
+    assert Adjustment.unscoped.count() == 0
+    poll(2)
+
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
+    order.refresh_from_db()
+    assert order.state == "filled"
+
+
+def test_a_trade_by_hand_is_taken_over_in_the_end_while_an_order_of_ours_rests(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "IN_A_ROW_WHILE_RESTING", 4)
+    opened(futures)
+    resting(futures, "sell", "long", "0.004", "70000")
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+
+    poll(reconcile.IN_A_ROW_WHILE_RESTING - 1)
+    assert Adjustment.unscoped.count() == 0
+    poll()
+
+    assert (futures.held(), Adjustment.unscoped.count()) == (6, 1)
 
 
 def test_position_liquidated_is_taken_over_and_called_by_its_name(futures: Bench) -> None:
