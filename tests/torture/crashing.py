@@ -71,6 +71,8 @@ class _Grounds:
         scene.venue.unreachable[history.key] = scenario.unreachable
         for delivery in scenario.alerts:
             history.deliver(_body(history, delivery))
+            # Which of two comes first is said by when they came.
+            scene.clock.sleep(0.001)
         points: list[str] = []
         after: list[str] = []
         reaper.passed, reaper.death_in = points, deaths[0] if deaths else 0
