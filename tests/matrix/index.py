@@ -141,6 +141,11 @@ ROWS: dict[str, tuple[str, ...]] = {
         "tests/trading/pure/test_accounting_invariants.py::test_order_and_repeats_change_nothing",
     ),
     "trial end": (f"{REFUSALS}test_entries_are_denied_and_exits_run",),
+    "downgrade": (f"{SWITCH}test_with_a_position_open_entries_stop_and_its_exit_goes_out",),
+    "maintenance": (
+        "tests/matrix/test_maintenance.py::test_order_met_by_maintenance_is_in_doubt_and_proved_absent_once_it_is_over",
+        "tests/matrix/test_maintenance.py::test_exit_met_by_maintenance_goes_out_once_it_is_over",
+    ),
     "pause": (f"{REFUSALS}test_entries_are_denied_and_exits_run",),
     "position closed by hand": (
         f"{BOOKS}test_position_closed_by_hand_is_taken_over_after_three_readings_and_labelled_not_ours",
