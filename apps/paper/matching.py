@@ -62,6 +62,10 @@ class Market:
         for offer in self._offers(order, instrument, now_ms):
             if order.type != "market" and not is_within(order.side, offer.price, order.price):
                 break
+            wanted = floor_to(money / offer.price, size_step(instrument)) if by_notional else left
+            if not wanted:
+                # Filled: what rests further down is not in its way, its own orders neither.
+                break
             if offer.maker is not None and offer.maker.account_id == order.account_id and stp != "none":
                 if stp != "cancel_taker":
                     plan.swept.append(offer.maker)
@@ -69,7 +73,6 @@ class Market:
                     plan.is_stopped = True
                     break
                 continue
-            wanted = floor_to(money / offer.price, size_step(instrument)) if by_notional else left
             size = min(wanted, offer.size)
             if not size:
                 break

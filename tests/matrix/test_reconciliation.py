@@ -134,7 +134,7 @@ def test_a_trade_by_hand_is_taken_over_in_the_end_while_an_order_of_ours_rests(
 ) -> None:
     monkeypatch.setattr(reconcile, "IN_A_ROW_WHILE_RESTING", 4)
     opened(futures)
-    resting(futures, "sell", "long", "0.004", "70000")
+    resting(futures, "buy", "long", "0.01", "50000")
     by_hand(futures, Side.SELL, "4", reduce_only=True)
 
     poll(reconcile.IN_A_ROW_WHILE_RESTING - 1)

@@ -113,6 +113,35 @@ def test_self_trade_prevention(desk: Desk, mode: str, resting: str, arriving: st
     ].count("canceled")
 
 
+@pytest.mark.parametrize("mode", ["cancel_maker", "cancel_taker", "cancel_both"])
+@pytest.mark.parametrize("amount", [{"side": "sell", "size": "0.05"}, {"side": "buy", "notional": "3000"}])
+def test_own_orders_behind_what_fills_an_order_stay(desk: Desk, mode: str, amount: dict[str, str]) -> None:
+    desk.price("BTC_USDT", "60000", bid="59990", ask="60010")
+    trader = desk.trader(spot={"USDT": "10000", "BTC": "1"})
+    trader.spot_order(side="buy", type="limit", size="0.1", price="50000", client_order_id="below")
+    trader.spot_order(side="sell", type="limit", size="0.1", price="70000", client_order_id="above")
+
+    trader.spot_order(type="market", stpMode=mode, client_order_id="come", **amount)
+
+    states = {name: trader.order_by_client_id(name)["state"] for name in ("below", "above", "come")}
+    assert states == {"below": "new", "above": "new", "come": states["come"]}
+    assert states["come"] in {"filled", "partially_canceled"}
+
+
+def test_futures_market_order_leaves_an_own_order_far_below(desk: Desk) -> None:
+    desk.price("BTCUSDT", "60000")
+    trader = desk.trader(futures={"USDT": "10000"})
+    order = {"leverage": "10", "open_type": "isolated"}
+    trader.futures_order(side=1, type="market", size=10, **order)
+    trader.futures_order(side=1, type="limit", size=10, price="50000", **order)
+
+    trader.futures_order(side=3, type="market", size=4, stp_mode=1)
+
+    [rests] = trader.get("/contract/private/get-open-orders", symbol="BTCUSDT").data
+    assert (rests["price"], rests["deal_size"]) == ("50000", "0")
+    assert trader.position()["position_amount"] == "6"
+
+
 def test_two_accounts_trade_futures_with_each_other(desk: Desk) -> None:
     desk.price("BTCUSDT", "60000", bid="59990", ask="60010")
     long, short = desk.trader(futures={"USDT": "1000"}), desk.trader(futures={"USDT": "1000"})
