@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import secrets
 import sys
 import tempfile
 import time
@@ -20,12 +21,12 @@ sys.path.insert(0, str(ROOT))
 from config import embedded  # noqa: E402 - found from the root only
 from scripts.bench import line, memory  # noqa: E402
 from scripts.bench.figures import median, table  # noqa: E402
-from scripts.bench.product import whole  # noqa: E402
+from scripts.bench.product import free_port, whole  # noqa: E402
 
 POINTERS = 6000
 RATE_PER_MINUTE = 1_000_000  # the limit of a pointer must not end a measurement
 CLIENTS = [1, 16, 64]
-PARTS = ("starts", "memory", "line", "webhook")
+PARTS = ("starts", "memory", "line", "webhook", "throughput")
 
 
 def starts(folder: Path, runs: int) -> dict[str, Any]:
@@ -47,12 +48,14 @@ def starts_summary(found: dict[str, Any]) -> str:
     return table("Seconds from the command to 200", ["", "/healthz", "/readyz"], rows)
 
 
-def webhook_figures(state_dir: Path, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Run web and database alone. Only from here on does this process know Django and hold the servers."""
+def hold_servers(state_dir: Path) -> None:
+    """Only from here on does this process know Django and hold the servers."""
     os.environ |= {
         "DEBUG": "1",
         "WEBHOOK_RATE_PER_MINUTE": str(RATE_PER_MINUTE),
         "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PAPER_URL": f"http://127.0.0.1:{free_port()}",
+        "PAPER_CONTROL_TOKEN": secrets.token_hex(16),
     }
     embedded.POSTGRES_OPTIONS["max_connections"] = "200"  # pgbench's clients beside the web's threads
     embedded.prepare(state_dir)
@@ -61,6 +64,10 @@ def webhook_figures(state_dir: Path, chosen: argparse.Namespace) -> tuple[dict[s
 
     django.setup()
     call_command("migrate", verbosity=0)
+
+
+def webhook_figures(state_dir: Path, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Run web and database alone."""
     from scripts.bench import people, webhook
 
     pointers = people.many_pointers(POINTERS, state_dir / "bench-pointers")
@@ -80,6 +87,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: for a look, not for a figure")
     parser.add_argument("--json", type=Path, help="write every run's figures to this file")
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be given several times")
+    parser.add_argument("--connectors", type=int, default=200, help="for the orders a second")
     parser.add_argument("--processes", type=int, default=2, help="gunicorn's, for the webhook")
     parser.add_argument("--threads", type=int, default=8, help="of each of them")
     chosen = parser.parse_args()
@@ -109,10 +117,19 @@ def main() -> int:
                     alerts = 8 if chosen.quick else 20
                     result["line"] = line.measure(running, state_dir, url, runs=chosen.runs, alerts=alerts)
                     print(line.summary(result["line"]), flush=True)
-        if "webhook" in parts:
-            result["webhook"], text = webhook_figures(state_dir, chosen)
-            print(text, flush=True)
-            embedded.release(state_dir)
+        if {"webhook", "throughput"} & set(parts):
+            hold_servers(state_dir)
+            try:
+                if "webhook" in parts:
+                    result["webhook"], text = webhook_figures(state_dir, chosen)
+                    print(text, flush=True)
+                if "throughput" in parts:
+                    from scripts.bench import throughput
+
+                    result["throughput"] = throughput.measure(state_dir, connectors=chosen.connectors, runs=chosen.runs)
+                    print(throughput.summary(result["throughput"]), flush=True)
+            finally:
+                embedded.release(state_dir)
     result["seconds"] = time.monotonic() - started
     result["load_average_after"] = os.getloadavg()
     loads = f"{result['load_average_before'][0]:.1f} before, {result['load_average_after'][0]:.1f} after"

@@ -29,6 +29,17 @@ def pss_mb(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
+def pid_with(text: str) -> int:
+    """Return the process in whose title `text` stands."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and text in (entry / "cmdline").read_text(errors="replace"):
+                return int(entry.name)
+        except OSError:
+            continue
+    raise LookupError(text)
+
+
 def name_of(pid: int) -> str:
     """Return what the process calls itself, or the program it runs."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
