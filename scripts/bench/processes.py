@@ -29,12 +29,14 @@ def pss_mb(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def pid_with(text: str) -> int:
-    """Return the process in whose title `text` stands."""
+def server_with(text: str) -> int:
+    """Return the server program in whose title `text` stands."""
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and text in (entry / "cmdline").read_text(errors="replace"):
-                return int(entry.name)
+            if entry.name.isdigit():
+                title = (entry / "cmdline").read_text(errors="replace")
+                if text in title and title.split("\0")[0].split(" ")[0].endswith("-server"):
+                    return int(entry.name)
         except OSError:
             continue
     raise LookupError(text)

@@ -29,7 +29,7 @@ from apps.lib import wakeups
 from config import embedded
 from scripts.bench import people
 from scripts.bench.figures import median, table
-from scripts.bench.processes import cpu_seconds, pid_with
+from scripts.bench.processes import cpu_seconds, server_with
 from scripts.bench.product import ROOT, BenchError
 
 FAR_MS = 100
@@ -221,7 +221,7 @@ def _crew(paper: Paper, state_dir: Path) -> Iterator[Crew]:
             time.sleep(0.1)
         pids |= {"worker": run(worker), "sweeper": run(["manage.py", "sweeper"])}
         pids["database"] = int(Path(state_dir, "postgres", "postmaster.pid").read_text().split()[0])
-        pids["broker"] = pid_with(str(embedded.redis_socket(state_dir)))
+        pids["broker"] = server_with(str(embedded.redis_socket(state_dir)))
         yield Crew(pids)
 
 
