@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Exists, OuterRef
 
 from apps.lib import world
@@ -45,7 +45,15 @@ class HeldLease:
             raise LeaseLostError
 
     def release(self) -> None:
-        Lease.objects.filter(pk=self._row_id, token=self._token).update(until=FREE, owner="")
+        """Give it back, over a new connection where the database dropped this one: else the symbol waits it out."""
+        row = Lease.objects.filter(pk=self._row_id, token=self._token)
+        try:
+            row.update(until=FREE, owner="")
+        except (InterfaceError, OperationalError):
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            row.update(until=FREE, owner="")
 
 
 def take(connector_id: UUID, symbol: str) -> HeldLease | None:

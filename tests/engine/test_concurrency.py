@@ -13,6 +13,7 @@ from apps.alerts.execution import execute, execute_due
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.transport import Transport
+from apps.trading import leases
 from apps.trading.executor import drive, step
 from apps.trading.following import look
 from apps.trading.models import Fill, LedgerEntry, Order, OrderState
@@ -164,3 +165,18 @@ def test_no_transaction_is_open_while_the_exchange_is_asked(futures: Bench, monk
     assert futures.held() == 0
     assert {"submit-order", "position-v2", "order-history", "trades"} <= {name for name, _ in asked}
     assert [name for name, in_transaction in asked if in_transaction] == []
+
+
+def test_lease_is_given_back_although_the_database_dropped_the_connection(futures: Bench) -> None:
+    with leases.held(futures.connector.pk, "BTCUSDT") as lease:
+        assert lease is not None
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [pid] = cursor.fetchone()
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            assert cursor.fetchone() == (True,)
+        other.close()
+
+    assert not leases.is_taken(futures.connector.pk, "BTCUSDT")
