@@ -266,8 +266,7 @@ def _is_ours_read(connector: Connector, exchange: Exchange, symbol: str, *, read
     orders = list(resting.select_related("connector", "instrument"))
     for order in orders:
         before = order.filled_quantity
-        look(order)
-        if order.filled_quantity != before:
+        if not look(order) or order.filled_quantity != before:
             return False
     settled_at = IN_A_ROW_WHILE_RESTING if orders else IN_A_ROW
     if readings in {IN_A_ROW, settled_at} and orphans.sweep_symbol(connector, exchange, symbol):

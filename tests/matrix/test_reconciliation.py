@@ -18,6 +18,7 @@ from apps.connectors.exchange import (
     Side,
     TransactionKind,
     TransactionReport,
+    UnreachableError,
 )
 from apps.connectors.models import Connector
 from apps.trading import bookings, reconcile
@@ -127,6 +128,20 @@ def test_fill_of_a_resting_order_that_is_told_late_is_not_taken_for_a_trade_by_h
     assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
     order.refresh_from_db()
     assert order.state == "filled"
+
+
+def test_nothing_is_taken_over_while_an_order_that_rests_cannot_be_asked_about(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "IN_A_ROW_WHILE_RESTING", 3)
+    opened(futures)
+    resting(futures, "buy", "long", "0.01", "50000")
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+
+    with mock.patch.object(FuturesExchange, "find_order", side_effect=UnreachableError("no answer")):
+        poll(4)
+
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
 
 
 def test_a_trade_by_hand_is_taken_over_in_the_end_while_an_order_of_ours_rests(
