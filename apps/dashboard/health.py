@@ -1,7 +1,7 @@
 """Two answers for a load balancer: this process is up; everything behind it works. Neither needs a login."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import redis
@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Max
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -57,8 +58,14 @@ def _migrations() -> str:
     return f"{len(missing)} to apply: run migrate" if missing else "ok"
 
 
+def last_heard_of() -> dict[str, datetime]:
+    """Return the newest sign of life of each kind of process that ever gave one."""
+    newest = WorkerHeartbeat.objects.order_by().values("kind").annotate(newest=Max("at"))
+    return dict(newest.values_list("kind", "newest"))
+
+
 def _heartbeat(kind: str) -> str:
-    newest = WorkerHeartbeat.objects.filter(kind=kind).order_by("-at").values_list("at", flat=True).first()
+    newest = last_heard_of().get(kind)
     if newest is None:
         return "never seen"
     age = world.now() - newest

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, DateTimeField, F, Func, QuerySet, Sum, Value
+from django.db.models import Count, DateTimeField, F, Func, Q, QuerySet, Sum, Value
 
 from apps.accounts.models import Workspace
 from apps.connectors import instruments
@@ -78,12 +78,19 @@ def open_positions(workspace: Workspace, *, environment: str | None = None) -> l
     if environment is not None:
         rows = rows.filter(connector__environment=environment)
     at_mark = at_market(rows.order_by("opened_at", "symbol", "book"), world.now())
+    if not at_mark:
+        return []
     found: dict[tuple[UUID, str, str], list[Protection]] = {}
-    if at_mark:
-        ended = [ProtectionState.FIRED, ProtectionState.CANCELED, ProtectionState.GONE]
-        for one in protections(workspace).exclude(state__in=ended).order_by("created_at", "number"):
-            found.setdefault((one.connector_id, one.symbol, one.book), []).append(one)
+    for one in _standing(workspace, since=min((row.position.opened_at or world.now()) for row in at_mark)):
+        found.setdefault((one.connector_id, one.symbol, one.book), []).append(one)
     return [replace(row, protections=_protecting(row.position, found)) for row in at_mark]
+
+
+def _standing(workspace: Workspace, *, since: datetime) -> QuerySet[Protection]:
+    """Return what is at the exchange or on its way, and what could not be placed for an entry filled since then."""
+    ended = [ProtectionState.FIRED, ProtectionState.CANCELED, ProtectionState.GONE, ProtectionState.FAILED]
+    failed = Q(state=ProtectionState.FAILED, entry__last_fill_at__gte=since)
+    return protections(workspace).filter(~Q(state__in=ended) | failed).order_by("created_at", "number")
 
 
 def _protecting(position: Position, found: Mapping[tuple[UUID, str, str], list[Protection]]) -> tuple[Protection, ...]:

@@ -52,6 +52,13 @@ def opened(bench: Bench, quantity: str = "0.01") -> None:
     settled(bench)
 
 
+def sold_by_hand_while_an_order_rests(bench: Bench) -> None:
+    """Leave 6 of 10 contracts at the exchange, and an entry of ours far below the price."""
+    opened(bench)
+    resting(bench, "buy", "long", "0.01", "50000")
+    by_hand(bench, Side.SELL, "4", reduce_only=True)
+
+
 def of(kind: str) -> Incident:
     found: Incident = Incident.unscoped.get(kind=kind, resolved_at=None)
     return found
@@ -134,9 +141,7 @@ def test_nothing_is_taken_over_while_an_order_that_rests_cannot_be_asked_about(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "IN_A_ROW_WHILE_RESTING", 3)
-    opened(futures)
-    resting(futures, "buy", "long", "0.01", "50000")
-    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    sold_by_hand_while_an_order_rests(futures)
 
     with mock.patch.object(FuturesExchange, "find_order", side_effect=UnreachableError("no answer")):
         poll(4)
@@ -148,9 +153,7 @@ def test_a_trade_by_hand_is_taken_over_in_the_end_while_an_order_of_ours_rests(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconcile, "IN_A_ROW_WHILE_RESTING", 4)
-    opened(futures)
-    resting(futures, "buy", "long", "0.01", "50000")
-    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    sold_by_hand_while_an_order_rests(futures)
 
     poll(reconcile.IN_A_ROW_WHILE_RESTING - 1)
     assert Adjustment.unscoped.count() == 0
