@@ -22,6 +22,7 @@ from apps.connectors.exchange import (
 )
 from apps.connectors.models import Connector
 from apps.trading import bookings, reconcile
+from apps.trading.adjusting import adjust
 from apps.trading.ids import client_order_id
 from apps.trading.models import (
     AccountWatch,
@@ -98,6 +99,37 @@ def test_stop_that_fired_and_nobody_looked_for_is_not_taken_for_a_trade_by_hand(
 
     assert (futures.held(), Adjustment.unscoped.count(), Fill.unscoped.count()) == (0, 0, 2)
     assert Protection.unscoped.get().state == ProtectionState.FIRED
+
+
+def test_stop_that_is_not_due_yet_is_looked_at_before_its_fill_is_taken_for_a_trade_by_hand(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+    settled(futures)
+    futures.paper.set_price("BTCUSDT", "57900")
+    Protection.unscoped.update(next_at=timezone.now() + timedelta(minutes=5))
+
+    poll(4)
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
+    futures.wait(2)
+
+    assert (futures.held(), Protection.unscoped.get().state) == (0, ProtectionState.FIRED)
+
+
+def test_stop_whose_fill_was_taken_over_is_still_found_to_have_fired(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+    settled(futures)
+    futures.paper.set_price("BTCUSDT", "57900")
+    entry = futures.order()
+    adjust(
+        futures.connector, entry.instrument, Book.NET, expected=Decimal(10), target=Decimal(0), price=None,
+        cause=Adjustment.Cause.EXTERNAL,
+    )  # fmt: skip
+    Protection.unscoped.update(next_at=ago(seconds=1))
+
+    futures.wait(2)
+    assert (Protection.unscoped.get().state, Fill.unscoped.count()) == (ProtectionState.FIRED, 2)
+    poll(4)
+
+    assert futures.held() == 0
 
 
 def test_order_that_nobody_remembers_is_looked_for_before_its_fill_is_taken_for_a_trade_by_hand(futures: Bench) -> None:
