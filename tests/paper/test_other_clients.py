@@ -19,20 +19,31 @@ pytestmark = pytest.mark.process
 
 HERE = Path(__file__).parent / "clients"
 CCXT, BITMART_API = "ccxt==4.5.70", "bitmart-api@2.5.1"
+ATTEMPTS, ATTEMPT_S = 3, 150
 
 
 def fetch(directory: Path, command: list[str], proof: Path) -> None:
+    """Run the command until `proof` is there: a download that stands still is begun anew."""
+    program = shutil.which(command[0])
+    said = "not installed"
+    for _ in range(ATTEMPTS if program else 0):
+        if proof.exists():
+            return
+        said = run([str(program), *command[1:]], directory)
     if proof.exists():
         return
-    program = shutil.which(command[0])
-    done = None
-    if program:
-        done = subprocess.run([program, *command[1:]], cwd=directory, capture_output=True, text=True, timeout=600)
-    if done is not None and done.returncode == 0 and proof.exists():
-        return
     if os.environ.get("REQUIRE_NPM"):
-        pytest.fail(f"{' '.join(command)}: {done.stderr if done else 'not installed'}")
+        pytest.fail(f"{' '.join(command)}: {said}")
     pytest.skip(f"{command[0]} could not fetch the client")
+
+
+def run(command: list[str], directory: Path) -> str:
+    """Return what it says of its failure, "" when it did not fail."""
+    try:
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=ATTEMPT_S)
+    except subprocess.TimeoutExpired:
+        return f"stood still for {ATTEMPT_S} s"
+    return done.stderr if done.returncode else ""
 
 
 @pytest.fixture(scope="session")
