@@ -82,6 +82,9 @@ class ConnectorFactory(factory.django.DjangoModelFactory):
     label = factory.Sequence(lambda n: f"Connector {n}")
     market = "futures"
     environment = Environment.PAPER
+    # Measured, as after the check that every connector begins with: the address's allowance is for other tests.
+    clock_offset_ms = 0
+    clock_measured_at = factory.LazyFunction(timezone.now)
 
     @classmethod
     def _create(cls, model_class: type[Connector], *args: Any, **kwargs: Any) -> Connector:

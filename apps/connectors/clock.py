@@ -43,20 +43,35 @@ def reading_of(connector: Connector) -> ClockReading:
     return ClockReading(connector.clock_offset_ms, connector.clock_measured_at)
 
 
-def fresh_reading(connector: Connector) -> ClockReading:
-    """Return the connector's reading, measured now when the last one is too old or too far off to be trusted.
+def fresh_reading(connector: Connector, *, or_raise: bool = False) -> ClockReading:
+    """Return a reading to be trusted: the connector's, else one of its venue address, else measured now.
 
-    When the exchange does not answer, the old reading.
+    When the exchange does not answer, the old reading; `or_raise`: its ExchangeError, unless the clocks are known to
+    be apart. Asking too often is no reason to turn an entry down that can be tried again in a moment.
     """
     reading = reading_of(connector)
-    if not reading.fault(world.now()):
+    now = world.now()
+    if not reading.fault(now):
         return reading
-    try:
-        offset = measure_offset_ms(open_public(connector.environment, connector.market))
-    except ExchangeError:
-        return reading
-    connector.clock_offset_ms, connector.clock_measured_at = offset, world.now()
+    told = _told_by_others(connector, now) if abs(reading.offset_ms or 0) <= MOST_OFFSET_MS else None
+    if told is None:
+        try:
+            told = ClockReading(measure_offset_ms(open_public(connector.environment, connector.market)), world.now())
+        except ExchangeError:
+            if or_raise and abs(reading.offset_ms or 0) <= MOST_OFFSET_MS:
+                raise
+            return reading
+    connector.clock_offset_ms, connector.clock_measured_at = told.offset_ms, told.measured_at
     Connector.unscoped.filter(pk=connector.pk).update(
-        clock_offset_ms=offset, clock_measured_at=connector.clock_measured_at
+        clock_offset_ms=told.offset_ms, clock_measured_at=told.measured_at
     )
     return reading_of(connector)
+
+
+def _told_by_others(connector: Connector, now: datetime) -> ClockReading | None:
+    """All connectors of a venue address speak to one clock; asking it is rationed for all of them together."""
+    others = Connector.unscoped.filter(environment=connector.environment, market=connector.market)
+    others = others.filter(clock_measured_at__gt=now - FRESH_FOR, clock_measured_at__lte=now)
+    row = others.order_by("-clock_measured_at").values_list("clock_offset_ms", "clock_measured_at").first()
+    reading = ClockReading(*row) if row is not None else None
+    return reading if reading is not None and not reading.fault(now) else None

@@ -89,7 +89,7 @@ def _read(inputs: Inputs, connector: Connector, instrument: Instrument, exchange
     inputs = replace(
         inputs,
         counts=read_counts(connector, instrument),
-        clock_fault=clock.fresh_reading(connector).fault(world.now()) if has_entry else "",
+        clock_fault=clock.fresh_reading(connector, or_raise=True).fault(world.now()) if has_entry else "",
     )
     # Reading may have taken its time: what may stop the legs is judged as it is now.
     told = standing(connector, instrument.symbol)

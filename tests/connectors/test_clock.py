@@ -82,3 +82,47 @@ def test_an_exchange_that_does_not_answer_leaves_the_old_reading(measured: list[
 
     assert reading == ClockReading(12, measured_at)
     assert reading.fault(timezone.now()) == "last measured 600 s ago"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("offset_ms", "age_s"), [(None, None), (12, 600)])
+def test_entry_that_can_be_tried_again_hears_that_the_exchange_did_not_answer(
+    offset_ms: int | None, age_s: int | None, measured: list[int]
+) -> None:
+    measured_at = None if age_s is None else timezone.now() - timedelta(seconds=age_s)
+    connector = ConnectorFactory(clock_offset_ms=offset_ms, clock_measured_at=measured_at)
+
+    with pytest.raises(UnreachableError):
+        fresh_reading(connector, or_raise=True)
+
+
+@pytest.mark.django_db
+def test_clocks_known_to_be_apart_are_told_whoever_is_asked(measured: list[int]) -> None:
+    connector = ConnectorFactory(clock_offset_ms=70_000, clock_measured_at=timezone.now())
+
+    reading = fresh_reading(connector, or_raise=True)
+
+    assert reading.fault(timezone.now()) == "they differ by 70.0 s"
+
+
+@pytest.mark.django_db
+def test_reading_of_the_same_address_is_not_measured_once_more(measured: list[int]) -> None:
+    at = timezone.now() - timedelta(seconds=20)
+    ConnectorFactory(clock_offset_ms=33, clock_measured_at=at - timedelta(seconds=5))
+    ConnectorFactory(clock_offset_ms=34, clock_measured_at=at)
+    ConnectorFactory(market="spot", clock_offset_ms=35, clock_measured_at=timezone.now())
+    connector = ConnectorFactory(clock_offset_ms=None, clock_measured_at=None)
+
+    reading = fresh_reading(connector)
+
+    assert reading == ClockReading(34, at)
+    assert clock.reading_of(Connector.unscoped.get(pk=connector.pk)) == reading
+
+
+@pytest.mark.django_db
+def test_reading_of_another_connector_is_not_believed_against_our_own_measurement(measured: list[int]) -> None:
+    ConnectorFactory(clock_offset_ms=34, clock_measured_at=timezone.now())
+    connector = ConnectorFactory(clock_offset_ms=70_000, clock_measured_at=timezone.now())
+    measured.append(69_000)
+
+    assert fresh_reading(connector).fault(timezone.now()) == "they differ by 69.0 s"

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.alerts.models import AlertStatus
+from apps.alerts.execution import execute_due
+from apps.alerts.models import Alert, AlertStatus
 from apps.connectors import clock
-from apps.connectors.exchange import UnreachableError
+from apps.connectors.exchange import RateLimitError, UnreachableError
 from apps.connectors.models import Connector
 from apps.trading.models import OrderState
 from tests.line.conftest import Desk
@@ -67,3 +68,25 @@ def test_an_entry_measures_an_old_clock_itself(futures: Desk) -> None:
     assert timezone.now() - connector.clock_measured_at < timedelta(seconds=60)
     assert connector.clock_offset_ms is not None
     assert abs(connector.clock_offset_ms) < 1000
+
+
+def test_an_entry_waits_for_a_clock_that_may_not_be_asked_again_so_soon(
+    futures: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Connector.unscoped.filter(pk=futures.connector.pk).update(clock_offset_ms=None, clock_measured_at=None)
+
+    def refused(_: object) -> int:
+        raise RateLimitError("asked too often")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "measure_offset_ms", refused)
+        alert = futures.send("buy", "flat", "0.01")
+
+        assert (alert.status, alert.reason_code) == (AlertStatus.QUEUED, "WAITING_FOR_EXCHANGE")
+        assert (futures.orders(), futures.at_exchange()) == ([], [])
+
+    Alert.unscoped.update(next_at=timezone.now())
+    execute_due()
+
+    alert.refresh_from_db()
+    assert (alert.status, len(futures.at_exchange())) == (AlertStatus.EXECUTED, 1)
