@@ -25,15 +25,13 @@ from apps.connectors.sealing import SealError
 from apps.lib import wakeups, world
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
-from apps.trading import cancelling, drift, guards, incidents, leases
-from apps.trading.denials import Denial
+from apps.trading import cancelling, drift, incidents, leases
 from apps.trading.executor import send
-from apps.trading.guards import GuardFacts, GuardLimits
+from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
 from apps.trading.models import FINAL_STATES, Flatten, Order, OrderState, Position
-from apps.trading.placing import standing
 from apps.trading.transitions import born
 
 logger = logging.getLogger(__name__)
@@ -161,19 +159,6 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
         if connector_id == str(connector.pk) and row["state"] == "closing" and (symbol, Book(book_value)) not in held:
             row |= {"state": "closed", "why": ""}
     run_all(_send, to_send)
-
-
-def halted(connector: Connector) -> Denial | None:
-    """Say who has forbidden exits too: what the operators stopped is not closed behind their back."""
-    facts = GuardFacts(
-        intent=Intent.EXIT,
-        now=world.now(),
-        received_at=world.now(),
-        symbol="",
-        quote="",
-        **standing(connector, ""),  # type: ignore[arg-type]
-    )
-    return guards.check_halted(facts, GuardLimits())
 
 
 def _held(connector: Connector, exchange: Exchange) -> dict[tuple[str, Book], tuple[Instrument, Decimal]]:

@@ -14,6 +14,7 @@ from apps.lib import world
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading import drift, flatten, incidents, reconcile
 from apps.trading.adjusting import adjust
+from apps.trading.halting import halted
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import Adjustment, Incident, Order, Position
 
@@ -110,7 +111,7 @@ def close_difference(incident: Incident, *, ours: str, theirs: str) -> Order:
     shown = _still(incident, ours, theirs)
     if shown.closing is None:
         raise NotInLineError("NOTHING_TO_CLOSE", "Nothing can be closed to make the two match. Take over the figure.")
-    halt = flatten.halted(incident.connector)
+    halt = halted(incident.connector)
     if halt is not None:
         raise NotInLineError(halt.code.value, halt.sentence)
     return flatten.close(
