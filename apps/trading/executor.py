@@ -49,7 +49,7 @@ from apps.trading.legs import Intent
 from apps.trading.models import Order, OrderState, Position
 from apps.trading.placing import limits_of, standing
 from apps.trading.protecting import guard_of, with_presets
-from apps.trading.protection import protect
+from apps.trading.protection import CLOSING_LEG, protect
 from apps.trading.reversal import give_up, is_ready, replan_exit, waiting_legs
 from apps.trading.transitions import LOOK_PAUSES_S, StaleOrderError, advance, deny, move
 
@@ -70,7 +70,7 @@ RECORD_WITHIN_S = 10
 RECORD_PAUSE_S = 0.5
 # An exit that the exchange refuses for the key is tried again so often.
 KEY_PAUSE_S = 60
-# A leg sent within this of its plan is sent on the guards of the plan.
+# A leg sent within this of its plan is sent on the guards of the plan; one that nobody planned has none.
 GUARDS_HOLD = timedelta(seconds=2)
 
 
@@ -310,7 +310,7 @@ def _has_expired(order: Order) -> bool:
 def _is_stopped(order: Order) -> bool:
     """Deny what waited to be sent and may no longer: a halt, a pause or the end of the trial came in between."""
     now = world.now()
-    if now - order.created_at < GUARDS_HOLD:
+    if now - order.created_at < GUARDS_HOLD and order.leg != CLOSING_LEG:
         return False
     connector = Connector.unscoped.select_related("workspace").get(pk=order.connector_id)
     facts = GuardFacts(

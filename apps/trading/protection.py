@@ -45,6 +45,7 @@ from apps.lib.pool import run_all
 from apps.trading import cancelling, incidents
 from apps.trading.fencing import fence
 from apps.trading.following import look
+from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
@@ -423,7 +424,10 @@ def _check_proof(row: Protection) -> None:
     closes = is_stop and row.connector.unprotected == Unprotected.CLOSE
     what = str(row.kind).replace("_", " ")
     why = f"its {what} at {normalize_text(row.price)} was not placed: {row.reason or 'the exchange does not show it'}"
-    if closes:
+    halt = halted(row.connector) if closes else None
+    if halt is not None:
+        did = f"It was kept open. {halt.sentence}"
+    elif closes:
         did = "It is closed at the market, as chosen on the connector."
     elif is_stop:
         did = "It was kept open, as chosen on the connector."

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.trading import cancelling, protection
+from apps.connectors.models import Connector
+from apps.trading import cancelling, executor, protection
 from apps.trading.models import Fill, Incident, Order, OrderState, Protection, ProtectionState
 from tests.engine.conftest import Bench, bench
 from tests.shared_paper import SharedPaper
@@ -187,6 +188,29 @@ def test_refused_stop_raises_the_alarm_and_does_what_was_chosen(
     assert futures.held() == held
     closing = [(order.state, order.filled_quantity) for order in futures.orders() if order.leg == "x"]
     assert closing == ([(S.FILLED, 10)] if choice == "close" else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "held", "closing"),
+    [("halted", 10, (S.DENIED, "CONNECTOR_HALTED")), ("reduce_only", 0, (S.FILLED, ""))],
+)
+def test_halt_stops_the_closing_of_what_has_no_stop_from_the_first_moment(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, state: str, held: int, closing: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(executor, "GUARDS_HOLD", timedelta(hours=1))
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    Protection.unscoped.update(state=P.WAITING, exchange_order_id="", next_at=timezone.now())
+    Connector.unscoped.update(trading_state=state)
+    futures.fault("code", TRAIL, code=40031, status=400)
+
+    wait(futures, 2)
+
+    [order] = [order for order in futures.orders() if order.leg == "x"]
+    assert (order.state, order.reason_code) == closing
+    assert futures.held() == held
+    assert [size for _, size in futures.book()] == ["10", "10"][: 1 if held else 2]
+    did = Incident.unscoped.get().facts["did"]
+    assert did.startswith("It was kept open. Halted: connector" if held else "It is closed at the market")
 
 
 def test_take_profit_that_is_refused_is_told_and_closes_nothing(futures: Bench) -> None:
