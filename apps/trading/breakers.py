@@ -1,6 +1,10 @@
 """What switches entries off by itself: a key that is refused, a key that can withdraw. An open incident is the switch.
 
 It closes by itself once the reason is gone; exits are tried all the while.
+
+A key may read and not trade: what orders were refused for is counted apart, and only an order that the exchange takes
+clears it. Since a switch that is on lets no entry through, a check of the key that succeeded after the last refusal
+opens it half: the next order tells, and a refused one closes it at once.
 """
 
 import logging
@@ -8,13 +12,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from apps.connectors.exchange import CredentialsError
 from apps.connectors.models import CheckStatus, Connector
 from apps.lib import world
 from apps.trading import incidents
 from apps.trading.incident_kinds import IncidentKind
-from apps.trading.models import AccountWatch, Incident
+from apps.trading.models import AccountWatch, Incident, Order
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +45,62 @@ def refused(connector: Connector, watch: AccountWatch, error: CredentialsError) 
     incidents.open_incident(connector, IncidentKind.KEY_REFUSED, facts={"why": why})
 
 
+def order_refused(connector: Connector, error: CredentialsError) -> None:
+    """Count an order that was refused for the key; after three in a row over more than a minute entries are off."""
+    suspect(connector.pk)
+    now = world.now()
+    watch, _ = AccountWatch.unscoped.get_or_create(
+        connector_id=connector.pk, defaults={"workspace_id": connector.workspace_id}
+    )
+    rows = AccountWatch.unscoped.filter(pk=watch.pk)
+    if _took_an_order(watch):
+        rows.update(orders_refused_count=0, orders_refused_since=None)
+    rows.update(
+        orders_refused_count=F("orders_refused_count") + 1,
+        orders_refused_since=Coalesce("orders_refused_since", now),
+        orders_refused_at=now,
+    )
+    watch.refresh_from_db()
+    if _refuses_orders(watch):
+        why = f"Orders are refused. {error.sentence} ({error.reason})"
+        incidents.open_incident(connector, IncidentKind.KEY_REFUSED, facts={"why": why})
+
+
 def accepted(connector: Connector, watch: AccountWatch) -> None:
-    """The key was accepted: what was refused before is over."""
-    if not watch.refused_count:
+    """The key was accepted for reading: what reads were refused for is over, and orders where one was taken since."""
+    if not watch.refused_count and not watch.orders_refused_count:
         return
+    how = "The exchange accepts the key again."
     AccountWatch.unscoped.filter(pk=watch.pk).update(refused_count=0, refused_since=None)
-    incidents.resolve(connector, IncidentKind.KEY_REFUSED, how="The exchange accepts the key again.")
+    if _took_an_order(watch):
+        same = AccountWatch.unscoped.filter(pk=watch.pk, orders_refused_at=watch.orders_refused_at)
+        if not same.update(orders_refused_count=0, orders_refused_since=None):
+            return
+    elif _refuses_orders(watch):
+        if not _checked_since(connector, watch):
+            return
+        how = "The key was checked anew: the next order tells whether it may trade."
+    incidents.resolve(connector, IncidentKind.KEY_REFUSED, how=how)
+
+
+def _refuses_orders(watch: AccountWatch) -> bool:
+    since, newest = watch.orders_refused_since, watch.orders_refused_at
+    if since is None or newest is None:
+        return False
+    return watch.orders_refused_count >= REFUSED_AT_LEAST and newest - since > REFUSED_FOR
+
+
+def _took_an_order(watch: AccountWatch) -> bool:
+    """True when the exchange has acknowledged an order that we sent after it had refused the last one."""
+    if not watch.orders_refused_count:
+        return False
+    sent = Order.unscoped.filter(connector_id=watch.connector_id, attempt__gt=0)
+    return sent.filter(acknowledged_at__gt=watch.orders_refused_at).exists()
+
+
+def _checked_since(connector: Connector, watch: AccountWatch) -> bool:
+    at, newest = connector.checked_at, watch.orders_refused_at
+    return connector.check_status == CheckStatus.OK and at is not None and newest is not None and at > newest
 
 
 def review_keys() -> None:

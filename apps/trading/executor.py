@@ -290,7 +290,7 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
     if verdict.to == S.PLANNED:
         columns["next_at"] = now + timedelta(seconds=verdict.retry_after_s)
     if isinstance(error, CredentialsError):
-        breakers.suspect(order.connector_id)
+        breakers.order_refused(order.connector, error)
     if isinstance(error, ClockError):
         _measure_clock(order.connector, exchange)
     advance(order, verdict.to, cause=verdict.cause, evidence=evidence_of(error), **columns)

@@ -107,7 +107,7 @@ TEXTS: dict[IncidentKind, Text] = {
         "The exchange refuses this connector's key: {why}",
         "New positions are off. Exits are tried again each minute.",
         "Make a new key at BitMart and enter it on the connector's page. "
-        "Entries come on again with the first accepted call.",
+        "Entries come on again with the first accepted call; where orders are refused, once its check succeeds.",
         blocks_entries=True,
         closes_by_itself=True,
     ),

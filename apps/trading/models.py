@@ -372,6 +372,11 @@ class AccountWatch(WorkspaceOwned):
     differing = models.JSONField(default=dict, blank=True, help_text="symbol|book: readings in a row that differed")
     refused_count = models.PositiveIntegerField(default=0, help_text="times in a row that the key was refused")
     refused_since = models.DateTimeField(null=True, blank=True)
+    orders_refused_count = models.PositiveIntegerField(
+        default=0, help_text="orders in a row that were refused for the key"
+    )
+    orders_refused_since = models.DateTimeField(null=True, blank=True)
+    orders_refused_at = models.DateTimeField(null=True, blank=True, help_text="the newest of them")
 
     class Meta(WorkspaceOwned.Meta):
         indexes = [models.Index(fields=["next_at"], name="account_watch_due")]

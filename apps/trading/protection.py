@@ -23,6 +23,7 @@ from apps.connectors import instruments
 from apps.connectors.exchange import (
     Book,
     ClockError,
+    CredentialsError,
     Exchange,
     ExchangeError,
     NotSentError,
@@ -42,7 +43,7 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
-from apps.trading import cancelling, incidents
+from apps.trading import breakers, cancelling, incidents
 from apps.trading.fencing import fence
 from apps.trading.following import look
 from apps.trading.halting import halted
@@ -192,6 +193,8 @@ def _place(row: Protection, exchange: Exchange) -> None:
         if _is_unsent(error):
             _put(row, state=P.WAITING, next_at=world.now() + LOOK_AGAIN)
             return
+        if isinstance(error, CredentialsError):
+            breakers.order_refused(row.connector, error)
         _put(row, state=P.UNKNOWN, reason=error.sentence[:500], next_at=world.now() + LOOK_AGAIN)
     else:
         _put(row, state=P.UNKNOWN, exchange_order_id=placed, reason="", next_at=world.now())

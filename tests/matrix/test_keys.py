@@ -96,6 +96,90 @@ def test_exit_order_refused_for_its_key_waits_and_is_sent_once_the_key_is_right(
     assert [size for _, size in futures.book()] == ["10", "10"]
 
 
+def may(bench: Bench, *permissions: str) -> None:
+    told = {"permissions": list(permissions), "policies": {"permission_code": "30019"}}
+    bench.paper.control("POST", f"accounts/{bench.account.access_key}", told)
+    forget_limits()
+
+
+def refuse_orders(bench: Bench) -> None:
+    """Three entries are refused for the key, the last over a minute after the first; every reading succeeds."""
+    for number in range(3):
+        alert = bench.send("buy", "flat", "0.01")
+        assert alert.order is not None
+        assert (alert.order.state, alert.order.reason_code) == (S.REJECTED, "PERMISSION")
+        poll()
+        assert not Incident.unscoped.exists() or number == 2
+        AccountWatch.unscoped.filter(orders_refused_count=2).update(orders_refused_since=ago(seconds=61))
+
+
+def test_key_that_reads_and_may_not_trade_switches_entries_off_until_an_order_is_taken(futures: Bench) -> None:
+    may(futures, "read")
+    refuse_orders(futures)
+
+    incident = Incident.unscoped.get(resolved_at=None)
+    assert incident.kind == "key_refused"
+    assert incident.what.startswith("The exchange refuses this connector's key: Orders are refused.")
+    may(futures, "read", "future_trade")
+    poll(2)
+    assert futures.status(futures.send("buy", "flat", "0.01"))[1] == "INCIDENT_OPEN"
+    assert futures.book() == []
+    # The trader has the key checked: the next order tells.
+    Connector.unscoped.update(check_status="ok", checked_at=timezone.now())
+    poll()
+    incident.refresh_from_db()
+    assert incident.resolution == "The key was checked anew: the next order tells whether it may trade."
+    futures.send("buy", "flat", "0.01")
+    assert [size for _, size in futures.book()] == ["10"]
+    poll()
+    assert AccountWatch.unscoped.get().orders_refused_count == 0
+
+
+def test_check_that_proves_only_reading_lets_one_order_try(futures: Bench) -> None:
+    may(futures, "read")
+    refuse_orders(futures)
+    Connector.unscoped.update(check_status="ok", checked_at=timezone.now())
+    poll()
+    assert not Incident.unscoped.filter(resolved_at=None).exists()
+
+    first, second = futures.send("buy", "flat", "0.01"), futures.send("buy", "flat", "0.01")
+
+    assert first.order is not None
+    assert first.order.reason_code == "PERMISSION"
+    assert futures.status(second)[1] == "INCIDENT_OPEN"
+    assert futures.book() == []
+
+
+def test_order_that_is_taken_between_refused_ones_starts_the_count_anew(futures: Bench) -> None:
+    refused = {"code": 30019, "status": 403, "accepted": False}
+    futures.fault("code", times=2, **refused)
+    for _ in range(3):
+        futures.send("buy", "flat", "0.001")
+    AccountWatch.unscoped.update(orders_refused_since=ago(seconds=61))
+    futures.fault("code", **refused)
+    futures.send("buy", "flat", "0.001")
+
+    assert [order.state for order in futures.orders()] == [S.REJECTED, S.REJECTED, S.FILLED, S.REJECTED]
+    assert (AccountWatch.unscoped.get().orders_refused_count, Incident.unscoped.count()) == (1, 0)
+
+
+def test_exits_refused_for_the_key_open_the_switch_and_the_exit_that_is_taken_closes_it(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    poll()
+    futures.fault("code", code=30019, status=403, accepted=False, times=3)
+    futures.send("sell", "long", "0.01")
+    for _ in range(2):
+        poll()
+        AccountWatch.unscoped.update(orders_refused_since=ago(seconds=61))
+        futures.wait()
+
+    assert Incident.unscoped.get(resolved_at=None).kind == "key_refused"
+    futures.wait()
+    assert futures.held() == 0
+    poll()
+    assert Incident.unscoped.get().resolution == "The exchange accepts the key again."
+
+
 def test_a_refused_call_has_the_account_read_at_once(futures: Bench) -> None:
     poll()
     assert AccountWatch.unscoped.get().next_at > timezone.now() + timedelta(minutes=4)
