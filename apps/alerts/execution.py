@@ -351,11 +351,9 @@ def _drive(alert: Alert) -> None:
     root = alert.order
     if root is None:
         return
-    orders = [
-        root,
-        *Order.unscoped.filter(parent=root, waits_for_parent=False).select_related("connector", "instrument"),
-    ]
-    for order in orders:
+    parts = Order.unscoped.filter(parent=root, waits_for_parent=False).select_related("connector", "instrument")
+    # As they were planned: the database by itself gives them in any order.
+    for order in [root, *parts.order_by("created_at", "leg")]:
         if order.is_final:
             settle_legs(order)
         else:
