@@ -1,0 +1,235 @@
+"""Queries of the hot path: written with the ORM, turned into SQL once a process, asked again with other values.
+
+For a query that runs several times an alert, Django spends more on writing its SQL than the database on answering it.
+`Compiled` keeps that SQL, `insert` and `update` write rows without `Model.save`. What they leave out: signals, checks
+of `save()`, database functions as values. The SQL text stays the same, so the server keeps its plan too.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Field, Model, QuerySet
+from django.db.models.query import (
+    FlatValuesListIterable,
+    ModelIterable,
+    ValuesListIterable,
+    get_related_populators,
+)
+from django.db.transaction import TransactionManagementError
+
+from apps.lib.statements import run
+
+Row = TypeVar("Row")
+
+# Values that no query of ours holds; where one stands in the parameters, the argument's value goes.
+_EPOCH = datetime(2900, 1, 1, tzinfo=UTC)
+_MARKERS: dict[type, Callable[[int], Any]] = {
+    UUID: lambda number: UUID(int=(0xC0FFEE << 100) + number),
+    datetime: lambda number: _EPOCH + timedelta(microseconds=number),
+    str: lambda number: f"\x1amarker {number}\x1a",
+    int: lambda number: 1_900_000_000 + number,
+    Decimal: lambda number: Decimal(f"1900000000.{number:03}7"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where the argument of this name goes."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    sql: str
+    parameters: tuple[Any, ...]
+    converters: Any
+    rows: Callable[[Iterable[Sequence[Any]]], list[Any]]
+    compiler: Any
+    locks: bool
+
+    def ask(self, arguments: Mapping[str, Any]) -> list[Any]:
+        connection = connections[DEFAULT_DB_ALIAS]
+        if self.locks and not connection.in_atomic_block:
+            raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
+        parameters = [arguments[one.name] if type(one) is _Slot else one for one in self.parameters]
+        return self.rows(_converted(run(self.sql, parameters).rows, self.converters, connection))
+
+
+class Compiled(Generic[Row]):
+    """`Compiled(lambda connector, now: Order.unscoped.filter(...))`; call it with the same names to get the rows.
+
+    A query set of model rows (`select_related` and `select_for_update` too) or of `values_list`. Values of type UUID,
+    datetime, str, int and Decimal change from call to call; for any other value (None, bool, a list) the SQL is written
+    anew and kept beside.
+    """
+
+    def __init__(self, build: Callable[..., QuerySet[Any, Row]]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._statements: dict[tuple[Any, ...], _Statement] = {}
+
+    def __call__(self, **arguments: Any) -> list[Row]:
+        key = tuple(_kind(value) for value in arguments.values())
+        statement = self._statements.get(key)
+        if statement is None:
+            with self._lock:
+                statement = self._statements[key] = self._compile(arguments)
+        return statement.ask(arguments)
+
+    def _compile(self, arguments: Mapping[str, Any]) -> _Statement:
+        marks = {name: _marker(value, number) for number, (name, value) in enumerate(arguments.items())}
+        queryset = self._build(**marks)
+        compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
+        sql, parameters = compiler.as_sql()
+        slots = {_comparable(mark): _Slot(name) for name, mark in marks.items() if type(mark) in _MARKERS}
+        held = tuple(slots.get(_comparable(value), value) for value in parameters)
+        lost = [slot.name for slot in slots.values() if slot not in held]
+        if lost:
+            raise TypeError(f"not a parameter of the SQL as it stands: {', '.join(lost)}")
+        fields = [column[0] for column in compiler.select[: compiler.col_count]]
+        return _Statement(
+            sql=sql,
+            parameters=held,
+            converters=compiler.get_converters(fields),
+            rows=_reader(queryset, compiler),
+            compiler=compiler,
+            locks=queryset.query.select_for_update,
+        )
+
+
+def insert(*rows: Model) -> None:
+    """Insert new rows of one model, whose ids are set. IntegrityError as from `save`."""
+    model = type(rows[0])
+    connection = connections[DEFAULT_DB_ALIAS]
+    values = [
+        field.get_db_prep_save(field.pre_save(row, add=True), connection) for row in rows for field in _columns(model)
+    ]
+    run(_insertion(model, len(rows)), values)
+    for row in rows:
+        row._state.adding = False
+        row._state.db = DEFAULT_DB_ALIAS
+
+
+def update(model: type[Model], columns: Mapping[str, Any], **where: Any) -> int:
+    """Set columns of the rows that equal `where` (None: is null); return how many. Both by attribute name."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    values = prepared(model, columns, connection)
+    values += prepared(model, {name: value for name, value in where.items() if value is not None}, connection)
+    empty = tuple(name for name, value in where.items() if value is None)
+    return run(_change(model, tuple(columns), tuple(where), empty), values).count
+
+
+def prepared(model: type[Model], columns: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
+    """Return the values as the database takes them; `columns` by attribute name."""
+    fields = field_of(model)
+    return [fields[name].get_db_prep_save(value, connection) for name, value in columns.items()]
+
+
+@lru_cache(maxsize=64)
+def field_of(model: type[Model]) -> Mapping[str, "Field[Any, Any]"]:
+    """Return the model's columns by attribute name (`connector_id`) and by field name (`connector`)."""
+    found = {}
+    for field in _columns(model):
+        found[field.attname] = found[field.name] = field
+    return found
+
+
+@lru_cache(maxsize=64)
+def _columns(model: type[Model]) -> "tuple[Field[Any, Any], ...]":
+    return tuple(field for field in model._meta.local_concrete_fields if not field.generated)
+
+
+@lru_cache(maxsize=256)
+def _insertion(model: type[Model], number: int) -> str:
+    names = ", ".join(f'"{field.column}"' for field in _columns(model))
+    row = "(" + ", ".join(["%s"] * len(_columns(model))) + ")"
+    return f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES {", ".join([row] * number)}'  # noqa: S608 - names of ours
+
+
+@lru_cache(maxsize=1024)
+def _change(model: type[Model], columns: tuple[str, ...], where: tuple[str, ...], empty: tuple[str, ...]) -> str:
+    fields = field_of(model)
+    changes = ", ".join(f'"{fields[name].column}" = %s' for name in columns)
+    tests = " AND ".join(
+        f'"{fields[name].column}" IS NULL' if name in empty else f'"{fields[name].column}" = %s' for name in where
+    )
+    return f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {tests}'  # noqa: S608 - names of ours
+
+
+def _kind(value: Any) -> Any:
+    """Values of one kind share one SQL."""
+    for known in _MARKERS:
+        if isinstance(value, known) and not isinstance(value, bool):
+            return known
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _marker(value: Any, number: int) -> Any:
+    kind = _kind(value)
+    return _MARKERS[kind](number) if isinstance(kind, type) and kind in _MARKERS else value
+
+
+def _comparable(value: Any) -> tuple[type, str]:
+    """1 and Decimal(1) are equal and hash alike; a list does not hash at all."""
+    return type(value), str(value)
+
+
+def _converted(
+    rows: Iterable[Sequence[Any]], converters: Any, connection: BaseDatabaseWrapper
+) -> Iterable[Sequence[Any]]:
+    if not converters:
+        return rows
+    changed = []
+    for row in rows:
+        values = list(row)
+        for place, (functions, expression) in converters.items():
+            value = values[place]
+            for function in functions:
+                value = function(value, expression, connection)
+            values[place] = value
+        changed.append(values)
+    return changed
+
+
+def _reader(queryset: QuerySet[Any, Any], compiler: Any) -> Callable[[Iterable[Sequence[Any]]], list[Any]]:
+    kind = queryset._iterable_class
+    if queryset.query.annotation_select and kind is not ModelIterable:
+        raise TypeError("annotations beside values are not supported")
+    if kind is FlatValuesListIterable:
+        return lambda rows: [row[0] for row in rows]
+    if kind is ValuesListIterable:
+        return lambda rows: [tuple(row) for row in rows]
+    if kind is not ModelIterable:
+        raise TypeError(f"{kind.__name__} is not supported")
+    return _model_reader(compiler)
+
+
+def _model_reader(compiler: Any) -> Callable[[Iterable[Sequence[Any]]], list[Any]]:
+    """As ModelIterable reads its rows."""
+    info, annotations = compiler.klass_info, compiler.annotation_col_map
+    model, chosen = info["model"], info["select_fields"]
+    first, last = chosen[0], chosen[-1] + 1
+    names = [column[0].target.attname for column in compiler.select[first:last]]
+    populators = get_related_populators(info, compiler.select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]
+
+    def read(rows: Iterable[Sequence[Any]]) -> list[Any]:
+        found = []
+        for row in rows:
+            instance = model.from_db(DEFAULT_DB_ALIAS, names, row[first:last])
+            for populator in populators:
+                populator.populate(row, instance)
+            for name, place in annotations.items():
+                setattr(instance, name, row[place])
+            found.append(instance)
+        return found
+
+    return read

@@ -1,0 +1,159 @@
+"""What is compiled once gives the same rows as the query set it was written from, whatever it is asked for."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Count, Exists, OuterRef
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.connectors.models import Connector
+from apps.lib.compiled import Compiled, insert, update
+from apps.trading.models import Order, OrderState, Position
+from tests.factories import ConnectorFactory, OrderFactory, PositionFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def test_rows_are_those_of_the_query_set() -> None:
+    of = Compiled(
+        lambda connector, least: (
+            Order.unscoped.filter(connector_id=connector, quantity__gte=least)
+            .select_related("connector", "connector__workspace", "instrument", "parent")
+            .order_by("quantity")
+        )
+    )
+    connector, other = ConnectorFactory(), ConnectorFactory()
+    orders = [OrderFactory(connector=connector, quantity=Decimal(number)) for number in (1, 2, 3)]
+    OrderFactory(connector=other, quantity=Decimal(9))
+
+    for asked, least, wanted in ((connector, 2, orders[1:]), (connector, 3, orders[2:]), (other, 10, [])):
+        found = of(connector=asked.pk, least=Decimal(least))
+        assert found == wanted
+
+    with CaptureQueriesContext(connection) as queries:
+        (found_one,) = of(connector=connector.pk, least=Decimal(3))
+        assert found_one.connector.workspace == connector.workspace
+        assert (found_one.parent, found_one.facts, found_one.quantity) == (None, orders[2].facts, Decimal(3))
+        assert found_one.created_at == orders[2].created_at
+        assert not found_one._state.adding
+    assert len(queries) == 1
+
+
+def test_values_come_as_from_values_list() -> None:
+    pairs = Compiled(lambda state: Order.unscoped.filter(state=state).values_list("symbol", "facts").order_by("symbol"))
+    flat = Compiled(lambda state: Order.unscoped.filter(state=state).values_list("symbol", flat=True))
+    OrderFactory(symbol="A", facts={"a": "1"})
+    OrderFactory(symbol="B", facts={})
+
+    assert pairs(state=OrderState.PLANNED) == [("A", {"a": "1"}), ("B", {})]
+    assert (pairs(state="filled"), sorted(flat(state="planned"))) == ([], ["A", "B"])
+
+
+def test_none_is_a_query_of_its_own() -> None:
+    due = Compiled(lambda at: Order.unscoped.filter(next_at=at).values_list("symbol", flat=True))
+    at = timezone.now()
+    OrderFactory(symbol="A", next_at=at)
+    OrderFactory(symbol="B", next_at=None)
+
+    assert (due(at=at), due(at=None), due(at=at + timedelta(seconds=1))) == (["A"], ["B"], [])
+
+
+def test_argument_in_a_subquery_and_twice() -> None:
+    def build(now: object) -> object:
+        held = Position.unscoped.filter(connector_id=OuterRef("pk"), opened_at__lte=now)
+        return Connector.unscoped.filter(Exists(held), created_at__lte=now).values_list("pk", flat=True)
+
+    holding = Compiled(build)  # type: ignore[arg-type]
+    position = PositionFactory(opened_at=timezone.now())
+    ConnectorFactory()
+
+    assert holding(now=timezone.now() + timedelta(seconds=1)) == [position.connector_id]
+    assert holding(now=timezone.now() - timedelta(days=1)) == []
+
+
+def test_argument_that_became_a_part_of_the_text_is_refused() -> None:
+    sliced = Compiled(lambda most: Order.unscoped.order_by("pk")[:most])
+
+    with pytest.raises(TypeError, match="not a parameter of the SQL as it stands: most"):
+        sliced(most=3)
+
+
+def test_annotations_beside_values_are_refused() -> None:
+    counted = Compiled(lambda state: Order.unscoped.filter(state=state).values_list("symbol").annotate(n=Count("pk")))
+
+    with pytest.raises(TypeError, match="annotations beside values"):
+        counted(state="planned")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_locked_inside_a_transaction_only() -> None:
+    locked = Compiled(lambda pk: Order.unscoped.select_for_update(of=("self",)).filter(pk=pk))
+    order = OrderFactory()
+
+    with transaction.atomic():
+        assert locked(pk=order.pk) == [order]
+    with pytest.raises(TransactionManagementError):
+        locked(pk=order.pk)
+
+
+def test_inserted_row_is_the_saved_one() -> None:
+    saved = OrderFactory(quantity=Decimal("1.5"), facts={"estimate": {"notional": "7"}}, price=None)
+    fields = [field for field in Order._meta.concrete_fields if field.name not in {"id", "origin_id", "leg"}]
+    copy = Order(origin_id=saved.origin_id, leg="z", **{f.attname: getattr(saved, f.attname) for f in fields})
+    copy.client_order_id = "another"
+
+    insert(copy)
+
+    read = Order.unscoped.get(pk=copy.pk)
+    for field in fields:
+        if field.name != "client_order_id":
+            assert getattr(read, field.attname) == getattr(saved, field.attname), field.name
+    assert not copy._state.adding
+
+
+def test_several_rows_go_in_one_statement() -> None:
+    saved = OrderFactory()
+    copies = [
+        Order(
+            workspace_id=saved.workspace_id,
+            connector=saved.connector,
+            instrument=saved.instrument,
+            origin_id=saved.origin_id,
+            leg=leg,
+            client_order_id=leg,
+            intent=saved.intent,
+            symbol=saved.symbol,
+            side=saved.side,
+            quantity=Decimal(1),
+        )
+        for leg in "xy"
+    ]
+
+    with CaptureQueriesContext(connection) as queries:
+        insert(*copies)
+
+    assert len(queries) == 1
+    assert Order.unscoped.filter(origin_id=saved.origin_id).count() == 3
+
+
+def test_what_the_database_refuses_is_an_integrity_error() -> None:
+    saved = OrderFactory()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(saved)
+
+
+def test_update_changes_the_rows_that_are_meant() -> None:
+    order, other = OrderFactory(next_at=None), OrderFactory(next_at=None)
+    at = timezone.now()
+
+    assert update(Order, {"next_at": at, "facts": {"a": "1"}}, id=order.pk, state="planned", next_at=None) == 1
+    assert update(Order, {"reason": "x"}, id=order.pk, state="planned", next_at=None) == 0
+
+    order.refresh_from_db()
+    other.refresh_from_db()
+    assert (order.next_at, order.facts, order.reason, other.next_at) == (at, {"a": "1"}, "", None)

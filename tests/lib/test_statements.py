@@ -1,0 +1,136 @@
+"""A prepared statement does what a cursor does: transactions, errors, types, a table that changes."""
+
+import contextlib
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from apps.lib.statements import run
+from tests.factories import ConnectorFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AT = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
+ID = UUID("12345678-1234-5678-1234-567812345678")
+
+
+@pytest.fixture
+def table() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DROP TABLE IF EXISTS held; CREATE TEMPORARY TABLE held (id uuid PRIMARY KEY, "
+            "amount numeric(40, 18), at timestamptz, words text, number integer CHECK (number > 0), flag boolean)"
+        )
+    return "held"
+
+
+@pytest.fixture
+def _no_cursor(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CursorWrapper, "execute", lambda *_: pytest.fail("through a cursor"))
+
+
+PUT = "INSERT INTO held (id, amount, at, words, number, flag) VALUES (%s, %s, %s, %s, %s, %s)"
+GET = "SELECT id, amount, at, words, number, flag FROM held WHERE id = %s AND words LIKE '%%o%%'"
+ROW = (ID, Decimal("0.000000000000000001"), AT, "50 % off 'quoted' \\", 7, True)
+
+
+@pytest.mark.usefixtures("_no_cursor")
+def test_values_go_and_come_back_as_they_are() -> None:
+    assert (run(PUT, ROW).count, run(PUT, (uuid4(), None, None, None, None, None)).count) == (1, 1)
+
+    found = run(GET, [ID])
+
+    assert (found.rows, found.count) == ([ROW], 1)
+    assert [type(value) for value in found.rows[0]] == [UUID, Decimal, datetime, str, int, bool]
+    assert run("UPDATE held SET number = %s", [9]).count == 2
+    assert run("SELECT id FROM held WHERE number = %s AND amount IS NULL AND id = %s", [9, ID]).rows == []
+
+
+@pytest.mark.usefixtures("table")
+def test_a_transaction_holds_it_from_its_first_statement() -> None:
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        run(PUT, ROW)
+        raise ZeroDivisionError
+    assert run(GET, [ID]).rows == []
+
+    with transaction.atomic():
+        run(PUT, ROW)
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+            run("UPDATE held SET number = %s", [9])
+            raise ZeroDivisionError
+    assert run(GET, [ID]).rows == [ROW]
+
+
+@pytest.mark.usefixtures("table")
+def test_errors_are_those_of_a_cursor() -> None:
+    run(PUT, ROW)
+
+    with pytest.raises(IntegrityError):
+        run(PUT, ROW)
+    with pytest.raises(IntegrityError):
+        run("UPDATE held SET number = %s", [-1])
+    with pytest.raises(DataError):
+        run("UPDATE held SET number = %s", ["seven"])
+
+    assert run("UPDATE held SET number = %s", [8]).count == 1
+
+
+@pytest.mark.usefixtures("table")
+def test_a_transaction_that_failed_runs_nothing_more() -> None:
+    with transaction.atomic():
+        run(PUT, ROW)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            run(PUT, ROW)
+        assert run("UPDATE held SET number = %s", [8]).count == 1
+
+    assert run("SELECT number FROM held", []).rows == [(8,)]
+
+
+@pytest.mark.usefixtures("table")
+def test_a_changed_table_costs_one_error_and_no_more() -> None:
+    run(PUT, ROW)
+    every = "SELECT * FROM held WHERE id = %s"
+    assert len(run(every, [ID]).rows[0]) == 6
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE held ADD COLUMN more text DEFAULT 'm'")
+
+    with pytest.raises(Exception, match="cached plan must not change result type"):
+        run(every, [ID])
+
+    assert run(every, [ID]).rows == [(*ROW, "m")]
+
+
+def test_a_lost_connection_is_told_and_another_one_serves() -> None:
+    assert run("SELECT %s::int", [1]).rows == [(1,)]
+    connection.connection.close()
+
+    with pytest.raises(OperationalError):
+        run("SELECT %s::int", [2])
+    connection.close()
+
+    assert run("SELECT %s::int", [3]).rows == [(3,)]
+
+
+@pytest.mark.usefixtures("table")
+def test_who_watches_sees_it() -> None:
+    seen: list[str] = []
+
+    def watch(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        run(PUT, ROW)
+        found = run(GET, [ID])
+
+    assert (seen, found.rows, found.count) == ([PUT, GET], [ROW], 1)
+
+
+def test_a_row_of_a_model_goes_the_same_way() -> None:
+    connector = ConnectorFactory()
+
+    assert run("SELECT id FROM connectors_connector WHERE id = %s", [connector.pk]).rows == [(connector.pk,)]
