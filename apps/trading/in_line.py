@@ -2,8 +2,13 @@
 
 Either our row takes over the exchange's figure, or an order closes at the exchange what our row does not have. Only
 what reduces is ever sent; what the exchange lacks cannot be bought back here.
+
+Acted on is under the symbol's lease, and only while no order of ours in it may still trade: an alert that is being
+carried out, or a resting order that fills in this moment, would make the figures of two moments.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,11 +17,11 @@ from apps.connectors import instruments
 from apps.connectors.exchange import Book, Market
 from apps.lib import world
 from apps.lib.decimals import floor_to_step, normalize_text
-from apps.trading import drift, flatten, incidents, reconcile
+from apps.trading import drift, flatten, incidents, leases, reconcile
 from apps.trading.adjusting import adjust
 from apps.trading.halting import halted
 from apps.trading.incident_kinds import IncidentKind
-from apps.trading.models import Adjustment, Incident, Order, Position
+from apps.trading.models import FINAL_STATES, Adjustment, Incident, Order, Position
 
 FRESH = timedelta(minutes=6)
 
@@ -88,16 +93,16 @@ def preview(incident: Incident) -> Preview | None:
 
 def take_over(incident: Incident, *, ours: str, theirs: str) -> Adjustment:
     """Do what the preview with these figures said. NotInLineError when it would say something else by now."""
-    shown = _still(incident, ours, theirs)
-    done = adjust(
-        incident.connector,
-        shown.position.instrument,
-        Book(shown.position.book),
-        expected=shown.ours,
-        target=shown.theirs,
-        price=None,
-        cause=Adjustment.Cause.BY_HAND,
-    )
+    with _still(incident, ours, theirs) as shown:
+        done = adjust(
+            incident.connector,
+            shown.position.instrument,
+            Book(shown.position.book),
+            expected=shown.ours,
+            target=shown.theirs,
+            price=None,
+            cause=Adjustment.Cause.BY_HAND,
+        )
     if done is None:
         raise _moved()
     incidents.resolve(
@@ -108,21 +113,23 @@ def take_over(incident: Incident, *, ours: str, theirs: str) -> Adjustment:
 
 def close_difference(incident: Incident, *, ours: str, theirs: str) -> Order:
     """Write the closing order that the preview showed; a worker sends it. NotInLineError as above."""
-    shown = _still(incident, ours, theirs)
-    if shown.closing is None:
-        raise NotInLineError("NOTHING_TO_CLOSE", "Nothing can be closed to make the two match. Take over the figure.")
-    halt = halted(incident.connector)
-    if halt is not None:
-        raise NotInLineError(halt.code.value, halt.sentence)
-    return flatten.close(
-        incident.connector,
-        shown.position.instrument,
-        Book(shown.position.book),
-        shown.closing,
-        # One order for one incident: pressed twice, it is sent once.
-        origin_id=incident.pk,
-        cause="brought in line by hand",
-    )
+    with _still(incident, ours, theirs) as shown:
+        if shown.closing is None:
+            raise NotInLineError(
+                "NOTHING_TO_CLOSE", "Nothing can be closed to make the two match. Take over the figure."
+            )
+        halt = halted(incident.connector)
+        if halt is not None:
+            raise NotInLineError(halt.code.value, halt.sentence)
+        return flatten.close(
+            incident.connector,
+            shown.position.instrument,
+            Book(shown.position.book),
+            shown.closing,
+            # One order for one incident: pressed twice, it is sent once.
+            origin_id=incident.pk,
+            cause="brought in line by hand",
+        )
 
 
 def _closing(position: Position, ours: Decimal, theirs: Decimal) -> Decimal | None:
@@ -138,11 +145,32 @@ def _closing(position: Position, ours: Decimal, theirs: Decimal) -> Decimal | No
     return size if theirs > 0 else -size
 
 
-def _still(incident: Incident, ours: str, theirs: str) -> Preview:
-    shown = preview(incident)
-    if shown is None or shown.shown != {"ours": ours, "theirs": theirs}:
-        raise _moved()
-    return shown
+@contextmanager
+def _still(incident: Incident, ours: str, theirs: str) -> Iterator[Preview]:
+    """Hold the symbol for the block and give what was shown. NotInLineError when that no longer stands."""
+    with leases.held(incident.connector_id, incident.symbol) as lease:
+        if lease is None:
+            raise NotInLineError(
+                "SYMBOL_BUSY", f"Nothing was done: an order in {incident.symbol} is being worked on. Press it again."
+            )
+        shown = preview(incident)
+        if shown is None or shown.shown != {"ours": ours, "theirs": theirs}:
+            raise _moved()
+        open_order = _open_order(incident)
+        if open_order is not None:
+            raise NotInLineError(
+                "ORDER_OPEN",
+                f"Nothing was done: the order to {open_order.side} {normalize_text(open_order.quantity)} "
+                f"{open_order.symbol} is {open_order.get_state_display()} and may still move the position. "
+                "Cancel it, or wait until it is over.",
+            )
+        yield shown
+
+
+def _open_order(incident: Incident) -> Order | None:
+    orders = Order.unscoped.filter(connector_id=incident.connector_id, symbol=incident.symbol)
+    found: Order | None = orders.exclude(state__in=FINAL_STATES).order_by("created_at").first()
+    return found
 
 
 def _moved() -> NotInLineError:

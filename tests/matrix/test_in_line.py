@@ -9,6 +9,7 @@ from django.urls import reverse
 from apps.accounts.models import Workspace
 from apps.connectors.exchange import Side
 from apps.connectors.models import Connector
+from apps.trading import leases
 from apps.trading.models import Adjustment, Incident, LedgerEntry, Order, OrderState, Position
 from tests.engine.conftest import Bench
 from tests.factories import ago
@@ -95,6 +96,31 @@ def test_figures_from_before_a_fill_of_ours_are_not_acted_on(futures: Bench, dif
     assert "Sell 8 contracts" not in page
     assert "POSITION_MOVED" in person.client.get(answer["Location"]).content.decode()
     assert (futures.held(), len(futures.book()), Adjustment.unscoped.exists()) == (6, 3, False)
+
+
+@pytest.mark.parametrize("way", ["take_over", "close"])
+def test_nothing_is_done_beside_a_resting_order_that_may_move_the_position(
+    futures: Bench, differing: Incident, way: str
+) -> None:
+    futures.send("buy", "long", "0.005", order_type="limit", limit_price="50000")
+    assert len(futures.book()) == 3
+
+    page, answer, person = press(differing, way=way, ours="10", theirs="14")
+    futures.wait()
+
+    assert "Sell 4 contracts" in page
+    told = person.client.get(answer["Location"]).content.decode()
+    assert "ORDER_OPEN: Nothing was done: the order to buy 5 BTCUSDT is sent and may still" in told
+    assert (futures.held(), len(futures.book()), Adjustment.unscoped.exists()) == (10, 3, False)
+
+
+@pytest.mark.parametrize("way", ["take_over", "close"])
+def test_nothing_is_done_while_a_worker_has_the_symbol(futures: Bench, differing: Incident, way: str) -> None:
+    with leases.held(futures.connector.pk, "BTCUSDT"):
+        _, answer, person = press(differing, way=way, ours="10", theirs="14")
+
+    assert "SYMBOL_BUSY: Nothing was done" in person.client.get(answer["Location"]).content.decode()
+    assert (futures.held(), Order.unscoped.count(), Adjustment.unscoped.exists()) == (10, 1, False)
 
 
 def test_what_the_operators_halted_is_not_closed_by_hand_here(futures: Bench, differing: Incident) -> None:
