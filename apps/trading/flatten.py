@@ -152,7 +152,7 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
             order = _closing_order(flatten, connector, instrument, book, quantity, row)
         if order is None:
             row["state"] = "failed"
-        elif order.state == S.PLANNED:
+        elif _may_go(order):
             to_send.append(order.pk)
     for key, row in report.items():
         connector_id, symbol, book_value = (*key.split("|"), "")[:3]
@@ -255,11 +255,16 @@ def close(
     return order
 
 
+def _may_go(order: Order) -> bool:
+    """What the exchange has put off, for its rate or for the key, has its own time and goes by itself then."""
+    return order.state == S.PLANNED and (order.next_at is None or order.next_at <= world.now())
+
+
 def _send(order_pk: UUID) -> None:
     order = Order.unscoped.select_related("connector", "instrument").get(pk=order_pk)
     with leases.held(order.connector_id, order.symbol) as lease:
         # While somebody works on the symbol the order waits a second: it is due, and it is ours to send then.
-        if lease is not None and order.state == S.PLANNED:
+        if lease is not None and _may_go(order):
             with priority(Priority.EXIT):
                 send(order)
 

@@ -1,6 +1,7 @@
 """Close everything: entries off, our orders back, every position closed once, and a report that says what was not."""
 
 import time
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -146,6 +147,27 @@ def test_what_cannot_be_closed_is_told_with_its_reason_and_an_incident(futures: 
     assert incident.what == "Close everything ended with 1 of 1 positions still open."
     assert [size for _, size in futures.book()] == ["10"]
     assert Order.unscoped.filter(intent="exit").count() == flatten.MOST_ROUNDS
+
+
+def test_closing_order_that_the_exchange_put_off_waits_for_its_time(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    futures.fault("code", SUBMIT, code=30019, status=403, accepted=False)
+    asked = ask(futures)
+
+    for _ in range(2):
+        Flatten.unscoped.update(next_at=timezone.now())
+        flatten.run_due()
+
+    closing = Order.unscoped.get(intent="exit")
+    assert (closing.state, closing.attempt) == (S.PLANNED, 1)
+    assert closing.next_at - timezone.now() > timedelta(seconds=50)
+    assert [size for _, size in futures.book()] == ["10"]
+    # Positions may be asked for six times in two seconds.
+    time.sleep(2.1)
+    asked = run(asked, rounds=5)
+    assert [row["state"] for row in asked.rows] == ["closed"]
+    assert Order.unscoped.get(intent="exit").attempt == 2
+    assert futures.held() == 0
 
 
 def test_what_the_operators_halted_is_not_closed_behind_their_back(futures: Bench) -> None:
