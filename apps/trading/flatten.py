@@ -7,7 +7,7 @@ owner's other coins.
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
 
@@ -71,13 +71,15 @@ def run_due() -> int:
     due = Flatten.unscoped.filter(finished_at=None, next_at__lte=now).order_by("next_at")
     done = 0
     for flatten_id, next_at in list(due.values_list("pk", "next_at")[:50]):
-        if Flatten.unscoped.filter(pk=flatten_id, next_at=next_at).update(next_at=now + CLAIM):
-            _carry_on(Flatten.unscoped.select_related("workspace").get(pk=flatten_id))
+        claimed_until = now + CLAIM
+        if Flatten.unscoped.filter(pk=flatten_id, next_at=next_at, finished_at=None).update(next_at=claimed_until):
+            _carry_on(Flatten.unscoped.select_related("workspace").get(pk=flatten_id), claimed_until)
             done += 1
     return done
 
 
-def _carry_on(flatten: Flatten) -> None:
+def _carry_on(flatten: Flatten, claimed_until: datetime) -> None:
+    """Take one step and write what came of it, unless the claim ran out and another worker goes on with it."""
     connectors = list(_connectors(flatten))
     report: dict[str, dict[str, str]] = dict(flatten.report)
     with priority(Priority.EXIT):
@@ -94,7 +96,10 @@ def _carry_on(flatten: Flatten) -> None:
         for row in report.values():
             if row["state"] == "closing":
                 row |= {"state": "failed", "why": row.get("why") or "it was not closed within a minute"}
-    flatten.save(update_fields=["report", "next_at", "finished_at"])
+    own = Flatten.unscoped.filter(pk=flatten.pk, next_at=claimed_until, finished_at=None)
+    if not own.update(report=report, next_at=flatten.next_at, finished_at=flatten.finished_at):
+        logger.warning("flatten %s: another worker goes on with it", flatten.pk)
+        return
     if flatten.finished_at is not None:
         _tell(flatten)
 

@@ -134,6 +134,32 @@ def test_a_worker_that_dies_on_the_way_leaves_no_second_closing_order(
     assert asked.finished_at is not None
 
 
+def test_a_worker_that_was_slow_for_longer_than_its_claim_writes_nothing_over_the_report(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    asked = ask(futures)
+    held = flatten._held
+
+    def slow(*more: Any) -> Any:
+        """Read, and meanwhile another worker carries it through to its end."""
+        found = held(*more)
+        monkeypatch.setattr(flatten, "_held", held)
+        run(asked, rounds=4)
+        return found
+
+    monkeypatch.setattr(flatten, "_held", slow)
+    flatten.run_due()
+
+    before = dict(asked.report), asked.finished_at
+    assert asked.finished_at is not None
+    assert [row["state"] for row in asked.rows] == ["closed"]
+    asked.refresh_from_db()
+    assert (asked.report, asked.finished_at) == before
+    assert not Incident.unscoped.exists()
+    assert futures.held() == 0
+
+
 def test_what_cannot_be_closed_is_told_with_its_reason_and_an_incident(futures: Bench) -> None:
     futures.send("buy", "flat", "0.01")
     futures.fault("code", SUBMIT, code=40014, status=400, accepted=False, times=100)
