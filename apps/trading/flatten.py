@@ -19,6 +19,7 @@ from apps.accounts.trading_state import TradingState
 from apps.connectors import instruments
 from apps.connectors.budget import Priority, priority
 from apps.connectors.exchange import Book, Exchange, ExchangeError, Market, Side
+from apps.connectors.exchange import Instrument as InstrumentWords
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
@@ -32,6 +33,7 @@ from apps.trading.ids import client_order_id, order_id
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
 from apps.trading.models import FINAL_STATES, Flatten, Order, OrderState, Position
+from apps.trading.sizing import largest_part
 from apps.trading.transitions import born
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ AGAIN = timedelta(seconds=1)
 GIVE_UP = timedelta(seconds=60)
 # What the exchange refused or filled in part is tried so often, each time for what is held then.
 MOST_ROUNDS = 3
+# So many orders of a round carry a position that is larger than the exchange's largest order.
+MOST_PARTS = 20
 LEG = "c"
 
 S = OrderState
@@ -134,7 +138,7 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
         report[f"{connector.pk}|key"] = _row(connector, "account", error.sentence, state="closing")
         return
     report.pop(f"{connector.pk}|key", None)
-    to_send: list[UUID] = []
+    to_send: list[list[UUID]] = []
     for (symbol, book), (instrument, quantity) in held.items():
         key = f"{connector.pk}|{symbol}|{book.value}"
         words = instruments.in_words(instrument)
@@ -154,16 +158,16 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
                 quantity = min(quantity, _ours(connector, symbol, book))
                 if quantity < instrument.quantity_step:
                     continue
-            order = _closing_order(flatten, connector, instrument, book, quantity, row)
-        if order is None:
+            orders = _closing_orders(flatten, connector, instrument, book, quantity, row)
+        if orders is None:
             row["state"] = "failed"
-        elif _may_go(order):
-            to_send.append(order.pk)
+        else:
+            to_send.append([order.pk for order in orders if _may_go(order)])
     for key, row in report.items():
         connector_id, symbol, book_value = (*key.split("|"), "")[:3]
         if connector_id == str(connector.pk) and row["state"] == "closing" and (symbol, Book(book_value)) not in held:
             row |= {"state": "closed", "why": ""}
-    run_all(_send, to_send)
+    run_all(_send, [names for names in to_send if names])
 
 
 def _held(connector: Connector, exchange: Exchange) -> dict[tuple[str, Book], tuple[Instrument, Decimal]]:
@@ -192,8 +196,8 @@ def _held(connector: Connector, exchange: Exchange) -> dict[tuple[str, Book], tu
 
 def _is_sold_by_others(flatten: Flatten, connector: Connector, symbol: str, book: Book) -> bool:
     """On spot nothing is reduce-only: what another exit may have sold already would be sold twice."""
-    own = [_origin(flatten, symbol, book, number) for number in range(1, MOST_ROUNDS + 1)]
-    exits = Order.unscoped.filter(connector=connector, symbol=symbol, intent=Intent.EXIT).exclude(origin_id__in=own)
+    own = _names(flatten, connector, symbol, book)
+    exits = Order.unscoped.filter(connector=connector, symbol=symbol, intent=Intent.EXIT).exclude(pk__in=own)
     under_way = ~Q(state__in=FINAL_STATES) | Q(state=S.NOT_PLACED, next_at__isnull=False)
     return bool(exits.filter(under_way).exists())
 
@@ -203,27 +207,69 @@ def _ours(connector: Connector, symbol: str, book: Book) -> Decimal:
     return floor_to_step(position.signed_quantity, position.instrument.quantity_step)
 
 
-def _origin(flatten: Flatten, symbol: str, book: Book, number: int) -> UUID:
-    return uuid5(flatten.pk, f"{symbol}|{book.value}|{number}")
+def _origin(flatten: Flatten, symbol: str, book: Book, number: int, part: int) -> UUID:
+    return uuid5(flatten.pk, f"{symbol}|{book.value}|{number}{f'.{part}' if part else ''}")
 
 
-def _closing_order(
+def _names(flatten: Flatten, connector: Connector, symbol: str, book: Book) -> dict[UUID, int]:
+    """Return the ids that closing orders of the position may have, with their round."""
+    return {
+        order_id(_origin(flatten, symbol, book, number, part), connector_id=connector.pk, leg=LEG): number
+        for number in range(1, MOST_ROUNDS + 1)
+        for part in range(MOST_PARTS)
+    }
+
+
+def _closing_orders(
     flatten: Flatten, connector: Connector, instrument: Instrument, book: Book, quantity: Decimal, row: dict[str, str]
-) -> Order | None:
-    """Return the order that closes the position: one under way, or a new one; None when the rounds are used up."""
+) -> list[Order] | None:
+    """Return the orders that close the position: those under way, or new ones; None when the rounds are used up.
+
+    A worker that dies between two parts leaves a round that closes less; the next one closes the rest.
+    """
+    names = _names(flatten, connector, instrument.symbol, book)
+    known = list(Order.unscoped.filter(pk__in=names).select_related("connector", "instrument").order_by("created_at"))
+    under_way = [order for order in known if _is_under_way(order)]
+    if under_way:
+        return under_way
+    words = instruments.in_words(instrument)
+    made = {names[order.pk] for order in known}
     for number in range(1, MOST_ROUNDS + 1):
-        origin = _origin(flatten, instrument.symbol, book, number)
-        name = order_id(origin, connector_id=connector.pk, leg=LEG)
-        known: Order | None = Order.unscoped.filter(pk=name).select_related("connector", "instrument").first()
-        if known is None:
-            return close(connector, instrument, book, quantity, origin_id=origin, cause="close everything")
-        if not known.is_final or (known.state == S.NOT_PLACED and known.next_at is not None):
-            return known
-        if known.state == S.FILLED and known.finished_at and world.now() - known.finished_at < AGAIN * 3:
-            # The reading may be older than the fill.
-            return known
-        row["why"] = known.reason or f"the closing order ended {known.get_state_display()}"
+        if number in made:
+            continue
+        parts = _parts(abs(quantity), words)
+        return [
+            close(
+                connector,
+                instrument,
+                book,
+                size.copy_sign(quantity),
+                origin_id=_origin(flatten, instrument.symbol, book, number, part),
+                cause="close everything",
+            )
+            for part, size in enumerate(parts)
+        ]
+    bad = [order for order in known if order.state != S.FILLED]
+    row["why"] = f"{drift.described(quantity, words)} are still held after {len(known)} closing orders"
+    if bad:
+        row["why"] = bad[-1].reason or f"the closing order ended {bad[-1].get_state_display()}"
     return None
+
+
+def _is_under_way(order: Order) -> bool:
+    if not order.is_final or (order.state == S.NOT_PLACED and order.next_at is not None):
+        return True
+    # The reading may be older than the fill.
+    return order.state == S.FILLED and order.finished_at is not None and world.now() - order.finished_at < AGAIN * 3
+
+
+def _parts(quantity: Decimal, words: InstrumentWords) -> list[Decimal]:
+    """Return what one round of orders carries of it, no order above the exchange's largest."""
+    parts: list[Decimal] = []
+    while quantity and len(parts) < MOST_PARTS:
+        parts.append(largest_part(quantity, words))
+        quantity -= parts[-1]
+    return parts
 
 
 def close(
@@ -265,11 +311,21 @@ def _may_go(order: Order) -> bool:
     return order.state == S.PLANNED and (order.next_at is None or order.next_at <= world.now())
 
 
-def _send(order_pk: UUID) -> None:
-    order = Order.unscoped.select_related("connector", "instrument").get(pk=order_pk)
-    with leases.held(order.connector_id, order.symbol) as lease:
-        # While somebody works on the symbol the order waits a second: it is due, and it is ours to send then.
-        if lease is not None and _may_go(order):
+def _send(names: list[UUID]) -> None:
+    """Send closing orders of one symbol, one after another."""
+    orders = list(Order.unscoped.filter(pk__in=names).select_related("connector", "instrument").order_by("created_at"))
+    with leases.held(orders[0].connector_id, orders[0].symbol) as lease:
+        # While somebody works on the symbol the orders wait a second: they are due, and ours to send then.
+        if lease is None:
+            return
+        for order in orders:
+            order.refresh_from_db()
+            if not _may_go(order):
+                continue
+            try:
+                lease.renew()
+            except leases.LeaseLostError:
+                return
             with priority(Priority.EXIT):
                 send(order)
 

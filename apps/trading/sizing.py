@@ -198,16 +198,20 @@ def _too_small(
     return Denial(code, facts)
 
 
+def largest_part(quantity: Decimal, instrument: Instrument) -> Decimal:
+    """Return as much of an exit as one order may carry, leaving nothing that is too small to be an order too."""
+    if instrument.max_quantity is None or quantity <= instrument.max_quantity:
+        return quantity
+    sent = min(instrument.max_quantity, max(quantity - instrument.min_quantity, instrument.min_quantity))
+    return floor_to_step(sent, instrument.quantity_step)
+
+
 def _sized_exit(
     leg: Leg, quantity: Decimal, *, instrument: Instrument, price: Decimal | None, fee_rates: FeeRates
 ) -> SizedLeg | Denial:
     if instrument.market is Market.SPOT and leg.side is Side.BUY:
         raise ValueError("spot has no short that a buy could exit")
-    sent = quantity
-    if instrument.max_quantity is not None and quantity > instrument.max_quantity:
-        # What is left must be an order too.
-        sent = min(instrument.max_quantity, max(quantity - instrument.min_quantity, instrument.min_quantity))
-        sent = floor_to_step(sent, instrument.quantity_step)
+    sent = largest_part(quantity, instrument)
     estimate = None
     if price is not None:
         notional = _value(sent, price, instrument)

@@ -13,6 +13,7 @@ from apps.accounts.models import AuditEvent, Workspace
 from apps.connectors import instruments
 from apps.connectors.exchange import MarginMode, OrderRequest, OrderType, Side
 from apps.connectors.models import Connector
+from apps.connectors.models import Instrument as InstrumentRow
 from apps.connectors.opening import open_connector
 from apps.trading import flatten
 from apps.trading.models import Flatten, Incident, Order, OrderState
@@ -158,6 +159,75 @@ def test_a_worker_that_was_slow_for_longer_than_its_claim_writes_nothing_over_th
     assert (asked.report, asked.finished_at) == before
     assert not Incident.unscoped.exists()
     assert futures.held() == 0
+
+
+def test_position_above_the_largest_order_is_closed_by_several(futures: Bench) -> None:
+    futures.send("sell", "flat", "0.01")
+    InstrumentRow.objects.update(max_quantity=4, min_quantity=3)
+
+    asked = run(ask(futures))
+
+    assert [row["state"] for row in asked.rows] == ["closed"]
+    closing = Order.unscoped.filter(intent="exit").order_by("created_at")
+    assert [(order.side, order.quantity, order.state) for order in closing] == [
+        ("buy", 4, S.FILLED), ("buy", 3, S.FILLED), ("buy", 3, S.FILLED),
+    ]  # fmt: skip
+    assert futures.held() == 0
+
+
+def test_on_spot_too_and_no_more_than_is_ours(spot: Bench) -> None:
+    spot.paper.control("POST", f"accounts/{spot.account.access_key}", {"balances": {"spot": {"BTC": "3"}}})
+    spot.send("buy", "flat", "0.01")
+    InstrumentRow.objects.update(max_quantity=Decimal("0.004"))
+
+    asked = run(ask(spot))
+
+    assert [row["state"] for row in asked.rows] == ["closed"]
+    sold = Order.unscoped.filter(intent="exit").order_by("created_at").values_list("filled_quantity", flat=True)
+    assert list(sold) == [Decimal("0.004"), Decimal("0.004"), Decimal("0.002")]
+    left = {balance.currency: balance.total for balance in open_connector(spot.connector).balances()}
+    assert left["BTC"] == Decimal(3)
+
+
+def test_a_worker_that_dies_between_two_parts_leaves_a_rest_that_is_closed(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    InstrumentRow.objects.update(max_quantity=4)
+    asked = ask(futures)
+    monkeypatch.setattr(flatten, "AGAIN", timedelta(0))
+    close, made = flatten.close, []
+
+    def dies(*more: Any, **named: Any) -> Order:
+        if len(made) == 1:
+            raise KeyboardInterrupt
+        made.append(close(*more, **named))
+        return made[-1]
+
+    with monkeypatch.context() as broken:
+        broken.setattr(flatten, "close", dies)
+        with pytest.raises(KeyboardInterrupt):
+            flatten.run_due()
+
+    asked = run(asked)
+
+    assert [row["state"] for row in asked.rows] == ["closed"]
+    assert [size for _, size in futures.book()] == ["10", "4", "4", "2"]
+    assert futures.held() == 0
+
+
+def test_rest_that_all_rounds_leave_is_told(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    futures.send("buy", "flat", "0.01")
+    InstrumentRow.objects.update(max_quantity=2)
+    monkeypatch.setattr(flatten, "MOST_PARTS", 1)
+    monkeypatch.setattr(flatten, "AGAIN", timedelta(0))
+
+    asked = run(ask(futures))
+
+    [row] = asked.rows
+    assert (row["state"], row["why"]) == ("failed", "long 4 contracts are still held after 3 closing orders")
+    assert Incident.unscoped.get().what == "Close everything ended with 1 of 1 positions still open."
+    assert futures.held() == 4
 
 
 def test_what_cannot_be_closed_is_told_with_its_reason_and_an_incident(futures: Bench) -> None:
