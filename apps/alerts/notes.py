@@ -22,6 +22,8 @@ SENTENCES: Mapping[str, str] = {
     "ADD_ALLOWED": "Add number {number} to the open position; the connector's rule: {rule}.",
     "CUT_TO_BALANCE": "{asked} {unit} would have needed {needed} {quote}, {available} {quote} could be used: cut to "
     "{sent} {unit}, as the connector is set.",
+    "EXIT_REST_LEFT": "The exit is larger than five of the exchange's largest orders: {left} {unit} stay open. "
+    "Send the exit again, or close the position on its connector's page.",
     "SETUP_KEPT": "The message asks for {asked}; the open position has {kept}, which was kept. "
     "Leverage and margin mode change only while nothing is open in the symbol.",
     "PROTECTION_UNUSED": "Nothing is opened, so the stop loss, take profit or trailing stop has nothing to guard.",

@@ -32,6 +32,7 @@ UNSENT_AFTER = timedelta(seconds=5)
 OPEN_LEG_WAIT = timedelta(seconds=60)
 # Names of the orders that carry what an exit's first order cannot.
 _REST_CODES = {"c": "1234", "l": "1234", "s": "5678"}
+_LAST_CODES = frozenset(codes[-1] for codes in _REST_CODES.values())
 # Stands for the balance where a leg is sized again once the leg before it is filled.
 _ENOUGH = Decimal(10) ** 30
 
@@ -280,9 +281,12 @@ def _held(inputs: Inputs, side: PrevPosition) -> str:
 
 
 def _noted(inputs: Inputs, planned: Plan, legs: tuple[PlannedLeg, ...]) -> Plan:
-    """Return the plan with what sizing and guards did to its entries, where they run."""
+    """Return the plan with what sizing and guards did to its entries, where they run, and what no exit carries."""
     notes: list[Note] = []
     for leg in legs:
+        if leg.leg.code in _LAST_CODES and leg.denial is None and leg.sized is not None and leg.sized.remainder:
+            left, unit = normalize_text(leg.sized.remainder), unit_of(_instrument_in(inputs))
+            notes.append(Note(NoteCode.EXIT_REST_LEFT, {"left": left, "unit": unit}))
         if leg.leg.intent is not Intent.ENTRY or leg.denial is not None:
             continue
         side = PrevPosition.LONG if leg.leg.side is Side.BUY else PrevPosition.SHORT

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apps.alerts.models import AlertStatus
+from apps.alerts.notes import sentence_of
 from apps.connectors.models import Instrument
 from apps.trading.models import OrderState
 from tests.engine.conftest import Bench
@@ -46,6 +47,21 @@ def test_no_part_is_smaller_than_the_smallest_order(small: Bench) -> None:
 
     assert [size for _, size, _ in sizes(small)] == [8, 2]
     assert small.held() == 0
+
+
+def test_rest_that_five_orders_leave_is_told(small: Bench) -> None:
+    Instrument.objects.update(max_quantity=1)
+
+    alert = small.send("sell", "long", "0.01")
+    again = small.send("sell", "long", "0.005")
+
+    assert [size for _, size, _ in sizes(small)] == [1] * 10
+    assert small.held() == 0
+    [note] = [note for note in alert.notes if note["code"] == "EXIT_REST_LEFT"]
+    assert sentence_of(note).startswith(
+        "The exit is larger than five of the exchange's largest orders: 5 contracts stay open."
+    )
+    assert [note["code"] for note in again.notes if note["code"] == "EXIT_REST_LEFT"] == []
 
 
 def test_reversal_opens_once_all_parts_have_closed(small: Bench) -> None:
