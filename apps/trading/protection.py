@@ -386,19 +386,45 @@ def _replace(row: Protection, held: Decimal) -> None:
 
 
 def _add(row: Protection, quantity: Decimal, *, replaces: Protection | None = None) -> None:
+    extra = _one_more(row)
+    if extra is None:
+        if replaces is None:
+            _tell_unguarded(row, quantity)
+        return
+    extra.quantity, extra.replaces = quantity, replaces
+    extra.next_at, extra.proven_by = world.now(), world.now() + PROVEN_WITHIN
+    _insert(extra)
+
+
+def _one_more(row: Protection) -> Protection | None:
+    """Return an unsaved guard of the same entry, like this one; None when all names are taken."""
     entry = Order.unscoped.select_related("connector").get(pk=row.entry_id)
     last = Protection.unscoped.filter(entry=entry).aggregate(last=Max("number"))["last"]
     if last + 1 >= len(_LEGS):
-        return
-    extra = _row(entry, last + 1, facts=row.guard, price=row.price, in_entry=False)
-    extra.quantity, extra.replaces = quantity, replaces
-    extra.next_at, extra.proven_by = world.now(), world.now() + PROVEN_WITHIN
+        return None
+    return _row(entry, last + 1, facts=row.guard, price=row.price, in_entry=False)
+
+
+def _insert(extra: Protection) -> bool:
     try:
         with transaction.atomic():
             extra.save(force_insert=True)
     except IntegrityError:
         # Another process added it in this moment.
-        return
+        return False
+    return True
+
+
+def _tell_unguarded(row: Protection, quantity: Decimal) -> None:
+    what, size = str(row.kind).replace("_", " "), normalize_text(quantity)
+    why = f"its entry filled in so many pieces that its {what} at {normalize_text(row.price)} leaves {size} uncovered"
+    incidents.open_incident(
+        row.connector,
+        IncidentKind.PROTECTION_MISSING,
+        symbol=row.symbol,
+        order=row.entry,
+        facts={"why": why, "did": "It was kept open; the guards that are in place stay there."},
+    )
 
 
 def _proven(row: Protection) -> None:

@@ -325,6 +325,24 @@ def test_resting_entry_is_guarded_as_it_fills(futures: Bench) -> None:
     assert sorted(size for _, price, size in at_exchange(futures) if price == "62000") == ["2", "3"]
 
 
+def test_piece_for_which_no_guard_can_be_named_is_told(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protection, "_LEGS", protection._LEGS[:2])
+    profits = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
+    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="59000", take_profit=profits)
+    futures.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59000", "depth": "4"})
+    futures.paper.set_price("BTCUSDT", "60000")
+    wait(futures, 2)
+    assert not Incident.unscoped.exists()
+    futures.paper.set_price("BTCUSDT", "58900")
+    wait(futures, 3)
+
+    assert futures.held() == 10
+    assert [size for _, price, size in at_exchange(futures)] == ["2", "2"]
+    incident = Incident.unscoped.get()
+    assert incident.kind == "protection_missing"
+    assert incident.facts["why"].endswith("leaves 3 uncovered")
+
+
 def test_entry_that_opens_nothing_needs_no_guard(futures: Bench) -> None:
     futures.send("buy", "flat", "0.01", order_type="limit", limit_price="50000", stop_loss={"price": 49000})
     cancelling.request(futures.order(), by="user 1")
