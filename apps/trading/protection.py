@@ -45,7 +45,7 @@ from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
 from apps.trading import breakers, cancelling, incidents
 from apps.trading.fencing import fence
-from apps.trading.following import look
+from apps.trading.following import NOT_FOUND_APART, look
 from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.incident_kinds import IncidentKind
@@ -305,7 +305,7 @@ def _cancel(row: Protection, exchange: Exchange) -> None:
     """Take back a guard that was just seen at the exchange."""
     now = world.now()
     signed_at = now + timedelta(milliseconds=exchange.clock_offset_ms)
-    if not _put(row, state=P.CANCELLING, cancel_sent_at=now, next_at=now + LOOK_AGAIN):
+    if not _put(row, state=P.CANCELLING, cancel_sent_at=now, missing_count=0, next_at=now + LOOK_AGAIN):
         return
     name = row.exchange_order_id
     at_ms = int(signed_at.timestamp() * 1000)
@@ -321,15 +321,21 @@ def _cancel(row: Protection, exchange: Exchange) -> None:
 
 
 def _follow_cancel(row: Protection, exchange: Exchange, listed: Sequence["_Listed"]) -> None:
+    """Believe a cancellation once two lists, apart, no longer show the guard: one list may lag, or be cut short."""
+    now = world.now()
     if _match(row, listed) is None:
-        if not _has_fired(row, exchange):
+        if _has_fired(row, exchange):
+            return
+        if row.missing_count >= 1:
             _end(row, P.CANCELED, "Taken back: it has nothing left to guard, or another one guards it.")
+            return
+        _put(row, missing_count=1, next_at=now + NOT_FOUND_APART)
         return
-    if row.cancel_sent_at is not None and world.now() - row.cancel_sent_at > CANCEL_SETTLES:
+    if row.cancel_sent_at is not None and now - row.cancel_sent_at > CANCEL_SETTLES:
         # Seen after its cancellation should have worked: it may be sent again.
-        _put(row, state=P.LIVE, next_at=world.now())
+        _put(row, state=P.LIVE, missing_count=0, next_at=now)
         return
-    _put(row, next_at=world.now() + LOOK_AGAIN)
+    _put(row, missing_count=0, next_at=now + LOOK_AGAIN)
 
 
 def _has_fired(row: Protection, exchange: Exchange) -> bool:

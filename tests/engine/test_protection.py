@@ -152,6 +152,34 @@ def test_alert_that_closes_takes_the_guards_back(futures: Bench) -> None:
     assert [row.client_order_id for row in protection.open_connector(futures.connector).open_orders("BTCUSDT")] == []
 
 
+def test_cancellation_is_not_believed_of_one_list_that_leaves_the_guard_out(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+    shown = FuturesExchange.trigger_orders
+    asked: list[int] = []
+
+    def cut_short(*more: Any) -> Any:
+        asked.append(1)
+        return [] if len(asked) == 1 else shown(*more)
+
+    with monkeypatch.context() as lossy:
+        lossy.setattr(FuturesExchange, "cancel_trigger", lambda *_, **__: None)
+        lossy.setattr(FuturesExchange, "trigger_orders", cut_short)
+        protection._cancel(guards(futures)[0], protection.open_connector(futures.connector))
+        [stop] = guards(futures)
+        assert (stop.state, stop.missing_count) == (P.CANCELLING, 1)
+        assert stop.next_at is not None
+        assert stop.next_at - timezone.now() > timedelta(seconds=4)
+        wait(futures)
+
+    assert [(row.state, row.missing_count) for row in guards(futures)] == [(P.CANCELLING, 0)]
+    assert at_exchange(futures) == [("stop_loss", "58000", "10")]
+    Protection.unscoped.update(cancel_sent_at=timezone.now() - timedelta(seconds=6))
+    wait(futures, 2)
+    assert [row.state for row in guards(futures)] == [P.LIVE]
+
+
 def test_preset_that_is_not_shown_is_placed_as_an_order_of_its_own(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
