@@ -11,7 +11,7 @@ here, so that its fills are ours and the position follows.
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -286,10 +286,15 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence["_Listed"]) -> 
         else:
             _end(row, P.GONE, "The position is closed.")
         return
+    if row.in_entry and row.replaces_id is not None:
+        # Shown after another one took its place; its cancellation did not work yet.
+        _cancel(row, exchange)
+        return
     columns: dict[str, Any] = {"missing_count": 0, "next_at": now + WATCH_EVERY}
     if row.in_entry and found.quantity is not None:
         columns["quantity"] = found.quantity
     _put(row, **columns)
+    _take_back_presets(row, exchange, listed)
     ours = _ours(row)
     # The exchange is asked what it holds only when our own fills say that the guard covers too much.
     held = _held(row, exchange) if not ours or (row.quantity or ours) > ours else None
@@ -299,6 +304,32 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence["_Listed"]) -> 
         _replace(row, held)
     else:
         _grow(row)
+
+
+def _take_back_presets(row: Protection, exchange: Exchange, listed: Sequence["_Listed"]) -> None:
+    """Take back a guard inside the entry that the exchange shows only after this one was placed in its stead.
+
+    It gets a row of its own, so that it is followed, and recorded should it fire first.
+    """
+    if row.in_entry or not guard_of(row.guard).in_entry or row.signed_at is None:
+        return
+    late = [one for one in listed if one.exchange_order_id != row.exchange_order_id and _is_late_preset(row, one)]
+    known = _known_ids(row.connector_id, row.symbol) if late else set()
+    for one in late:
+        extra = None if one.exchange_order_id in known else _one_more(row)
+        if extra is None:
+            continue
+        extra.state, extra.exchange_order_id, extra.quantity = P.LIVE, one.exchange_order_id, one.quantity
+        extra.in_entry, extra.replaces, extra.next_at = True, row, world.now()
+        if _insert(extra):
+            logger.warning("guard %s: shown late beside %s, which took its place", extra.pk, row.pk)
+            _cancel(extra, exchange)
+
+
+def _is_late_preset(row: Protection, one: "_Listed") -> bool:
+    """True for what can only have come with the entry: like the guard, and made before the one of its own was sent."""
+    is_older = one.created_at is None or (row.signed_at is not None and one.created_at < row.signed_at)
+    return is_older and one.side is Side(row.side) and one.kind == row.kind and one.price == row.price
 
 
 def _cancel(row: Protection, exchange: Exchange) -> None:
@@ -582,13 +613,14 @@ def _ours(row: Protection) -> Decimal:
 class _Listed:
     """One order that waits for its price, as the exchange lists it."""
 
-    __slots__ = ("client_order_id", "exchange_order_id", "kind", "price", "quantity", "side")
+    __slots__ = ("client_order_id", "created_at", "exchange_order_id", "kind", "price", "quantity", "side")
 
     def __init__(self, report: TriggerReport | Any, kind: str, price: Decimal | None) -> None:
         self.exchange_order_id: str = report.exchange_order_id
         self.client_order_id: str = report.client_order_id
         self.side = report.side
         self.quantity: Decimal | None = report.quantity
+        self.created_at: datetime | None = report.created_at
         self.kind = kind
         self.price = price
 

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.exchange import Protection as ProtectionWord
+from apps.connectors.exchange import ProtectionRequest, Side
 from apps.connectors.models import Connector
 from apps.trading import cancelling, executor, protection
 from apps.trading.models import Fill, Incident, Order, OrderState, Protection, ProtectionState
@@ -196,6 +198,78 @@ def test_preset_that_is_not_shown_is_placed_as_an_order_of_its_own(
     [stop] = guards(futures)
     assert (stop.state, stop.in_entry) == (P.LIVE, False)
     assert ("stop_loss", "58000", "all") in at_exchange(futures)
+
+
+def shown_late(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a stop of its own placed beside a preset that the exchange shows only now."""
+    with monkeypatch.context() as hidden:
+        preset_hidden(hidden)
+        bench.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+        hidden.setattr(protection, "PRESET_SHOWS_WITHIN", timedelta(0))
+        wait(bench)
+    assert at_exchange(bench) == [("stop_loss", "58000", "10"), ("stop_loss", "58000", "all")]
+
+
+def test_preset_that_is_shown_after_its_stand_in_was_placed_is_taken_back(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown_late(futures, monkeypatch)
+
+    wait(futures, 4)
+
+    assert at_exchange(futures) == [("stop_loss", "58000", "all")]
+    assert [(row.state, row.in_entry) for row in guards(futures)] == [(P.LIVE, False), (P.CANCELED, True)]
+    assert futures.held() == 10
+    assert not Incident.unscoped.exists()
+
+
+def test_preset_shown_late_whose_cancellation_gets_lost_is_taken_back_again(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown_late(futures, monkeypatch)
+    with monkeypatch.context() as lossy:
+        lossy.setattr(FuturesExchange, "cancel_trigger", lambda *_, **__: None)
+        wait(futures, 2)
+    assert [row.state for row in guards(futures)] == [P.LIVE, P.CANCELLING]
+
+    Protection.unscoped.exclude(cancel_sent_at=None).update(cancel_sent_at=timezone.now() - timedelta(seconds=6))
+    wait(futures, 4)
+
+    assert at_exchange(futures) == [("stop_loss", "58000", "all")]
+    assert [row.state for row in guards(futures)] == [P.LIVE, P.CANCELED]
+
+
+def test_preset_shown_late_that_fires_first_is_our_fill(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown_late(futures, monkeypatch)
+    with monkeypatch.context() as lossy:
+        lossy.setattr(FuturesExchange, "cancel_trigger", lambda *_, **__: None)
+        wait(futures, 2)
+
+    futures.paper.set_price("BTCUSDT", "57900")
+    wait(futures, protection.MISSING_TIMES + 3)
+
+    assert futures.held() == 0
+    assert sorted(row.state for row in guards(futures)) in ([P.CANCELED, P.FIRED], [P.FIRED, P.GONE])
+    assert at_exchange(futures) == []
+
+
+def test_stop_that_the_trader_has_set_later_at_the_same_price_is_left_alone(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown_late(futures, monkeypatch)
+    wait(futures, 4)
+    exchange = protection.open_connector(futures.connector)
+    exchange.submit_protection(
+        ProtectionRequest(
+            client_order_id="byhand1", symbol="BTCUSDT", kind=ProtectionWord.STOP_LOSS, side=Side.SELL,
+            trigger_price=Decimal(58000), quantity=Decimal(3),
+        ),
+        signed_at_ms=int(timezone.now().timestamp() * 1000),
+    )  # fmt: skip
+
+    wait(futures, 3)
+
+    assert at_exchange(futures) == [("stop_loss", "58000", "3"), ("stop_loss", "58000", "all")]
 
 
 @pytest.mark.parametrize(("choice", "held", "did"), [("close", 0, "It is closed"), ("keep", 10, "It was kept open")])
