@@ -1,14 +1,17 @@
-"""The only way an order changes state: compare-and-swap on (state, version), with an event in the same transaction."""
+"""The only way an order changes state: compare-and-swap on (state, version), with its event in the same statement."""
 
 import logging
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
-from django.db import transaction
+from django.db import connection
 
 from apps.lib import world
+from apps.lib.compiled import field_of, insert, prepared, update
 from apps.lib.decimals import normalize_text
 from apps.lib.process import process_name
+from apps.lib.statements import run
 from apps.trading import incidents
 from apps.trading.denials import Denial
 from apps.trading.incident_kinds import IncidentKind
@@ -41,24 +44,21 @@ def move(order: Order, to: OrderState, *, cause: str, evidence: dict[str, Any] |
         columns.setdefault("next_at", None)
     elif order.is_final:
         columns.setdefault("finished_at", None)
-    with transaction.atomic():
-        _swap(order, {**columns, "state": to, "worker": process_name()})
-        _record(order, from_state=order.state, to_state=to, cause=cause, evidence=evidence or {})
+    event = _event(order, from_state=order.state, to_state=to, cause=cause, evidence=evidence)
+    _swap(order, {**columns, "state": to, "worker": event.worker}, event)
     _copy(order, {**columns, "state": to})
 
 
 def note(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **columns: Any) -> None:
     """Record something about an order that changes no state, under the same compare-and-swap."""
-    with transaction.atomic():
-        _swap(order, columns)
-        _record(order, from_state=order.state, to_state=order.state, cause=cause, evidence=evidence or {})
+    _swap(order, columns, _event(order, from_state=order.state, to_state=order.state, cause=cause, evidence=evidence))
     _copy(order, columns)
 
 
 def born(order: Order, *, cause: str, evidence: dict[str, Any] | None = None) -> None:
     """Insert a new order with its first event; the caller's transaction holds both. IntegrityError when it exists."""
-    order.save(force_insert=True)
-    _record(order, from_state="", to_state=order.state, cause=cause, evidence=evidence or {}, version=0)
+    insert(order)
+    insert(_event(order, from_state="", to_state=order.state, cause=cause, evidence=evidence, version=0))
 
 
 def advance(
@@ -109,7 +109,7 @@ def postpone(order: Order, *, cause: str, evidence: dict[str, Any] | None = None
         except StaleOrderError:
             order.refresh_from_db()
         return
-    if Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version).update(**columns):
+    if update(Order, columns, id=order.pk, state=order.state, version=order.version):
         for name, value in columns.items():
             setattr(order, name, value)
 
@@ -126,23 +126,51 @@ def deny(order: Order, denial: Denial) -> None:
     )
 
 
-def _swap(order: Order, columns: dict[str, Any]) -> None:
-    row = Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version)
-    if row.update(**columns, version=order.version + 1) != 1:
+def _swap(order: Order, columns: dict[str, Any], event: OrderEvent) -> None:
+    changes = {**columns, "version": event.version}
+    parameters = [
+        *prepared(Order, changes, connection),
+        *prepared(Order, {"id": order.pk, "state": order.state, "version": order.version}, connection),
+        *prepared(OrderEvent, {name: getattr(event, name) for name in _EVENT}, connection),
+    ]
+    if run(_swapping(tuple(changes)), parameters).count != 1:
         raise StaleOrderError(str(order.pk))
 
 
-def _record(
-    order: Order, *, from_state: str, to_state: str, cause: str, evidence: dict[str, Any], version: int | None = None
-) -> None:
-    OrderEvent.objects.create(
+_EVENT = tuple(field.attname for field in OrderEvent._meta.concrete_fields)
+
+
+@lru_cache(maxsize=256)
+def _swapping(changes: tuple[str, ...]) -> str:
+    """Nothing is inserted where no row is changed. An event's value is cast to its type, not cut to its length."""
+    of_order, of_event = field_of(Order), field_of(OrderEvent)
+    settings = ", ".join(f'"{of_order[name].column}" = %s' for name in changes)
+    names = ", ".join(f'"{of_event[name].column}"' for name in _EVENT)
+    values = ", ".join(f"%s::{str(of_event[name].db_type(connection)).partition('(')[0]}" for name in _EVENT)
+    return (
+        f'WITH moved AS (UPDATE "trading_order" SET {settings} '  # noqa: S608 - names of ours
+        f'WHERE "id" = %s AND "state" = %s AND "version" = %s RETURNING "id") '
+        f'INSERT INTO "trading_orderevent" ({names}) SELECT {values} FROM moved'
+    )
+
+
+def _event(
+    order: Order,
+    *,
+    from_state: str,
+    to_state: str,
+    cause: str,
+    evidence: dict[str, Any] | None,
+    version: int | None = None,
+) -> OrderEvent:
+    return OrderEvent(
         workspace_id=order.workspace_id,
         order=order,
         from_state=from_state,
         to_state=to_state,
         version=order.version + 1 if version is None else version,
         cause=cause,
-        evidence=evidence,
+        evidence=evidence or {},
         worker=process_name(),
     )
 

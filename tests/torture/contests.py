@@ -157,7 +157,7 @@ class Race:
     orders: tuple[Any, ...] = ()
 
 
-_SWAP = r'^UPDATE "trading_order"'
+_SWAP = r'^(WITH moved AS \()?UPDATE "trading_order"'
 _LOCK_ORDER = r'FROM "trading_order".* FOR UPDATE'
 _LOCK_ALERT = r'FROM "alerts_alert".* FOR UPDATE'
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-_WRITES = ("INSERT", "UPDATE", "DELETE")
+_WRITES = ("INSERT", "UPDATE", "DELETE", "WITH moved AS (UPDATE")
 
 
 class DiedError(BaseException):
