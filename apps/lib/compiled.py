@@ -5,6 +5,7 @@ For a query that runs several times an alert, Django spends more on writing its 
 of `save()`, database functions as values. The SQL text stays the same, so the server keeps its plan too.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model, QuerySet
@@ -29,6 +31,8 @@ from apps.lib.statements import run
 
 Row = TypeVar("Row")
 
+_PLACE = re.compile("%s|%%")
+
 # Values that no query of ours holds; where one stands in the parameters, the argument's value goes.
 _EPOCH = datetime(2900, 1, 1, tzinfo=UTC)
 _MARKERS: dict[type, Callable[[int], Any]] = {
@@ -41,16 +45,9 @@ _MARKERS: dict[type, Callable[[int], Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
-    """Where the argument of this name goes."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Statement:
     sql: str
-    parameters: tuple[Any, ...]
+    names: tuple[str, ...]
     converters: Any
     rows: Callable[[Iterable[Sequence[Any]]], list[Any]]
     compiler: Any
@@ -60,12 +57,12 @@ class _Statement:
         connection = connections[DEFAULT_DB_ALIAS]
         if self.locks and not connection.in_atomic_block:
             raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
-        parameters = [arguments[one.name] if type(one) is _Slot else one for one in self.parameters]
-        return self.rows(_converted(run(self.sql, parameters).rows, self.converters, connection))
+        found = run(self.sql, [arguments[name] for name in self.names])
+        return self.rows(_converted(found.rows, self.converters, connection))
 
 
 class Compiled(Generic[Row]):
-    """`Compiled(lambda connector, now: Order.unscoped.filter(...))`; call it with the same names to get the rows.
+    """`Compiled(lambda connector, now: <a query set>)`; call it with the same names to get the rows.
 
     A query set of model rows (`select_related` and `select_for_update` too) or of `values_list`. Values of type UUID,
     datetime, str, int and Decimal change from call to call; for any other value (None, bool, a list) the SQL is written
@@ -87,18 +84,21 @@ class Compiled(Generic[Row]):
 
     def _compile(self, arguments: Mapping[str, Any]) -> _Statement:
         marks = {name: _marker(value, number) for number, (name, value) in enumerate(arguments.items())}
+        connections[DEFAULT_DB_ALIAS].ensure_connection()
         queryset = self._build(**marks)
         compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
         sql, parameters = compiler.as_sql()
-        slots = {_comparable(mark): _Slot(name) for name, mark in marks.items() if type(mark) in _MARKERS}
-        held = tuple(slots.get(_comparable(value), value) for value in parameters)
-        lost = [slot.name for slot in slots.values() if slot not in held]
+        slots = {_comparable(mark): name for name, mark in marks.items() if type(mark) in _MARKERS}
+        places = [slots.get(_comparable(value)) for value in parameters]
+        lost = [name for name in slots.values() if name not in places]
         if lost:
             raise TypeError(f"not a parameter of the SQL as it stands: {', '.join(lost)}")
+        # A constant stands in the text: only so can the plan rest on it, and use a partial index.
+        texts = iter("%s" if name else _literal(value) for name, value in zip(places, parameters, strict=True))
         fields = [column[0] for column in compiler.select[: compiler.col_count]]
         return _Statement(
-            sql=sql,
-            parameters=held,
+            sql=_PLACE.sub(lambda found: found[0] if found[0] == "%%" else next(texts), sql),
+            names=tuple(name for name in places if name),
             converters=compiler.get_converters(fields),
             rows=_reader(queryset, compiler),
             compiler=compiler,
@@ -176,6 +176,12 @@ def _kind(value: Any) -> Any:
 def _marker(value: Any, number: int) -> Any:
     kind = _kind(value)
     return _MARKERS[kind](number) if isinstance(kind, type) and kind in _MARKERS else value
+
+
+def _literal(value: Any) -> str:
+    """Return a constant as SQL text, ready to stand among `%s` places."""
+    raw = connections[DEFAULT_DB_ALIAS].connection
+    return psycopg.sql.Literal(value).as_string(raw).replace("%", "%%")
 
 
 def _comparable(value: Any) -> tuple[type, str]:

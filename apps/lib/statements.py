@@ -16,7 +16,7 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ExecStatus, Format, TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 
 _PLACES = re.compile(r"%s|%%")
 
@@ -104,5 +104,7 @@ def _numbered(sql: str) -> bytes:
 
 
 def _expect(raw: "psycopg.Connection[Any]", result: Any, status: ExecStatus) -> None:
+    if raw.pgconn.status != ConnStatus.OK:
+        raise psycopg.OperationalError(result.get_error_message())
     if result.status != status:
         raise psycopg.errors.error_from_result(result, encoding=raw.info.encoding)

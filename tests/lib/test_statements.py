@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -113,6 +114,16 @@ def test_a_lost_connection_is_told_and_another_one_serves() -> None:
     connection.close()
 
     assert run("SELECT %s::int", [3]).rows == [(3,)]
+
+
+def test_a_connection_that_the_server_ends_is_an_operational_error() -> None:
+    pid = run("SELECT pg_backend_pid()", []).rows[0][0]
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    with pytest.raises(OperationalError):
+        run("SELECT %s::int", [2])
+    connection.close()
 
 
 @pytest.mark.usefixtures("table")
