@@ -21,6 +21,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.policies import Mismatch, SuspectedDuplicate
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
 from apps.trading import breakers, leases, records
@@ -29,7 +30,7 @@ from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.executor import drive, settle_legs, step
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
-from apps.trading.models import FINAL_STATES, Order, OrderState, Position, ShadowPosition
+from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Position, ShadowPosition
 from apps.trading.placing import Prepared, prepare, read_standing
 from apps.trading.protection import plan_rows
 from apps.trading.signal import Signal, SignalKind
@@ -75,14 +76,20 @@ def execute_due() -> int:
 
 def due_keys() -> list[tuple[UUID, str]]:
     """Return the (connector, symbol) pairs that have a due alert and whose lease is free."""
-    now = world.now()
+    return sorted(set(_due_keys(now=world.now())), key=str)
+
+
+def _with_due_alert(now: datetime) -> QuerySet[Alert, tuple[UUID, str]]:
     waiting = Alert.unscoped.filter(status__in=_IN_QUEUE, next_at__isnull=False)
     before = waiting.filter(connector_id=OuterRef("connector_id"), received_at__lt=OuterRef("received_at"))
     # Nothing overtakes the alert before it, be that one waiting for its time or not read yet.
     due = waiting.filter(next_at__lte=now).exclude(Exists(before.filter(symbol=OuterRef("symbol"), next_at__gt=now)))
     due = due.exclude(Exists(_unread(OuterRef("connector_id"), before=OuterRef("received_at"))))
-    due = due.exclude(leases.taken_for_row())
-    return sorted(set(due.values_list("connector_id", "symbol").distinct()), key=str)
+    due = due.exclude(leases.taken_for_row(now))
+    return due.values_list("connector_id", "symbol").distinct()
+
+
+_due_keys = Compiled(_with_due_alert)
 
 
 def run_key(key: tuple[UUID, str]) -> None:
@@ -108,26 +115,31 @@ def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
     An exit whose position is not there yet stays behind the entry that opens it. None when there is none, or the
     oldest one waits for its time: nothing overtakes it.
     """
-    waiting: QuerySet[Alert] = (
-        Alert.unscoped.filter(connector_id=connector_id, symbol=symbol)
-        .filter(status__in=_IN_QUEUE)
-        .select_related("connector", "connector__workspace", "pointer", "parent", "order")
-        .order_by("received_at", "id")
-    )
-    queued = list(waiting[:2])
+    queued = _queued(connector=connector_id, symbol=symbol)
     first = queued[0] if queued else None
     if first is None or first.next_at is None or first.next_at > world.now():
         return None
-    if _unread(connector_id, before=first.received_at).exists():
+    if _any_unread(connector=connector_id, before=first.received_at):
         # Another process is reading it: what it says, and for which symbol, is known in a moment.
         return None
     if first.status == AlertStatus.EXECUTING or first.is_exit or len(queued) == 1:
         return first
-    burst = waiting.filter(is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=world.now())
+    burst = _waiting(connector_id, symbol).filter(
+        is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=world.now()
+    )
     if first.parent_id is not None:
         # The messages of one delivery run as they were written.
         burst = burst.exclude(parent_id=first.parent_id)
     return next((alert for alert in burst if _closes_what_is_held(alert)), first)
+
+
+def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
+    rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status__in=_IN_QUEUE)
+    rows = rows.select_related("connector", "connector__workspace", "pointer", "parent", "order")
+    return rows.order_by("received_at", "id")
+
+
+_queued = Compiled(lambda connector, symbol: _waiting(connector, symbol)[:2])
 
 
 def _closes_what_is_held(alert: Alert) -> bool:
@@ -144,6 +156,9 @@ def _closes_what_is_held(alert: Alert) -> bool:
 def _unread(connector_id: UUID | OuterRef, *, before: datetime | OuterRef) -> QuerySet[Alert]:
     received = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__isnull=False)
     return received.filter(connector_id=connector_id, received_at__lt=before)
+
+
+_any_unread = Compiled(lambda connector, before: _unread(connector, before=before).values_list("pk", flat=True)[:1])
 
 
 def execute(alert: Alert) -> None:
@@ -245,7 +260,7 @@ def _test(alert: Alert) -> None:
     finish(alert, AlertStatus.TESTED)
     with transaction.atomic():
         if not _is_decided(alert):
-            alert.save()
+            alert.keep()
             previewing.request_test(alert)
 
 
@@ -289,18 +304,26 @@ def _is_decided(alert: Alert) -> bool:
 
     The caller's transaction writes the decision.
     """
-    row = Alert.unscoped.select_for_update(of=("self",)).filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
-    if row.values_list("pk", flat=True).first() is not None:
+    if _undecided(alert=alert.pk):
         return False
     logger.warning("alert %s was decided by another process", alert.pk)
     alert.refresh_from_db()
     return True
 
 
+_undecided = Compiled(
+    lambda alert: (
+        Alert.unscoped.select_for_update(of=("self",))
+        .filter(pk=alert, status=AlertStatus.QUEUED, order=None)
+        .values_list("pk", flat=True)
+    )
+)
+
+
 def _store(alert: Alert) -> None:
     with transaction.atomic():
         if not _is_decided(alert):
-            alert.save()
+            alert.keep()
 
 
 def _commit(alert: Alert, prepared: Prepared) -> None:
@@ -330,7 +353,7 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
             # What an earlier try said of itself no longer holds.
             set_reason(alert, "", "", {})
         _store_shadow(alert, plan.shadow_after if plan is not None else None)
-        alert.save()
+        alert.keep()
 
 
 def _reasons_of(order: Order) -> dict[str, str]:
@@ -351,16 +374,24 @@ def _drive(alert: Alert) -> None:
     root = alert.order
     if root is None:
         return
-    parts = Order.unscoped.filter(parent=root, waits_for_parent=False).select_related("connector", "instrument")
-    # As they were planned: the database by itself gives them in any order.
-    for order in [root, *parts.order_by("created_at", "leg")]:
+    for order in [root, *_parts(root=root.pk)]:
         if order.is_final:
             settle_legs(order)
         else:
             drive(order)
     if alert.status == AlertStatus.EXECUTING:
         finish(alert, AlertStatus.EXECUTED)
-        alert.save()
+        alert.keep()
+
+
+# As they were planned: the database by itself gives them in any order.
+_parts = Compiled(
+    lambda root: (
+        Order.unscoped.filter(parent_id=root, waits_for_parent=False)
+        .select_related("connector", "instrument")
+        .order_by("created_at", "leg")
+    )
+)
 
 
 def _refuse(alert: Alert, denial: Denial) -> None:
@@ -427,14 +458,8 @@ def _settled(connector_id: UUID, symbol: str) -> bool:
 
     A limit order that rests at the exchange is neither.
     """
-    # An exit that was proved absent is final, yet to be sent anew.
-    unfinished = (
-        Order.unscoped.filter(connector_id=connector_id, symbol=symbol)
-        .filter(~Q(state__in=FINAL_STATES) | Q(state=OrderState.NOT_PLACED, next_at__isnull=False))
-        .select_related("connector", "instrument")
-    )
     now = world.now()
-    found = list(unfinished)
+    found = _unfinished(connector=connector_id, symbol=symbol)
     if not found:
         return True
     under_way = [order for order in found if not order.waits_for_parent and not order.is_resting]
@@ -444,6 +469,16 @@ def _settled(connector_id: UUID, symbol: str) -> bool:
     # A limit order that turned out to rest meanwhile holds up nothing either.
     is_settled = all(order.is_resting or _is_over(order) for order in under_way)
     return is_settled and not _waiting_legs(connector_id, symbol)
+
+
+# An exit that was proved absent is final, yet to be sent anew.
+_unfinished = Compiled(
+    lambda connector, symbol: Order.unscoped.filter(
+        Q(state__in=OPEN_STATES) | Q(state=OrderState.NOT_PLACED, next_at__isnull=False),
+        connector_id=connector,
+        symbol=symbol,
+    ).select_related("connector", "instrument")
+)
 
 
 def _is_over(order: Order) -> bool:

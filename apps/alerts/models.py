@@ -7,6 +7,7 @@ from apps.accounts.models import Workspace
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.models import Connector, Pointer
 from apps.lib import world
+from apps.lib.compiled import update
 from apps.trading.models import Order
 
 
@@ -111,6 +112,34 @@ class Alert(WorkspaceOwned):
     @property
     def is_waiting(self) -> bool:
         return self.status in WAITING
+
+    def keep(self) -> None:
+        """Write what a worker writes, on the row that the webhook made; what arrived is never written twice."""
+        update(Alert, {name: getattr(self, name) for name in _WORKERS}, id=self.pk)
+
+
+_WORKERS = (
+    "status",
+    "reason_code",
+    "reason",
+    "facts",
+    "understood",
+    "repairs",
+    "notes",
+    "symbol",
+    "is_exit",
+    "fingerprint",
+    "external_id",
+    "duplicate_of_id",
+    "order_id",
+    "released_at",
+    "attempts",
+    "next_at",
+    "read_at",
+    "claimed_at",
+    "planned_at",
+    "finished_at",
+)
 
 
 class Preview(WorkspaceOwned):

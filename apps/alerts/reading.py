@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
@@ -17,6 +18,7 @@ from apps.connectors import aliases, instruments
 from apps.connectors.exchange import ExchangeError, Market
 from apps.connectors.symbols import UnknownSymbolError, resolve
 from apps.lib import world
+from apps.lib.compiled import Compiled, update
 from apps.trading.signal import Signal
 
 logger = logging.getLogger(__name__)
@@ -27,29 +29,42 @@ RETRY = timedelta(seconds=2)
 
 def read_received() -> int:
     """Read the deliveries that are due, oldest first; return how many."""
-    due = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__lte=world.now())
-    _ensure_listings(due)
+    if not _ensure_listings():
+        return 0
     lot: list[UUID] = []
     try:
-        return _read_together(due, lot)
+        return _read_together(lambda: _oldest(now=world.now()), lot)
     except (OperationalError, InterfaceError):
         raise
     except Exception:  # one delivery that cannot be read must not keep the others from being read
         logger.exception("%d deliveries could not be read together: one by one", len(lot))
     for alert_id in lot:
         with watched(alert_id):
-            _read_together(due.filter(pk=alert_id), [])
+            _read_together(lambda: _one(now=world.now(), alert=alert_id), [])  # noqa: B023 - called at once
     return len(lot)
 
 
-def _read_together(due: QuerySet[Alert], lot: list[UUID]) -> int:
-    """Read what no other process is reading, all or none; `lot` names what was claimed, also when it raises."""
+def _due(now: datetime) -> QuerySet[Alert]:
+    return Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__lte=now)
+
+
+def _claimable(now: datetime) -> QuerySet[Alert]:
+    """What no other process is reading."""
+    rows = _due(now).select_for_update(skip_locked=True, of=("self",))
+    return rows.select_related("connector", "pointer", "parent").order_by("received_at", "id")
+
+
+_oldest = Compiled(lambda now: _claimable(now)[:LOT])
+_one = Compiled(lambda now, alert: _claimable(now).filter(pk=alert))
+_markets = Compiled(
+    lambda now: _due(now).order_by().values_list("connector__environment", "connector__market").distinct()
+)
+
+
+def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID]) -> int:
+    """Read what `claim` gives, all or none; `lot` names what was claimed, also when it raises."""
     with transaction.atomic():
-        claimed = list(
-            due.select_for_update(skip_locked=True, of=("self",))
-            .select_related("connector", "pointer", "parent")
-            .order_by("received_at", "id")[:LOT]
-        )
+        claimed = claim()
         lot += [alert.pk for alert in claimed]
         for alert in claimed:
             read(alert)
@@ -67,7 +82,7 @@ def read(alert: Alert) -> None:
         _take(alert, items[0][1])
     else:
         finish(alert, AlertStatus.REJECTED, Refusal(Reason.POINTER_UNREADABLE, {"field": "pointer"}))
-    alert.save()
+    alert.keep()
 
 
 def own_items(alert: Alert) -> list[tuple[int, Item]]:
@@ -103,15 +118,17 @@ def set_reason(alert: Alert, code: str, sentence: str, facts: dict[str, str]) ->
     alert.facts = facts
 
 
-def _ensure_listings(due: QuerySet[Alert]) -> None:
-    """Read a market's listing before the first alert that needs it, outside any transaction."""
-    for environment, market in due.values_list("connector__environment", "connector__market").distinct():
+def _ensure_listings() -> bool:
+    """Read a market's listing before the first alert that needs it, outside any transaction; False: nothing is due."""
+    markets = _markets(now=world.now())
+    for environment, market in markets:
         if instruments.is_synced(environment, market):
             continue
         try:
             instruments.sync(environment, market)
         except ExchangeError as error:
             logger.warning("listing of %s %s not read: %s", environment, market, error.sentence)
+    return bool(markets)
 
 
 def _split(alert: Alert, items: list[tuple[int, Item]]) -> None:
@@ -137,7 +154,7 @@ def _split(alert: Alert, items: list[tuple[int, Item]]) -> None:
     Alert.unscoped.bulk_create(parts, ignore_conflicts=True)
     alert.understood = {"messages": str(len(items))}
     finish(alert, AlertStatus.SPLIT)
-    alert.save()
+    alert.keep()
 
 
 def _take(alert: Alert, item: Item) -> None:
@@ -192,7 +209,7 @@ def _claim_external_id(alert: Alert, external_id: str) -> bool:
     alert.external_id = external_id
     try:
         with transaction.atomic():
-            Alert.unscoped.filter(pk=alert.pk).update(external_id=external_id)
+            update(Alert, {"external_id": external_id}, id=alert.pk)
     except IntegrityError:
         original = Alert.unscoped.get(connector=alert.connector, external_id=external_id, duplicate_of=None)
         mark_duplicate(alert, original)

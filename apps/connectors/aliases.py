@@ -7,6 +7,7 @@ from apps.connectors import instruments
 from apps.connectors.exchange import Market
 from apps.connectors.models import Connector, SymbolAlias
 from apps.connectors.symbols import MAX_TICKER, UnknownSymbolError, normalize, resolve
+from apps.lib.compiled import Compiled
 
 MOST = 200
 
@@ -22,8 +23,17 @@ class AliasError(Exception):
 
 def of(connector: Connector) -> Mapping[str, str]:
     """Return folded ticker to symbol, for `symbols.resolve`."""
-    rows = SymbolAlias.objects.for_workspace(connector.workspace_id).filter(connector=connector)
-    return dict(rows.order_by("ticker").values_list("ticker", "symbol"))
+    return dict(_pairs(workspace=connector.workspace_id, connector=connector.pk))
+
+
+_pairs = Compiled(
+    lambda workspace, connector: (
+        SymbolAlias.objects.for_workspace(workspace)
+        .filter(connector_id=connector)
+        .order_by("ticker")
+        .values_list("ticker", "symbol")
+    )
+)
 
 
 def add(connector: Connector, *, ticker: str, symbol: str) -> SymbolAlias:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from apps.connectors import exchange as words
 from apps.connectors.listing_changes import (
@@ -20,6 +21,7 @@ from apps.connectors.listing_changes import (
 from apps.connectors.models import Environment, Instrument, InstrumentChange, MarketPrice
 from apps.connectors.opening import open_public
 from apps.lib import world
+from apps.lib.compiled import Compiled
 
 logger = logging.getLogger(__name__)
 
@@ -109,16 +111,27 @@ def _note_changes(environment: str, market: str, changes: Sequence[Change], now:
 
 def listing(environment: str, market: str) -> Collection[str]:
     """Return every symbol of the market, for resolving a ticker."""
-    stored = Instrument.objects.filter(environment=environment, market=market)
-    return list(stored.values_list("symbol", flat=True))
+    return tuple(_symbols(environment=environment, market=market))
 
 
 def is_synced(environment: str, market: str) -> bool:
-    return Instrument.objects.filter(environment=environment, market=market).exists()
+    return bool(_any(environment=environment, market=market))
 
 
 def get(environment: str, market: str, symbol: str) -> Instrument:
-    return Instrument.objects.get(environment=environment, market=market, symbol=symbol)
+    found = _one(environment=environment, market=market, symbol=symbol)
+    if not found:
+        raise Instrument.DoesNotExist(f"{symbol} of {environment} {market}")
+    return found[0]
+
+
+def _of(environment: str, market: str) -> "QuerySet[Instrument]":
+    return Instrument.objects.filter(environment=environment, market=market)
+
+
+_symbols = Compiled(lambda environment, market: _of(environment, market).values_list("symbol", flat=True))
+_any = Compiled(lambda environment, market: _of(environment, market).values_list("pk", flat=True)[:1])
+_one = Compiled(lambda environment, market, symbol: _of(environment, market).filter(symbol=symbol))
 
 
 def in_words(row: Instrument) -> words.Instrument:

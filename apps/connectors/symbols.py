@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from apps.connectors.exchange import Market
 
@@ -111,7 +112,8 @@ def resolve(
     USD is taken for USDT, which happens only when `usd_means_usdt` says so and the USD pair itself is not listed. Raise
     UnknownSymbolError when nothing, or more than one thing, goes by the name, or the alias's symbol is not listed.
     """
-    symbols = _by_folded_name(listing)
+    # A listing of thousands is folded once, not for every alert.
+    symbols = _folded_once(listing) if isinstance(listing, tuple) else _by_folded_name(listing)
     normal = normalize(ticker[:MAX_TICKER])
     if len(ticker) > MAX_TICKER:
         raise UnknownSymbolError(_shown(ticker), market=market, nearest=_nearest(normal.candidate, symbols))
@@ -134,6 +136,11 @@ def resolve(
     if normal.says_perpetual and market is Market.SPOT:
         steps = (*steps, "the ticker names a perpetual; this connector trades spot, so the spot pair is used")
     return Resolution(_only(symbols[candidate], ticker, market), steps)
+
+
+@lru_cache(maxsize=16)
+def _folded_once(listing: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    return _by_folded_name(listing)
 
 
 def _by_folded_name(listing: Mapping[str, str] | Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
@@ -10,36 +11,47 @@ from django.db.models import Q, QuerySet, Sum
 from apps.connectors.exchange import Market, Side
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
+from apps.lib.compiled import Compiled
+from apps.lib.statements import run
 from apps.trading.inputs import Counts
 from apps.trading.legs import Intent
-from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, LedgerEntry, Order, OrderState, Position
+from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, Order, OrderState, Position
 
 ZERO = Decimal(0)
 
 
 def read_counts(connector: Connector, instrument: Instrument) -> Counts:
     symbol = instrument.symbol
-    held = list(
-        Position.unscoped.filter(connector=connector)
-        .exclude(signed_quantity=0)
-        .values_list("symbol", "signed_quantity", "opened_at", "cost")
-    )
-    positions = [(quantity, at) for name, quantity, at, _ in held if name == symbol]
+    held = _held(connector=connector.pk)
+    positions = [(quantity, at) for name, quantity, _, at, *_ in held if name == symbol]
     opened = [opened_at for _, opened_at in positions if opened_at is not None]
     long = [at for quantity, at in positions if quantity > 0]
     short = [at for quantity, at in positions if quantity < 0]
-    pending = _rest_of(entries_under_way(connector))
+    under_way = _under_way(connector=connector.pk)
+    pending = _rest_of(entry[:3] for entry in under_way)
     return Counts(
         orders_last_minute=orders_last_minute(connector),
-        open_notional=sum((cost for *_, cost in held), pending),
-        open_notional_elsewhere=sum((cost for name, *_, cost in held if name != symbol), pending),
+        open_notional=sum((cost for _, _, cost, *_ in held), pending),
+        open_notional_elsewhere=sum((cost for name, _, cost, *_ in held if name != symbol), pending),
         oldest_opened_at=min(opened, default=None),
-        open_elsewhere=open_elsewhere(connector, symbol),
+        open_elsewhere=_elsewhere(connector, symbol, held, {name for *_, name in under_way}),
         spot_quantity=sum((quantity for quantity, _ in positions), ZERO) if instrument.market == Market.SPOT else ZERO,
         adds_long=_adds(connector, symbol, Side.BUY, long),
         adds_short=_adds(connector, symbol, Side.SELL, short),
         lost_today=lost_today(connector, instrument.quote),
     )
+
+
+# Symbol, signed quantity, cost, opened at, the smallest order: by quantity, by notional.
+_held = Compiled(
+    lambda connector: (
+        Position.unscoped.filter(connector_id=connector)
+        .exclude(signed_quantity=0)
+        .values_list(
+            "symbol", "signed_quantity", "cost", "opened_at", "instrument__min_quantity", "instrument__min_notional"
+        )
+    )
+)
 
 
 def open_notional(connector: Connector, *, without: UUID | None = None) -> Decimal:
@@ -49,28 +61,33 @@ def open_notional(connector: Connector, *, without: UUID | None = None) -> Decim
     """
     positions = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0)
     cost: Decimal = positions.aggregate(total=Sum("cost"))["total"] or ZERO
-    pending = entries_under_way(connector)
+    pending = entries_under_way(connector.pk)
     if without is not None:
         pending = pending.exclude(pk=without)
-    return cost + _rest_of(pending)
+    return cost + _rest_of(pending.values_list("facts", "quantity", "filled_quantity"))
 
 
-def _rest_of(entries: QuerySet[Order]) -> Decimal:
-    """Return what they may still cost; what is filled already counts as a position."""
+def _rest_of(entries: Iterable[tuple[Any, Decimal, Decimal]]) -> Decimal:
+    """Return what they may still cost (facts, quantity, filled); what is filled already counts as a position."""
     cost = ZERO
-    for facts, quantity, filled in entries.values_list("facts", "quantity", "filled_quantity"):
+    for facts, quantity, filled in entries:
         notional = Decimal(facts.get("estimate", {}).get("notional", "0"))
         cost += notional * (quantity - filled) / quantity if 0 < filled <= quantity else notional
     return cost
 
 
-def entries_under_way(connector: Connector) -> QuerySet[Order]:
+def entries_under_way(connector_id: UUID) -> QuerySet[Order]:
     """Entries that may still cost money: planned and on their way, in doubt, or resting. Not the leg behind a close."""
     return Order.unscoped.filter(
         Q(state__in=[*DOUBTFUL_STATES, *LIVE_STATES]) | Q(state=OrderState.PLANNED, waits_for_parent=False),
-        connector=connector,
-        intent=Intent.ENTRY,
+        connector_id=connector_id,
+        intent=Intent.ENTRY.value,
     )
+
+
+_under_way = Compiled(
+    lambda connector: entries_under_way(connector).values_list("facts", "quantity", "filled_quantity", "symbol")
+)
 
 
 def reserved(connector: Connector, quote: str) -> Decimal:
@@ -79,10 +96,8 @@ def reserved(connector: Connector, quote: str) -> Decimal:
     Read it before the balance: an order that is settled in between is then counted twice, and never not at all. A
     resting order is not among them, for the exchange itself has set its money aside.
     """
-    on_the_way = Q(state__in=DOUBTFUL_STATES) | Q(state=OrderState.PLANNED, waits_for_parent=False)
-    entries = Order.unscoped.filter(on_the_way, connector=connector, intent=Intent.ENTRY, instrument__quote=quote)
     total = ZERO
-    for notional, facts in entries.values_list("notional", "facts"):
+    for notional, facts in _on_the_way(connector=connector.pk, quote=quote):
         estimate = facts.get("estimate", {})
         cost = Decimal(estimate.get("margin", estimate.get("notional", "0"))) + Decimal(estimate.get("fee", "0"))
         # A spot market buy is sent as what it may spend, its fee included.
@@ -90,26 +105,38 @@ def reserved(connector: Connector, quote: str) -> Decimal:
     return total
 
 
+_on_the_way = Compiled(
+    lambda connector, quote: Order.unscoped.filter(
+        Q(state__in=DOUBTFUL_STATES) | Q(state=OrderState.PLANNED, waits_for_parent=False),
+        connector_id=connector,
+        intent=Intent.ENTRY.value,
+        instrument__quote=quote,
+    ).values_list("notional", "facts")
+)
+
+
 def orders_last_minute(connector: Connector) -> int:
-    recent = Order.unscoped.filter(connector=connector, signed_at__gt=world.now() - timedelta(minutes=1))
-    return recent.count()
+    found = run(_LAST_MINUTE, [connector.pk, world.now() - timedelta(minutes=1)])
+    return int(found.rows[0][0])
+
+
+_LAST_MINUTE = "SELECT count(*) FROM trading_order WHERE connector_id = %s AND signed_at > %s"
 
 
 def open_elsewhere(connector: Connector, symbol: str) -> int:
     """Return how many other symbols have a position or an entry under way. Crumbs that no order could sell are none."""
-    rows = (
-        Position.unscoped.filter(connector=connector)
-        .exclude(signed_quantity=0)
-        .exclude(symbol=symbol)
-        .values_list("symbol", "signed_quantity", "cost", "instrument__min_quantity", "instrument__min_notional")
-    )
+    entries = entries_under_way(connector.pk).values_list("symbol", flat=True)
+    return _elsewhere(connector, symbol, _held(connector=connector.pk), set(entries))
+
+
+def _elsewhere(connector: Connector, symbol: str, held: Iterable[Any], entries: set[str]) -> int:
     is_spot = connector.market == Market.SPOT
     found = {
         name
-        for name, quantity, cost, least, least_notional in rows
+        for name, quantity, cost, _, least, least_notional in held
         if abs(quantity) >= least and (not is_spot or cost >= least_notional)
     }
-    return len(found | set(entries_under_way(connector).exclude(symbol=symbol).values_list("symbol", flat=True)))
+    return len((found | entries) - {symbol})
 
 
 def lost_today(connector: Connector, quote: str) -> Decimal:
@@ -119,9 +146,13 @@ def lost_today(connector: Connector, quote: str) -> Decimal:
     not valued here; one in the base coin is a part of what was realised.
     """
     midnight = world.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    kinds = [LedgerEntry.Kind.REALIZED_PNL, LedgerEntry.Kind.FEE, LedgerEntry.Kind.FUNDING]
-    today = LedgerEntry.unscoped.filter(connector=connector, currency=quote, kind__in=kinds, at__gte=midnight)
-    return -(today.aggregate(total=Sum("amount"))["total"] or ZERO)
+    return -(run(_TODAY, [connector.pk, quote, midnight]).rows[0][0] or ZERO)
+
+
+_TODAY = (
+    "SELECT sum(amount) FROM trading_ledgerentry WHERE connector_id = %s AND currency = %s AND at >= %s"
+    " AND kind IN ('realized_pnl', 'fee', 'funding')"
+)
 
 
 def _adds(connector: Connector, symbol: str, side: Side, opened_at: Iterable[datetime | None]) -> int:
@@ -134,5 +165,5 @@ def _adds(connector: Connector, symbol: str, side: Side, opened_at: Iterable[dat
         connector=connector, symbol=symbol, side=side, filled_at__gte=since, order__intent=Intent.ENTRY
     )
     entries = set(filled.values_list("order_id", flat=True))
-    pending = entries_under_way(connector).filter(symbol=symbol, side=side).exclude(pk__in=entries)
+    pending = entries_under_way(connector.pk).filter(symbol=symbol, side=side).exclude(pk__in=entries)
     return max(len(entries) - 1, 0) + pending.count()

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from apps.accounts.models import User, Workspace
 from apps.connectors.models import Connector
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.trading.incident_kinds import BLOCKING, TEXTS, IncidentKind, Severity
 from apps.trading.models import Incident, Order
 
@@ -96,9 +97,15 @@ def open_in(workspace: Workspace) -> QuerySet[Incident]:
 
 def blocking(connector: Connector, symbol: str) -> Incident | None:
     """Return an open incident that keeps new positions in the symbol from being opened, or None."""
-    rows = Incident.unscoped.filter(connector_id=connector.pk, resolved_at=None, kind__in=BLOCKING)
-    found: Incident | None = rows.filter(Q(symbol="") | Q(symbol=symbol)).order_by("opened_at").first()
-    return found
+    found = _blocking(connector=connector.pk, symbol=symbol)
+    return found[0] if found else None
+
+
+_blocking: Compiled[Incident] = Compiled(
+    lambda connector, symbol: Incident.unscoped.filter(
+        Q(symbol="") | Q(symbol=symbol), connector_id=connector, resolved_at=None, kind__in=BLOCKING
+    ).order_by("opened_at")[:1]
+)
 
 
 def _open(connector: Connector, kind: IncidentKind, symbol: str, order: Order | None) -> QuerySet[Incident]:

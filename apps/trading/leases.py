@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -11,7 +10,9 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Exists, OuterRef
 
 from apps.lib import world
+from apps.lib.compiled import update
 from apps.lib.process import process_name
+from apps.lib.statements import run
 from apps.trading.models import Lease
 
 # Free whatever our clock is turned back to.
@@ -19,9 +20,9 @@ FREE = datetime(1970, 1, 1, tzinfo=UTC)
 # The row is locked before its `until` is looked at: of two who take it at once one gets nothing.
 _TAKE = """
 INSERT INTO trading_lease AS kept (connector_id, symbol, owner, until, token)
-VALUES (%(connector)s, %(symbol)s, %(owner)s, %(until)s, 1)
+VALUES (%s, %s, %s, %s, 1)
 ON CONFLICT (connector_id, symbol) DO UPDATE
-SET owner = excluded.owner, until = excluded.until, token = kept.token + 1 WHERE kept.until <= %(now)s
+SET owner = excluded.owner, until = excluded.until, token = kept.token + 1 WHERE kept.until <= %s
 RETURNING id, token
 """
 
@@ -40,36 +41,28 @@ class HeldLease:
         self._token = token
 
     def renew(self) -> None:
-        row = Lease.objects.filter(pk=self._row_id, token=self._token)
-        if not row.update(until=world.now() + length()):
+        if not update(Lease, {"until": world.now() + length()}, id=self._row_id, token=self._token):
             raise LeaseLostError
 
     def release(self) -> None:
         """Give it back, over a new connection where the database dropped this one: else the symbol waits it out."""
-        row = Lease.objects.filter(pk=self._row_id, token=self._token)
         try:
-            row.update(until=FREE, owner="")
+            self._give_back()
         except (InterfaceError, OperationalError):
             if connection.in_atomic_block:
                 raise
             connection.close()
-            row.update(until=FREE, owner="")
+            self._give_back()
+
+    def _give_back(self) -> None:
+        update(Lease, {"until": FREE, "owner": ""}, id=self._row_id, token=self._token)
 
 
 def take(connector_id: UUID, symbol: str) -> HeldLease | None:
     """Take the lease, or return None while another worker holds it."""
     now = world.now()
-    values: dict[str, Any] = {
-        "connector": connector_id,
-        "symbol": symbol,
-        "owner": process_name(),
-        "now": now,
-        "until": now + length(),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE, values)
-        taken = cursor.fetchone()
-    return HeldLease(*taken) if taken is not None else None
+    taken = run(_TAKE, (connector_id, symbol, process_name(), now + length(), now)).rows
+    return HeldLease(*taken[0]) if taken else None
 
 
 @contextmanager
@@ -87,7 +80,7 @@ def is_taken(connector_id: UUID, symbol: str) -> bool:
     return Lease.objects.filter(connector_id=connector_id, symbol=symbol, until__gt=world.now()).exists()
 
 
-def taken_for_row() -> Exists:
+def taken_for_row(now: datetime) -> Exists:
     """The same as a condition on rows that have `connector_id` and `symbol`."""
     kept = Lease.objects.filter(connector_id=OuterRef("connector_id"), symbol=OuterRef("symbol"))
-    return Exists(kept.filter(until__gt=world.now()))
+    return Exists(kept.filter(until__gt=now))

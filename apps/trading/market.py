@@ -22,6 +22,7 @@ from apps.connectors.looking import AccountReader
 from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.trading.inputs import Account
 from apps.trading.legs import Holding
 
@@ -134,7 +135,11 @@ def read_ticker(instrument: InstrumentRow) -> Ticker | None:
 
 
 def _stored(instrument: InstrumentRow, age: timedelta) -> MarketPrice | None:
-    return MarketPrice.objects.filter(instrument=instrument, at__gt=world.now() - age).first()
+    found = _prices(instrument=instrument.pk, since=world.now() - age)
+    return found[0] if found else None
+
+
+_prices = Compiled(lambda instrument, since: MarketPrice.objects.filter(instrument_id=instrument, at__gt=since))
 
 
 def fee_rates(connector_id: UUID, exchange: AccountReader, symbol: str) -> FeeRates:

@@ -15,6 +15,7 @@ from apps.connectors.looking import AccountReader
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import Adds, Direction, ExitExcess, LowBalance, Mismatch
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.trading import deciding, guards, incidents, sizing
 from apps.trading.amounts import needs_equity
 from apps.trading.deciding import Planned, PlannedLeg
@@ -97,8 +98,15 @@ def _read(inputs: Inputs, connector: Connector, instrument: Instrument, exchange
 
 
 def _shadow(connector: Connector, symbol: str) -> ShadowPosition | None:
-    row = ShadowRow.unscoped.filter(connector=connector, symbol=symbol).first()
-    return ShadowPosition(short=-row.signed_quantity) if row is not None else None
+    held = _shadow_of(connector=connector.pk, symbol=symbol)
+    return ShadowPosition(short=-held[0]) if held else None
+
+
+_shadow_of = Compiled(
+    lambda connector, symbol: ShadowRow.unscoped.filter(connector_id=connector, symbol=symbol).values_list(
+        "signed_quantity", flat=True
+    )
+)
 
 
 def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: AccountReader) -> Inputs:
@@ -108,7 +116,7 @@ def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, e
 
 def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> Inputs:
     """Return the inputs as far as they need no news from the exchange."""
-    subscription = Subscription.objects.select_related("plan").get(workspace_id=connector.workspace_id)
+    subscription = _subscription_of(connector)
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),
         limits=limits_of(connector, subscription),
@@ -141,7 +149,7 @@ def orders_of(planned: Planned, inputs: Inputs, *, connector: Connector, instrum
 def limits_of(connector: Connector, subscription: Subscription | None = None) -> GuardLimits:
     """Return the connector's own limits, the plan's where it sets none."""
     if subscription is None:
-        subscription = Subscription.objects.select_related("plan").get(workspace_id=connector.workspace_id)
+        subscription = _subscription_of(connector)
     terms = subscription.plan
     deviation = connector.max_price_deviation_pct
     return GuardLimits(
@@ -171,8 +179,8 @@ def standing(connector: Connector, symbol: str, subscription: Subscription | Non
     """
     workspace, incident = connector.workspace, incidents.blocking(connector, symbol)
     if subscription is None:
-        subscription = Subscription.objects.get(workspace_id=connector.workspace_id)
-    site = PlatformState.objects.filter(pk=1).values_list("trading_state", flat=True).first() or TradingState.ACTIVE
+        subscription = _subscription_of(connector)
+    site = next(iter(_site()), TradingState.ACTIVE)
     return {
         "site": TradingState(site),
         "staff": strictest(workspace.staff_state, connector.staff_state),
@@ -184,6 +192,16 @@ def standing(connector: Connector, symbol: str, subscription: Subscription | Non
         "paused_label": connector.label if connector.paused_at else "",
         "trial_ended_at": None if subscription.allows_entries else min(subscription.trial_ends_at, world.now()),
     }
+
+
+def _subscription_of(connector: Connector) -> Subscription:
+    return _subscriptions(workspace=connector.workspace_id)[0]
+
+
+_subscriptions: Compiled[Subscription] = Compiled(
+    lambda workspace: Subscription.objects.select_related("plan").filter(workspace_id=workspace)
+)
+_site = Compiled(lambda: PlatformState.objects.filter(pk=1).values_list("trading_state", flat=True))
 
 
 def refuse(order: Order, denial: Denial) -> None:

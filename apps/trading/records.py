@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from apps.lib.compiled import insert
 from apps.lib.frozen import ThawError, freeze, thaw
 from apps.trading.deciding import Planned
 from apps.trading.inputs import Inputs
@@ -24,7 +25,7 @@ def keep(inputs: Inputs, planned: Planned, *, workspace_id: UUID) -> None:
         outline=freeze(outline_of(planned)),
     )
     # Not save(): it would read the connector again to compare workspaces, which the database does by itself.
-    PlanRecord.unscoped.bulk_create([row])
+    insert(row)
 
 
 def inputs_in(record: PlanRecord) -> Inputs:
