@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.lib import world
 from apps.lib.pool import run_all
 from apps.trading import cancelling
 from apps.trading.executor import step
@@ -46,12 +47,16 @@ def clear(orders: QuerySet[Order], *, by: str) -> bool:
     for order in rows:
         cancelling.request(order, by=by)
     for order in rows:
-        # What is being sent or is in doubt has its own pace.
-        if order.state in LIVE_STATES | {OrderState.PLANNED}:
+        # What is being sent or is in doubt has its own pace; what was looked at a moment ago waits for its time.
+        if order.state in LIVE_STATES | {OrderState.PLANNED} and _is_due(order):
             run_all(step, [order])
     for order in rows:
         order.refresh_from_db()
     return all(order.is_final for order in rows)
+
+
+def _is_due(order: Order) -> bool:
+    return order.next_at is None or order.next_at <= world.now()
 
 
 def taken_back(by: str, workspace_id: UUID) -> list[Order]:

@@ -1,12 +1,16 @@
 """A limit order rests at the exchange as long as it likes, and holds up nothing while it does."""
 
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from apps.alerts.models import AlertStatus
+from apps.alerts.execution import execute_due
+from apps.alerts.models import Alert, AlertStatus
 from apps.connectors import instruments
+from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Side
 from apps.trading import cancelling
 from apps.trading.executor import drive
@@ -131,6 +135,34 @@ def test_market_exit_takes_a_resting_exit_back_first(futures: Bench) -> None:
     assert current(resting_exit).state == S.CANCELED
     assert futures.status(alert) == (AlertStatus.EXECUTED, "")
     assert futures.held() == 0
+
+
+def test_order_whose_cancellation_is_not_told_is_asked_for_at_its_own_pace(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    stuck = resting(futures, "sell", "long", "0.01", "61000")
+    queries: list[str] = []
+    find = FuturesExchange.find_order
+
+    def found(exchange: FuturesExchange, *more: Any, **named: Any) -> Any:
+        queries.append("query")
+        return find(exchange, *more, **named)
+
+    monkeypatch.setattr(FuturesExchange, "cancel", lambda *_, **__: True)
+    monkeypatch.setattr(FuturesExchange, "find_order", found)
+    alert = futures.send("sell", "long", "0.01")
+    assert alert.reason_code == "CANCELLING_OPEN_ORDERS"
+    assert current(stuck).next_at > timezone.now()
+    asked = len(queries)
+
+    for _ in range(3):
+        Alert.unscoped.filter(pk=alert.pk).update(next_at=timezone.now())
+        Order.unscoped.filter(pk=stuck.pk).update(next_at=timezone.now() + timedelta(seconds=5))
+        execute_due()
+
+    assert len(queries) == asked
+    assert futures.status(alert)[1] == "CANCELLING_OPEN_ORDERS"
 
 
 def test_close_all_takes_every_open_order_back_first(futures: Bench) -> None:
