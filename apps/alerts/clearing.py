@@ -6,8 +6,14 @@ cancel, close all, "cancel"      every open order of ours in the symbol
 a reversal                       the same: the old side's orders must not fill behind the new position
 any other exit                   our resting exits on its side: together they could close more than is held
 an entry                         nothing
+
+A cancellation that the exchange does not tell holds up an exit for a minute. Then a futures exit goes, without what it
+would open: reduce-only it closes no more than is held, whatever became of the other order. On spot a sale beside one
+that may still be alive could sell what is not ours, and waits; so do entries, until they are too old.
 """
 
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -21,6 +27,7 @@ from apps.trading.models import LIVE_STATES, Order, OrderEvent, OrderState
 from apps.trading.signal import Signal, SignalKind
 
 ASKED = "cancellation asked for"
+TOLD_WITHIN = timedelta(seconds=60)
 
 
 def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
@@ -53,6 +60,21 @@ def clear(orders: QuerySet[Order], *, by: str) -> bool:
     for order in rows:
         order.refresh_from_db()
     return all(order.is_final for order in rows)
+
+
+def is_overdue(orders: QuerySet[Order]) -> bool:
+    """True when each that is still open is live, and was asked to be taken back longer ago than an exit waits."""
+    since = world.now() - TOLD_WITHIN
+    return not orders.exclude(state__in=LIVE_STATES, cancel_requested_at__lt=since).exists()
+
+
+def reducing(signal: Signal) -> Signal:
+    """Return the exit without what it would open, for one that waits no longer."""
+    return replace(signal, reduce_only=True)
+
+
+def only_reduces(plan: Plan | None) -> bool:
+    return plan is not None and all(leg.intent is Intent.EXIT and leg.reduce_only for leg in plan.legs)
 
 
 def _is_due(order: Order) -> bool:

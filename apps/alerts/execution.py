@@ -27,7 +27,7 @@ from apps.lib.pool import run_all
 from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
-from apps.trading.executor import drive, settle_legs, step
+from apps.trading.executor import BESIDE_OPEN, drive, settle_legs, step
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Position, ShadowPosition
@@ -234,7 +234,10 @@ def _plan(alert: Alert, signal: Signal) -> None:
             _store(alert)
             return
         if not clearing.clear(clearing.in_the_way(signal, key), by=by):
-            _wait_for_cancellations(alert)
+            if _overtakes(alert, signal, clearing.in_the_way(signal, key)):
+                _plan_reducing(alert, signal)
+            else:
+                _wait_for_cancellations(alert)
             return
         if signal.kind is SignalKind.CANCEL:
             _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
@@ -249,8 +252,37 @@ def _plan(alert: Alert, signal: Signal) -> None:
     if clearing.in_the_way_of(prepared.planned.plan, key).exists():
         # What they filled until then changes the plan: it is made anew.
         clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
-        _wait_for_cancellations(alert)
+        if _overtakes(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key)):
+            _plan_reducing(alert, signal)
+        else:
+            _wait_for_cancellations(alert)
         return
+    _commit(alert, prepared)
+
+
+def _overtakes(alert: Alert, signal: Signal, orders: QuerySet[Order]) -> bool:
+    """Whether an exit goes beside orders whose cancellation is not told: see clearing."""
+    is_exit = signal.is_exit and signal.kind is not SignalKind.CANCEL
+    return is_exit and alert.connector.market == Market.FUTURES and orders.exists() and clearing.is_overdue(orders)
+
+
+def _plan_reducing(alert: Alert, signal: Signal) -> None:
+    """Plan an exit that has waited long enough, without what it would open."""
+    connector, signal = alert.connector, clearing.reducing(signal)
+    prepared = prepare(
+        read_standing(signal, origin=Origin(alert.pk, alert.released_at or alert.received_at), connector=connector),
+        connector=connector,
+        instrument=instruments.get(connector.environment, connector.market, alert.symbol),
+        open_account=lambda: open_connector(connector),
+    )
+    if prepared.planned.denial is None:
+        if not clearing.only_reduces(prepared.planned.plan):
+            _wait_for_cancellations(alert)
+            return
+        waited = str(int(clearing.TOLD_WITHIN.total_seconds()))
+        alert.notes = [*alert.notes, {"code": "CANCELLATION_NOT_TOLD", "facts": {"waited": waited}}]
+        for order in prepared.orders:
+            order.facts[BESIDE_OPEN] = "yes"
     _commit(alert, prepared)
 
 

@@ -24,6 +24,8 @@ SENTENCES: Mapping[str, str] = {
     "{sent} {unit}, as the connector is set.",
     "EXIT_REST_LEFT": "The exit is larger than five of the exchange's largest orders: {left} {unit} stay open. "
     "Send the exit again, or close the position on its connector's page.",
+    "CANCELLATION_NOT_TOLD": "Own open orders were to be taken back first; the exchange did not tell of it within "
+    "{waited} s, so the exit went out reduce-only, and nothing was opened. They are still being taken back.",
     "SETUP_KEPT": "The message asks for {asked}; the open position has {kept}, which was kept. "
     "Leverage and margin mode change only while nothing is open in the symbol.",
     "PROTECTION_UNUSED": "Nothing is opened, so the stop loss, take profit or trailing stop has nothing to guard.",

@@ -40,13 +40,13 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.decimals import normalize_text
 from apps.trading import breakers, guards
-from apps.trading.cancelling import drop_unsent, take_back
+from apps.trading.cancelling import drop_unsent, open_orders, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import fence
 from apps.trading.following import evidence_of, look, look_for_fills
 from apps.trading.guards import GuardFacts
 from apps.trading.legs import Intent
-from apps.trading.models import Order, OrderState, Position
+from apps.trading.models import LIVE_STATES, Order, OrderState, Position
 from apps.trading.placing import limits_of, standing
 from apps.trading.protecting import guard_of, with_presets
 from apps.trading.protection import CLOSING_LEG, protect
@@ -70,6 +70,10 @@ RECORD_WITHIN_S = 10
 RECORD_PAUSE_S = 0.5
 # An exit that the exchange refuses for the key is tried again so often.
 KEY_PAUSE_S = 60
+# A fact of an exit that did not wait for our open orders to be taken back: while they may hold its position, a refusal
+# is tried again so often.
+BESIDE_OPEN = "beside_open_orders"
+BESIDE_PAUSE_S = 5
 # A leg sent within this of its plan is sent on the guards of the plan; one that nobody planned has none.
 GUARDS_HOLD = timedelta(seconds=2)
 
@@ -275,6 +279,8 @@ def _verdict(order: Order, error: ExchangeError) -> _Verdict:
         case CredentialsError() if order.intent == Intent.EXIT:
             # Refused for the key and so not placed: an exit is tried again until the key is right or it is too old.
             return _Verdict(S.PLANNED, "key refused", KEY_PAUSE_S)
+        case OrderRejectedError() if _is_beside_open(order):
+            return _Verdict(S.PLANNED, "refused beside an open order", BESIDE_PAUSE_S)
         case OrderRejectedError() | CredentialsError() | NotSupportedError():
             return _Verdict(S.REJECTED, "rejected")
     return _Verdict(S.UNKNOWN, "unlisted error")
@@ -294,6 +300,14 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
     if isinstance(error, ClockError):
         _measure_clock(order.connector, exchange)
     advance(order, verdict.to, cause=verdict.cause, evidence=evidence_of(error), **columns)
+
+
+def _is_beside_open(order: Order) -> bool:
+    """True for an exit that the exchange may refuse only because an order that is being taken back still holds it."""
+    if BESIDE_OPEN not in order.facts:
+        return False
+    others = open_orders(order.connector_id, order.symbol).filter(state__in=LIVE_STATES).exclude(pk=order.pk)
+    return others.exclude(cancel_requested_at=None).exists()
 
 
 def _has_expired(order: Order) -> bool:

@@ -11,13 +11,14 @@ from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors import instruments
 from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.bitmart.spot import SpotExchange
 from apps.connectors.exchange import Side
-from apps.trading import cancelling
+from apps.trading import cancelling, protection
 from apps.trading.executor import drive
 from apps.trading.limits import passive_price
 from apps.trading.models import Order, OrderState
 from apps.trading.placing import open_notional
-from tests.engine.conftest import Bench
+from tests.engine.conftest import Bench, forget_limits
 from tests.engine.resting import planned, resting
 
 S = OrderState
@@ -163,6 +164,111 @@ def test_order_whose_cancellation_is_not_told_is_asked_for_at_its_own_pace(
 
     assert len(queries) == asked
     assert futures.status(alert)[1] == "CANCELLING_OPEN_ORDERS"
+
+
+def never_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that answers every question and takes nothing back."""
+    monkeypatch.setattr(FuturesExchange, "cancel", lambda *_, **__: True)
+    monkeypatch.setattr(SpotExchange, "cancel", lambda *_, **__: True)
+
+
+def run_again(alert: Alert, *, asked_ago: int) -> None:
+    asked_at = timezone.now() - timedelta(seconds=asked_ago)
+    Order.unscoped.exclude(cancel_requested_at=None).update(cancel_requested_at=asked_at)
+    Alert.unscoped.filter(pk=alert.pk).update(next_at=timezone.now())
+    forget_limits()
+    execute_due()
+    alert.refresh_from_db()
+
+
+def leave(bench: Bench, way: str) -> Alert:
+    if way == "close all":
+        return bench.send("", "", "", closeall="true")
+    return bench.send("sell", "long", "0.02" if way == "reversal" else "0.01")
+
+
+@pytest.mark.parametrize("way", ["sell", "close all", "reversal"])
+def test_exit_goes_reduce_only_beside_an_order_whose_cancellation_is_not_told(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    side = "buy" if way == "reversal" else "sell"
+    stuck = resting(futures, side, "long", "0.01", "50000" if side == "buy" else "61000")
+    find = FuturesExchange.find_order
+    before = protection.open_connector(futures.connector).find_order(
+        "BTCUSDT", client_order_id=stuck.client_order_id, exchange_order_id=stuck.exchange_order_id
+    )
+
+    def late(exchange: FuturesExchange, symbol: str, **named: str) -> Any:
+        is_stuck = named["client_order_id"] == stuck.client_order_id
+        return before if is_stuck else find(exchange, symbol, **named)
+
+    # It is taken back, and the exchange goes on telling of it as open.
+    monkeypatch.setattr(FuturesExchange, "find_order", late)
+    alert = leave(futures, way)
+    run_again(alert, asked_ago=55)
+    assert futures.status(alert)[1] == "CANCELLING_OPEN_ORDERS"
+    assert len(futures.book()) == 2
+
+    run_again(alert, asked_ago=61)
+
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert "CANCELLATION_NOT_TOLD" in [note["code"] for note in alert.notes]
+    assert alert.order is not None
+    assert (alert.order.leg, alert.order.reduce_only, alert.order.state) == ("c", True, S.FILLED)
+    futures.wait()
+    assert (futures.held(), [size for _, size in futures.book()]) == (0, ["10", "10", "10"])
+    assert current(stuck).state in {S.ACCEPTED, S.CANCELLING}
+
+
+def test_exit_refused_beside_an_order_that_holds_its_position_is_tried_until_that_is_gone(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    stuck = resting(futures, "sell", "long", "0.01", "61000")
+    with monkeypatch.context() as stubborn:
+        never_cancelled(stubborn)
+        alert = leave(futures, "sell")
+        run_again(alert, asked_ago=61)
+        assert alert.order is not None
+        assert (alert.order.state, alert.order.attempt) == (S.PLANNED, 1)
+        futures.wait()
+        assert current(alert.order).state == S.PLANNED
+        assert (futures.held(), len(futures.book())) == (10, 2)
+
+    Order.unscoped.exclude(cancel_sent_at=None).update(cancel_sent_at=timezone.now() - timedelta(seconds=6))
+    futures.wait(4)
+
+    assert (current(stuck).state, current(alert.order).state) == (S.CANCELED, S.FILLED)
+    assert (futures.held(), [size for _, size in futures.book()]) == (0, ["10", "10", "10"])
+
+
+def test_sale_on_spot_waits_beside_an_order_that_may_still_sell(spot: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    spot.paper.control("POST", f"accounts/{spot.account.access_key}", {"balances": {"spot": {"BTC": "3"}}})
+    spot.send("buy", "flat", "0.01")
+    resting(spot, "sell", "long", "0.01", "61000")
+    never_cancelled(monkeypatch)
+
+    alert = spot.send("sell", "long", "0.01")
+    run_again(alert, asked_ago=600)
+
+    assert spot.status(alert)[1] == "CANCELLING_OPEN_ORDERS"
+    assert len(spot.book()) == 2
+
+
+def test_entry_waits_for_the_cancellation_until_it_is_too_old(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    resting(futures, "buy", "flat", "0.01", "50000")
+    never_cancelled(monkeypatch)
+
+    alert = futures.send("buy", "flat", "0.01", cancel=True)
+    assert futures.status(alert)[1] == "CANCELLING_OPEN_ORDERS"
+    run_again(alert, asked_ago=90)
+    assert futures.status(alert)[1] == "CANCELLING_OPEN_ORDERS"
+    Alert.unscoped.filter(pk=alert.pk).update(received_at=timezone.now() - timedelta(seconds=121))
+    run_again(alert, asked_ago=121)
+
+    assert futures.status(alert) == (AlertStatus.EXPIRED, "ENTRY_EXPIRED")
+    assert len(futures.book()) == 1
 
 
 def test_close_all_takes_every_open_order_back_first(futures: Bench) -> None:
