@@ -106,6 +106,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         f"{KEYS}test_key_revoked_with_a_position_keeps_trying_its_exit_each_minute",
         f"{KEYS}test_exit_order_refused_for_its_key_waits_and_is_sent_once_the_key_is_right",
     ),
+    "key that reads and may not trade": (
+        f"{KEYS}test_key_that_reads_and_may_not_trade_switches_entries_off_until_an_order_is_taken",
+        f"{KEYS}test_exits_refused_for_the_key_open_the_switch_and_the_exit_that_is_taken_closes_it",
+    ),
     "withdrawal permission appearing": (
         f"{KEYS}test_withdrawal_permission_appearing_is_found_by_the_daily_check_and_blocks_entries",
     ),
