@@ -1,14 +1,14 @@
 """Run one SQL statement prepared: the server keeps its plan, and libpq is called once. A cursor takes several times
 the CPU of this and gives up the GIL several times.
 
-A statement is prepared under a name of ours on each connection that runs it. Where somebody watches what is run (an
-execute wrapper, the log of queries), it goes through Django's cursor, to the same effect.
+A statement is prepared under a name of ours on each connection that runs it. Execute wrappers are called around it,
+without a cursor. Where Django logs what is run, it goes through Django's cursor, to the same effect.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -47,16 +47,28 @@ _lines: WeakKeyDictionary[psycopg.Connection[Any], _Line] = WeakKeyDictionary()
 def run(sql: str, parameters: Sequence[Any]) -> Result:
     """Run `sql` with `%s` places; `django.db.Error` as from a cursor. Its types follow from where the places stand."""
     database = connections[DEFAULT_DB_ALIAS]
-    if database.execute_wrappers or database.queries_logged:
-        return _watched(database, sql, parameters)
+    if database.queries_logged:
+        return _logged(database, sql, parameters)
     database.close_if_health_check_failed()
     database.ensure_connection()
+    if not database.execute_wrappers:
+        return _checked(database, sql, parameters)
+
+    def execute(sql: str, params: Sequence[Any], many: bool, context: Any) -> Result:
+        return _checked(database, sql, params)
+
+    for wrapper in reversed(database.execute_wrappers):
+        execute = partial(wrapper, execute)
+    return execute(sql, parameters, False, {"connection": database, "cursor": None})
+
+
+def _checked(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
         return _run(database.connection, sql, parameters)
 
 
-def _watched(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:
+def _logged(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:
     with database.cursor() as cursor:
         cursor.execute(sql, parameters)
         return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
