@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 
 from django.db import transaction
@@ -12,6 +12,8 @@ from django.db.models import QuerySet, Sum
 from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, OrderReport, Side
 from apps.connectors.models import Instrument
 from apps.lib import world
+from apps.lib.compiled import Compiled, insert, update
+from apps.lib.statements import run
 from apps.trading import accounting
 from apps.trading.accounting import (
     AdjustmentFacts,
@@ -29,6 +31,49 @@ logger = logging.getLogger(__name__)
 
 INFER_AFTER = timedelta(seconds=60)
 _STORED = Decimal(1).scaleb(-18)
+# So many fills are written by one statement.
+_AT_ONCE = 50
+_KNOWN = "SELECT trade_id, order_id FROM trading_fill WHERE connector_id = %s AND trade_id = ANY(%s)"
+
+_order_locked = Compiled(
+    lambda order: (
+        Order.unscoped.select_related("connector", "instrument").select_for_update(of=("self",)).filter(pk=order)
+    )
+)
+_position_locked: Compiled[Position] = Compiled(
+    lambda connector, symbol, book: Position.unscoped.select_for_update().filter(
+        connector_id=connector, symbol=symbol, book=book
+    )
+)
+_last_adjusted = Compiled(
+    lambda connector, symbol, book: (
+        Adjustment.unscoped.filter(connector_id=connector, symbol=symbol, book=book)
+        .order_by("-at")
+        .values_list("at", flat=True)[:1]
+    )
+)
+_fills_of = Compiled(
+    lambda order: (
+        Fill.unscoped.filter(order_id=order)
+        .order_by("filled_at")
+        .values_list("quantity", "price", "fee", "fee_currency", "filled_at")
+    )
+)
+
+
+@dataclass(slots=True)
+class _Unwritten:
+    """Rows of `record` that are written together; whoever reads them back writes them first."""
+
+    fills: list[Fill] = field(default_factory=list)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+
+    def write(self) -> None:
+        if self.fills:
+            insert(*self.fills)
+        if self.ledger:
+            insert(*self.ledger)
+        self.fills, self.ledger = [], []
 
 
 def record(order: Order, reports: Sequence[FillReport]) -> int:
@@ -39,13 +84,8 @@ def record(order: Order, reports: Sequence[FillReport]) -> int:
     if not reports:
         return 0
     with transaction.atomic(), localcontext(prec=accounting.WIDE):
-        rows = Order.unscoped.select_related("connector", "instrument")
-        order.refresh_from_db(from_queryset=rows.select_for_update(of=("self",)))
-        known = dict(
-            Fill.unscoped.filter(
-                connector_id=order.connector_id, trade_id__in=[report.trade_id for report in reports]
-            ).values_list("trade_id", "order_id")
-        )
+        _lock(order)
+        known = dict(run(_KNOWN, [order.connector_id, [report.trade_id for report in reports]]).rows)
         for trade_id, owner in known.items():
             if owner != order.pk:
                 logger.error("trade %s told of order %s is recorded on order %s", trade_id, order.pk, owner)
@@ -53,10 +93,14 @@ def record(order: Order, reports: Sequence[FillReport]) -> int:
         if not fresh:
             return 0
         position = _locked_position(order)
+        adjusted_at = next(iter(_last_adjusted(**_place(order))), None)
+        unwritten = _Unwritten()
         for report in sorted(
             fresh.values(), key=lambda report: (report.filled_at, len(report.trade_id), report.trade_id)
         ):
-            _record_one(order, position, report)
+            _record_one(order, position, report, adjusted_at, unwritten)
+        unwritten.write()
+        _save(position)
         note(order, cause="fills", evidence={"trade_ids": sorted(fresh)}, **_totals(order))
     return len(fresh)
 
@@ -97,8 +141,7 @@ def replace_inferred(order: Order, reports: Sequence[FillReport]) -> bool:
     False while they do not add up: then nothing is changed. `order` comes back current.
     """
     with transaction.atomic(), localcontext(prec=accounting.WIDE):
-        rows = Order.unscoped.select_related("connector", "instrument")
-        order.refresh_from_db(from_queryset=rows.select_for_update(of=("self",)))
+        _lock(order)
         inferred = inferred_of(order)
         told = {report.trade_id: report for report in reports}
         known = Fill.unscoped.filter(connector_id=order.connector_id, trade_id__in=told)
@@ -193,7 +236,9 @@ def state_of(position: Position) -> PositionState:
     )
 
 
-def _record_one(order: Order, position: Position, report: FillReport) -> None:
+def _record_one(
+    order: Order, position: Position, report: FillReport, adjusted_at: datetime | None, unwritten: _Unwritten
+) -> None:
     contract = contract_of(order.instrument)
     facts = FillFacts(
         report.trade_id, report.side, report.price, report.quantity, report.fee, report.fee_currency, report.filled_at
@@ -201,8 +246,8 @@ def _record_one(order: Order, position: Position, report: FillReport) -> None:
     before = state_of(position)
     fill = Fill(
         workspace_id=order.workspace_id,
-        connector=order.connector,
-        order=order,
+        connector_id=order.connector_id,
+        order_id=order.pk,
         trade_id=report.trade_id,
         symbol=order.symbol,
         book=order.book,
@@ -214,31 +259,34 @@ def _record_one(order: Order, position: Position, report: FillReport) -> None:
         role=report.role.value,
         filled_at=report.filled_at,
     )
-    if accounting.is_late(before, facts) or adjustments_of(position).filter(at__gt=facts.filled_at).exists():
+    if accounting.is_late(before, facts) or (adjusted_at is not None and adjusted_at > facts.filled_at):
+        unwritten.write()
         after, effects = _rebuilt(position, facts, contract)
         correction = after.realized_pnl - before.realized_pnl - effects.realized
     else:
         after, effects = accounting.apply_fill(before, facts, contract=contract)
         correction = Decimal(0)
     fill.realized_pnl = effects.realized
-    fill.save(force_insert=True)
-    rows = [(row.kind.value, row.amount, row.currency, fill) for row in effects.rows]
+    unwritten.fills.append(fill)
+    rows = [(row.kind.value, row.amount, row.currency) for row in effects.rows]
     if correction:
-        rows.append((LedgerEntry.Kind.CORRECTION.value, correction, contract.quote, fill))
-    LedgerEntry.unscoped.bulk_create(
+        rows.append((LedgerEntry.Kind.CORRECTION.value, correction, contract.quote))
+    unwritten.ledger += [
         LedgerEntry(
             workspace_id=order.workspace_id,
             connector_id=order.connector_id,
-            fill=fill,
+            fill_id=fill.pk,
             symbol=order.symbol,
             kind=kind,
             amount=amount,
             currency=currency,
             at=report.filled_at,
         )
-        for kind, amount, currency, fill in rows
-    )
-    store(position, after, contract.contract_size)
+        for kind, amount, currency in rows
+    ]
+    if len(unwritten.fills) >= _AT_ONCE:
+        unwritten.write()
+    _put(position, after, contract.contract_size)
 
 
 def _rebuilt(position: Position, late: FillFacts, contract: Contract) -> tuple[PositionState, accounting.Effects]:
@@ -290,20 +338,40 @@ def adjustments_of(position: Position) -> QuerySet[Adjustment]:
     return rows.filter(symbol=position.symbol, book=position.book).order_by("at")
 
 
+def _lock(order: Order) -> None:
+    """Read `order` again under a row lock, with its connector and instrument."""
+    (row,) = _order_locked(order=order.pk)
+    # As refresh_from_db does it: other relations that were read before are forgotten.
+    vars(order).update(vars(row))
+
+
+def _place(order: Order) -> dict[str, object]:
+    return {"connector": order.connector_id, "symbol": order.symbol, "book": order.book}
+
+
 def _locked_position(order: Order) -> Position:
-    Position.unscoped.get_or_create(
-        connector_id=order.connector_id,
-        symbol=order.symbol,
-        book=order.book,
-        defaults={"workspace_id": order.workspace_id, "instrument_id": order.instrument_id},
-    )
-    locked = Position.unscoped.select_for_update()
-    position: Position = locked.get(connector_id=order.connector_id, symbol=order.symbol, book=order.book)
-    position.connector = order.connector  # read once: saving asks for its workspace
-    return position
+    place = _place(order)
+    found = _position_locked(**place)
+    if not found:
+        new = Position(
+            workspace_id=order.workspace_id,
+            connector_id=order.connector_id,
+            instrument_id=order.instrument_id,
+            symbol=order.symbol,
+            book=order.book,
+        )
+        Position.unscoped.bulk_create([new], ignore_conflicts=True)
+        found = _position_locked(**place)
+    return found[0]
 
 
 def store(position: Position, state: PositionState, contract_size: Decimal) -> None:
+    """Write what `state` says of a position whose row is locked."""
+    _put(position, state, contract_size)
+    _save(position)
+
+
+def _put(position: Position, state: PositionState, contract_size: Decimal) -> None:
     position.signed_quantity = state.signed_quantity
     position.cost = state.cost
     position.avg_entry_price = state.avg_entry_price(contract_size)
@@ -313,22 +381,31 @@ def store(position: Position, state: PositionState, contract_size: Decimal) -> N
     position.opened_at = state.opened_at
     position.last_fill_at = state.last_fill_at
     position.last_trade_id = state.last_trade_id
-    position.save()
+
+
+def _save(position: Position) -> None:
+    position.updated_at = world.now()
+    update(Position, {name: getattr(position, name) for name in _OF_STATE}, id=position.pk)
+
+
+_OF_STATE = (
+    *("signed_quantity", "cost", "avg_entry_price", "realized_pnl", "fees", "funding"),
+    *("opened_at", "last_fill_at", "last_trade_id", "updated_at"),
+)
 
 
 def _totals(order: Order) -> dict[str, object]:
     """Add up the order's fills; the caller has set the precision."""
-    fills = list(Fill.unscoped.filter(order=order).order_by("filled_at"))
-    quantity = sum((fill.quantity for fill in fills), Decimal(0))
-    value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
-    average = (value / quantity).quantize(_STORED) if quantity else None
+    fills = _fills_of(order=order.pk)
+    total = sum((quantity for quantity, *_ in fills), Decimal(0))
+    value = sum((quantity * price for quantity, price, *_ in fills), Decimal(0))
     fees: dict[str, Decimal] = {}
-    for fill in fills:
-        fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
+    for _, _, fee, currency, _ in fills:
+        fees[currency] = fees.get(currency, Decimal(0)) + fee
     return {
-        "filled_quantity": quantity,
-        "avg_fill_price": average,
+        "filled_quantity": total,
+        "avg_fill_price": (value / total).quantize(_STORED) if total else None,
         "fees": {currency: f"{amount:f}" for currency, amount in fees.items()},
-        "first_fill_at": fills[0].filled_at,
-        "last_fill_at": fills[-1].filled_at,
+        "first_fill_at": fills[0][-1],
+        "last_fill_at": fills[-1][-1],
     }
