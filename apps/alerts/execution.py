@@ -473,16 +473,25 @@ def _is_repeat(alert: Alert) -> bool:
 
 
 def _original(alert: Alert) -> Alert | None:
-    earlier = Alert.unscoped.filter(
-        connector=alert.connector,
-        fingerprint=alert.fingerprint,
-        duplicate_of=None,
-        received_at__lte=alert.received_at,
-        received_at__gt=alert.received_at - REDELIVERY,
-    ).exclude(status=AlertStatus.HELD)
+    at = alert.received_at
+    found = _same(
+        connector=alert.connector_id,
+        fingerprint=bytes(alert.fingerprint or b""),
+        pk=alert.pk,
+        at=at,
+        since=at - REDELIVERY,
+    )
+    return found[0] if found else None
+
+
+def _earlier(connector: UUID, fingerprint: bytes, pk: UUID, at: datetime, since: datetime) -> QuerySet[Alert]:
+    rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector, fingerprint=fingerprint, duplicate_of=None)
+    rows = rows.filter(received_at__lte=at, received_at__gt=since).exclude(status=AlertStatus.HELD)
     # Two deliveries of one microsecond are told apart by their ids.
-    earlier = earlier.exclude(pk=alert.pk).exclude(received_at=alert.received_at, id__gt=alert.pk)
-    return earlier.order_by("-received_at", "-id").first()
+    return rows.exclude(pk=pk).exclude(received_at=at, id__gt=pk).order_by("-received_at", "-id")[:1]
+
+
+_same = Compiled(_earlier)
 
 
 def _settled(connector_id: UUID, symbol: str) -> bool:

@@ -41,6 +41,7 @@ _MARKERS: dict[type, Callable[[int], Any]] = {
     str: lambda number: f"\x1amarker {number}\x1a",
     int: lambda number: 1_900_000_000 + number,
     Decimal: lambda number: Decimal(f"1900000000.{number:03}7"),
+    bytes: lambda number: b"\x1amarker %d\x1a" % number,
 }
 
 
@@ -65,8 +66,8 @@ class Compiled(Generic[Row]):
     """`Compiled(lambda connector, now: <a query set>)`; call it with the same names to get the rows.
 
     A query set of model rows (`select_related` and `select_for_update` too) or of `values_list`. Values of type UUID,
-    datetime, str, int and Decimal change from call to call; for any other value (None, bool, a list) the SQL is written
-    anew and kept beside.
+    datetime, str, int, Decimal and bytes change from call to call; for any other value (None, bool, a list) the SQL is
+    written anew and kept beside.
     """
 
     def __init__(self, build: Callable[..., QuerySet[Any, Row]]) -> None:
@@ -186,6 +187,8 @@ def _literal(value: Any) -> str:
 
 def _comparable(value: Any) -> tuple[type, str]:
     """1 and Decimal(1) are equal and hash alike; a list does not hash at all."""
+    if isinstance(value, psycopg.Binary):
+        value = value.obj
     return type(value), str(value)
 
 

@@ -10,10 +10,11 @@ from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.alerts.models import Alert
 from apps.connectors.models import Connector
 from apps.lib.compiled import Compiled, insert, update
 from apps.trading.models import Order, OrderState, Position
-from tests.factories import ConnectorFactory, OrderFactory, PositionFactory
+from tests.factories import AlertFactory, ConnectorFactory, OrderFactory, PositionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +61,14 @@ def test_none_is_a_query_of_its_own() -> None:
     OrderFactory(symbol="B", next_at=None)
 
     assert (due(at=at), due(at=None), due(at=at + timedelta(seconds=1))) == (["A"], ["B"], [])
+
+
+def test_bytes_are_an_argument_too() -> None:
+    same = Compiled(lambda fingerprint: Alert.unscoped.filter(fingerprint=fingerprint).values_list("pk", flat=True))
+    alert = AlertFactory(fingerprint=b"\x00%s\xff")
+    AlertFactory(fingerprint=b"other")
+
+    assert (same(fingerprint=b"\x00%s\xff"), same(fingerprint=b"none")) == ([alert.pk], [])
 
 
 def test_argument_in_a_subquery_and_twice() -> None:
