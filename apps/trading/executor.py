@@ -38,6 +38,7 @@ from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.compiled import update
 from apps.lib.decimals import normalize_text
 from apps.trading import breakers, guards
 from apps.trading.cancelling import drop_unsent, open_orders, take_back
@@ -101,7 +102,7 @@ def step(order: Order) -> None:
     if not look_for_fills(order):
         return
     if order.is_final and order.state != S.NOT_PLACED:
-        Order.unscoped.filter(pk=order.pk, state=order.state, version=order.version).update(next_at=None)
+        update(Order, {"next_at": None}, id=order.pk, state=order.state, version=order.version)
     if order.state == S.NOT_PLACED:
         replan_exit(order)
     if order.state == S.PLANNED:
@@ -223,7 +224,7 @@ def settle_legs(order: Order) -> None:
     for leg in waiting_legs(order):
         if order.state == S.FILLED:
             # Whoever dies from here on leaves a leg that is due.
-            Order.unscoped.filter(pk=leg.pk, version=leg.version, next_at=None).update(next_at=world.now())
+            update(Order, {"next_at": world.now()}, id=leg.pk, version=leg.version, next_at=None)
             drive(leg)
         else:
             give_up(leg, order)

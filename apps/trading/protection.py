@@ -41,6 +41,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.policies import Unprotected
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.compiled import update
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
 from apps.trading import breakers, cancelling, incidents
@@ -104,8 +105,8 @@ def protect(order: Order) -> None:
     """Do what a move of this order asks for: guard what it opened, take back what guards nothing any more."""
     if order.intent == Intent.EXIT:
         if order.state == OrderState.FILLED:
-            live = Protection.unscoped.filter(connector_id=order.connector_id, symbol=order.symbol, state=P.LIVE)
-            live.update(next_at=world.now())
+            guarded = {"connector_id": order.connector_id, "symbol": order.symbol}
+            update(Protection, {"next_at": world.now()}, **guarded, state=P.LIVE)
         return
     if not order.facts.get("guards"):
         return

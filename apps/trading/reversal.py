@@ -3,14 +3,13 @@
 import logging
 from decimal import Decimal
 
-from django.db.models import QuerySet
-
 from apps.connectors import instruments
 from apps.connectors.exchange import Book, ExchangeError, Side
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import LowBalance
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.trading import sizing
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.exposure import reserved
@@ -27,9 +26,16 @@ logger = logging.getLogger(__name__)
 S = OrderState
 
 
-def waiting_legs(order: Order) -> QuerySet[Order]:
-    waiting = Order.unscoped.filter(parent=order, waits_for_parent=True, state=S.PLANNED)
-    return waiting.select_related("connector", "instrument")
+_legs_behind: Compiled[Order] = Compiled(
+    lambda parent: Order.unscoped.filter(parent_id=parent, waits_for_parent=True, state=S.PLANNED).select_related(
+        "connector", "instrument"
+    )
+)
+
+
+def waiting_legs(order: Order) -> list[Order]:
+    """Return what waits for this order to be filled. Nothing waits for an entry: then nothing is read."""
+    return _legs_behind(parent=order.pk) if order.intent == Intent.EXIT else []
 
 
 def give_up(leg: Order, parent: Order) -> None:

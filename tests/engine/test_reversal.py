@@ -5,12 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Book, OrderRejectedError, OrderReport, PositionReport, RejectReason
 from apps.trading import executor
 from apps.trading.models import Lease, Order, OrderState
+from apps.trading.reversal import waiting_legs
 from tests.engine.conftest import Bench
 
 S = OrderState
@@ -204,3 +207,15 @@ def _release_dead_lease() -> None:
     """The dead worker's lease has run out."""
 
     Lease.objects.update(until=timezone.now())
+
+
+def test_legs_are_looked_for_behind_a_closing_order_only(long: Bench) -> None:
+    long.fault("drop_answer")
+    long.send("sell", "long", "0.025")
+    close, opening = legs(long)
+
+    with CaptureQueriesContext(connection) as queries:
+        assert waiting_legs(close) == [opening]
+        assert waiting_legs(opening) == []
+
+    assert (len(queries), opening.parent_id, close.intent) == (1, close.pk, "exit")
