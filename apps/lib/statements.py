@@ -5,6 +5,7 @@ A statement is prepared under a name of ours on each connection that runs it. Ex
 without a cursor. Where Django logs what is run, it goes through Django's cursor, to the same effect.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import mark_for_rollback_on_error
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 
 _PLACES = re.compile(r"%s|%%")
+# By SQLSTATE. A table that was changed since makes its old plans useless; DISCARD ALL leaves nothing prepared.
+_CHANGED, _NOT_PREPARED = (b"0A", b"42"), b"26000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,17 @@ class _Line:
         self.names: dict[str, bytes] = {}
         self._made = 0
 
-    def new_name(self) -> bytes:
+    def new_name(self, text: bytes) -> bytes:
+        """Behind a pooler that changes the server under us, a name of ours may be another worker's: never its text."""
         self._made += 1
-        return f"sferica_{self._made}".encode()
+        return f"sferica_{hashlib.sha256(text).hexdigest()[:16]}_{self._made}".encode()
+
+    def failed(self, sql: str, code: bytes | None) -> None:
+        """Forget what has to be prepared anew. Not for a value that was refused: the old one would stay, each time."""
+        if code == _NOT_PREPARED:
+            self.names.clear()
+        elif code is None or code.startswith(_CHANGED):
+            self.names.pop(sql, None)
 
 
 _lines: WeakKeyDictionary[psycopg.Connection[Any], _Line] = WeakKeyDictionary()
@@ -64,12 +76,12 @@ def run(sql: str, parameters: Sequence[Any]) -> Result:
 
 def _checked(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:
     database.validate_no_broken_transaction()
-    with database.wrap_database_errors:
+    with mark_for_rollback_on_error(DEFAULT_DB_ALIAS), database.wrap_database_errors:
         return _run(database.connection, sql, parameters)
 
 
 def _logged(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:
-    with database.cursor() as cursor:
+    with mark_for_rollback_on_error(DEFAULT_DB_ALIAS), database.cursor() as cursor:
         cursor.execute(sql, parameters)
         return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
 
@@ -83,8 +95,9 @@ def _run(raw: "psycopg.Connection[Any]", sql: str, parameters: Sequence[Any]) ->
         _expect(raw, raw.pgconn.exec_(b"BEGIN"), ExecStatus.COMMAND_OK)
     name = line.names.get(sql)
     if name is None:
-        name = line.new_name()
-        _expect(raw, raw.pgconn.prepare(name, _numbered(sql)), ExecStatus.COMMAND_OK)
+        text = _numbered(sql)
+        name = line.new_name(text)
+        _expect(raw, raw.pgconn.prepare(name, text), ExecStatus.COMMAND_OK)
         line.names[sql] = name
     transformer = Transformer(raw)
     values = transformer.dump_sequence(parameters, [PyFormat.TEXT] * len(parameters))
@@ -93,8 +106,7 @@ def _run(raw: "psycopg.Connection[Any]", sql: str, parameters: Sequence[Any]) ->
     if result.status == ExecStatus.COMMAND_OK:
         return Result([], result.command_tuples or 0)
     if result.status != ExecStatus.TUPLES_OK:
-        # A table that was changed since makes its old plans useless: the next one to ask prepares anew.
-        line.names.pop(sql, None)
+        line.failed(sql, result.error_field(DiagnosticField.SQLSTATE))
     _expect(raw, result, ExecStatus.TUPLES_OK)
     transformer.set_pgresult(result, format=Format.TEXT)
     return Result(transformer.load_rows(0, result.ntuples, tuple), result.ntuples)

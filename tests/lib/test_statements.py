@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.transaction import TransactionManagementError
 
 from apps.lib.statements import run
 from tests.factories import ConnectorFactory
@@ -145,3 +146,69 @@ def test_a_row_of_a_model_goes_the_same_way() -> None:
     connector = ConnectorFactory()
 
     assert run("SELECT id FROM connectors_connector WHERE id = %s", [connector.pk]).rows == [(connector.pk,)]
+
+
+def _prepared_here() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE statement LIKE 'INSERT INTO held%'")
+        return [text for (text,) in cursor.fetchall()]
+
+
+@pytest.mark.usefixtures("table")
+def test_a_refused_value_prepares_nothing_anew() -> None:
+    run(PUT, ROW)
+
+    for _ in range(3):
+        with pytest.raises(IntegrityError):
+            run(PUT, ROW)
+        with pytest.raises(DataError):
+            run(PUT, (ID, "seven", None, None, None, None))
+
+    assert len(_prepared_here()) == 1
+
+
+@pytest.mark.usefixtures("table")
+def test_a_server_that_forgot_costs_one_error_for_all() -> None:
+    run("SELECT 1", [])
+    run("SELECT 2", [])
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+    with pytest.raises(DatabaseError, match="does not exist"):
+        run("SELECT 1", [])
+
+    assert (run("SELECT 2", []).rows, run("SELECT 1", []).rows) == ([(2,)], [(1,)])
+
+
+def test_a_name_is_never_that_of_another_text() -> None:
+    names = []
+    for number in (1, 2):
+        connection.close()
+        run(f"SELECT {number}", [])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM pg_prepared_statements")
+            names += [name for (name,) in cursor.fetchall()]
+
+    assert len(set(names)) == 2
+
+
+@pytest.mark.usefixtures("table")
+def test_an_error_that_is_caught_inside_a_transaction_commits_nothing() -> None:
+    run(PUT, ROW)
+    told: list[str] = []
+
+    with transaction.atomic():
+        transaction.on_commit(lambda: told.append("committed"))
+        run("UPDATE held SET number = %s", [9])
+        with pytest.raises(IntegrityError):
+            run(PUT, ROW)
+        with pytest.raises(TransactionManagementError):
+            run(GET, [ID])
+
+    assert (told, run(GET, [ID]).rows) == ([], [ROW])
+
+
+@pytest.mark.usefixtures("table")
+def test_a_text_is_refused_as_a_whole_rather_than_cut() -> None:
+    with pytest.raises((DataError, ValueError)):
+        run(PUT, (ID, None, None, "before\x00after", None, None))
