@@ -19,6 +19,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.lib.pool import run_all
 from apps.trading import cancelling
 from apps.trading.executor import step
@@ -32,20 +33,26 @@ TOLD_WITHIN = timedelta(seconds=60)
 
 def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
     """Return what a message takes back by what it says, whatever is held. `key` is (connector, symbol)."""
-    found = cancelling.open_orders(*key)
     if signal.cancel_first or signal.kind in {SignalKind.CANCEL, SignalKind.CLOSE_ALL}:
-        return found
-    return found.none()
+        return cancelling.open_orders(*key)
+    return Order.unscoped.none()
 
 
 def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
     """Return what has to be taken back before a plan may be carried out."""
-    found = cancelling.open_orders(*key)
     legs = plan.legs if plan else ()
+    if not legs or not _open(connector=key[0], symbol=key[1]):
+        return Order.unscoped.none()
+    found = cancelling.open_orders(*key)
     if any(leg.after for leg in legs):
         return found
     sides = {leg.side.value for leg in legs if leg.intent is Intent.EXIT}
     return found.filter(intent=Intent.EXIT, side__in=sides)
+
+
+_open = Compiled(
+    lambda connector, symbol: cancelling.open_orders(connector, symbol).order_by().values_list("pk", flat=True)[:1]
+)
 
 
 def clear(orders: QuerySet[Order], *, by: str) -> bool:

@@ -2,7 +2,8 @@
 the CPU of this and gives up the GIL several times.
 
 A statement is prepared under a name of ours on each connection that runs it. Execute wrappers are called around it,
-without a cursor. Where Django logs what is run, it goes through Django's cursor, to the same effect.
+without a cursor. Where a test captures what is run, it goes through Django's cursor, to the same effect; what DEBUG
+logs leaves it out.
 """
 
 import hashlib
@@ -59,7 +60,7 @@ _lines: WeakKeyDictionary[psycopg.Connection[Any], _Line] = WeakKeyDictionary()
 def run(sql: str, parameters: Sequence[Any]) -> Result:
     """Run `sql` with `%s` places; `django.db.Error` as from a cursor. Its types follow from where the places stand."""
     database = connections[DEFAULT_DB_ALIAS]
-    if database.queries_logged:
+    if database.force_debug_cursor:
         return _logged(database, sql, parameters)
     database.close_if_health_check_failed()
     database.ensure_connection()

@@ -41,7 +41,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.policies import Unprotected
 from apps.connectors.sealing import SealError
 from apps.lib import world
-from apps.lib.compiled import update
+from apps.lib.compiled import Compiled, update
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
 from apps.trading import breakers, cancelling, incidents
@@ -126,14 +126,27 @@ def protect(order: Order) -> None:
 
 def sweep() -> int:
     """Take one step with every due guard; return how many were due."""
-    begun = Q(entry__filled_quantity__gt=0) | Q(entry__state__in=FINAL_STATES)
-    entries = Protection.unscoped.filter(begun, state=P.WAITING, next_at=None).values_list("entry_id", flat=True)
-    for order in Order.unscoped.filter(pk__in=set(entries[:LOT])).select_related("connector", "instrument"):
-        protect(order)
-    due = Protection.unscoped.filter(next_at__lte=world.now(), state__in=OPEN).order_by("next_at")
-    work = list(due.values_list("pk", flat=True)[:LOT])
+    begun = set(_begun())
+    if begun:
+        for order in Order.unscoped.filter(pk__in=begun).select_related("connector", "instrument"):
+            protect(order)
+    work = _due(now=world.now())
     run_all(_sweep_one, work)
     return len(work)
+
+
+_begun = Compiled(
+    lambda: Protection.unscoped.filter(
+        Q(entry__filled_quantity__gt=0) | Q(entry__state__in=FINAL_STATES), state=P.WAITING, next_at=None
+    ).values_list("entry_id", flat=True)[:LOT]
+)
+_due = Compiled(
+    lambda now: (
+        Protection.unscoped.filter(next_at__lte=now, state__in=OPEN)
+        .order_by("next_at")
+        .values_list("pk", flat=True)[:LOT]
+    )
+)
 
 
 def step(row: Protection) -> None:
