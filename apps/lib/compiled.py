@@ -76,7 +76,7 @@ class Compiled(Generic[Row]):
         self._statements: dict[tuple[Any, ...], _Statement] = {}
 
     def __call__(self, **arguments: Any) -> list[Row]:
-        key = tuple(_kind(value) for value in arguments.values())
+        key = tuple((name, _kind(value)) for name, value in arguments.items())
         statement = self._statements.get(key)
         if statement is None:
             with self._lock:
@@ -167,11 +167,12 @@ def _change(model: type[Model], columns: tuple[str, ...], where: tuple[str, ...]
 
 
 def _kind(value: Any) -> Any:
-    """Values of one kind share one SQL."""
+    """Values of one kind share one SQL; of others, which stand in the text, those that are written the same."""
     for known in _MARKERS:
         if isinstance(value, known) and not isinstance(value, bool):
             return known
-    return tuple(value) if isinstance(value, list) else value
+    # True and 1.0 are equal and hash alike.
+    return type(value), tuple(map(_comparable, value)) if isinstance(value, list | tuple) else value
 
 
 def _marker(value: Any, number: int) -> Any:
@@ -213,6 +214,10 @@ def _reader(queryset: QuerySet[Any, Any], compiler: Any) -> Callable[[Iterable[S
     kind = queryset._iterable_class
     if queryset.query.annotation_select and kind is not ModelIterable:
         raise TypeError("annotations beside values are not supported")
+    if compiler.has_extra_select:
+        raise TypeError("order of distinct rows by what is not among their values is not supported")
+    if queryset._prefetch_related_lookups:  # type: ignore[attr-defined]
+        raise TypeError("prefetch_related is not supported")
     if kind is FlatValuesListIterable:
         return lambda rows: [row[0] for row in rows]
     if kind is ValuesListIterable:

@@ -166,3 +166,34 @@ def test_update_changes_the_rows_that_are_meant() -> None:
     order.refresh_from_db()
     other.refresh_from_db()
     assert (order.next_at, order.facts, order.reason, other.next_at) == (at, {"a": "1"}, "", None)
+
+
+def test_none_of_one_name_is_not_none_of_another() -> None:
+    due = Compiled(
+        lambda next_at, expires_at: Order.unscoped.filter(next_at=next_at, expires_at=expires_at).values_list(
+            "symbol", flat=True
+        )
+    )
+    at = timezone.now()
+    OrderFactory(symbol="A", next_at=at, expires_at=None)
+    OrderFactory(symbol="B", next_at=None, expires_at=at)
+
+    assert (due(next_at=at, expires_at=None), due(expires_at=at, next_at=None)) == (["A"], ["B"])
+
+
+def test_values_that_are_equal_and_written_otherwise_are_two_queries() -> None:
+    of = Compiled(lambda waits: Order.unscoped.filter(facts__waits=waits).values_list("symbol", flat=True))
+    OrderFactory(symbol="A", facts={"waits": True})
+    OrderFactory(symbol="B", facts={"waits": 1.0})
+
+    assert (of(waits=True), of(waits=1.0)) == (["A"], ["B"])
+
+
+def test_what_would_be_read_wrongly_is_refused() -> None:
+    distinct = Compiled(lambda state: Order.unscoped.filter(state=state).order_by("pk").values_list("side").distinct())
+    fetched = Compiled(lambda state: Order.unscoped.filter(state=state).prefetch_related("fills"))
+
+    with pytest.raises(TypeError, match="not among their values"):
+        distinct(state="planned")
+    with pytest.raises(TypeError, match="prefetch_related"):
+        fetched(state="planned")
