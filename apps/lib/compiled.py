@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -25,13 +26,15 @@ from django.db.models.query import (
     ValuesListIterable,
     get_related_populators,
 )
-from django.db.transaction import TransactionManagementError
+from django.db.transaction import TransactionManagementError, atomic
 
 from apps.lib.statements import run
 
 Row = TypeVar("Row")
 
 _PLACE = re.compile("%s|%%")
+# So many rows go in one statement: each number is a statement of its own, which every connection keeps.
+_AT_ONCE = (32, 16, 8, 4, 3, 2, 1)
 
 # Values that no query of ours holds; where one stands in the parameters, the argument's value goes.
 _EPOCH = datetime(2900, 1, 1, tzinfo=UTC)
@@ -108,13 +111,20 @@ class Compiled(Generic[Row]):
 
 
 def insert(*rows: Model) -> None:
-    """Insert new rows of one model, whose ids are set. IntegrityError as from `save`."""
+    """Insert new rows of one model, whose ids are set, all or none. IntegrityError as from `save`."""
     model = type(rows[0])
     connection = connections[DEFAULT_DB_ALIAS]
     values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection) for row in rows for field in _columns(model)
+        [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in _columns(model)] for row in rows
     ]
-    run(_insertion(model, len(rows)), values)
+    if len(rows) in _AT_ONCE:
+        run(_insertion(model, len(rows)), list(chain.from_iterable(values)))
+    else:
+        with atomic(savepoint=False):
+            while values:
+                number = next(number for number in _AT_ONCE if number <= len(values))
+                run(_insertion(model, number), list(chain.from_iterable(values[:number])))
+                del values[:number]
     for row in rows:
         row._state.adding = False
         row._state.db = DEFAULT_DB_ALIAS

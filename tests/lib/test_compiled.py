@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -124,29 +125,61 @@ def test_inserted_row_is_the_saved_one() -> None:
     assert not copy._state.adding
 
 
-def test_several_rows_go_in_one_statement() -> None:
-    saved = OrderFactory()
-    copies = [
+def _copies(saved: Order, number: int) -> list[Order]:
+    return [
         Order(
             workspace_id=saved.workspace_id,
             connector=saved.connector,
             instrument=saved.instrument,
-            origin_id=saved.origin_id,
-            leg=leg,
-            client_order_id=leg,
+            origin_id=uuid4(),
+            leg="x",
+            client_order_id=f"copy{place}",
             intent=saved.intent,
             symbol=saved.symbol,
             side=saved.side,
-            quantity=Decimal(1),
+            quantity=Decimal(place + 1),
         )
-        for leg in "xy"
+        for place in range(number)
     ]
 
+
+def test_several_rows_go_in_one_statement() -> None:
+    saved = OrderFactory()
+
     with CaptureQueriesContext(connection) as queries:
-        insert(*copies)
+        insert(*_copies(saved, 2))
 
     assert len(queries) == 1
-    assert Order.unscoped.filter(origin_id=saved.origin_id).count() == 3
+    assert Order.unscoped.filter(client_order_id__startswith="copy").count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_any_number_of_rows_keeps_few_statements_on_the_server() -> None:
+    saved = OrderFactory()
+    connection.close()
+
+    for number in range(1, 71):
+        copies = _copies(saved, number)
+        insert(*copies)
+        assert Order.unscoped.filter(client_order_id__startswith="copy").count() == number
+        assert Order.unscoped.get(pk=copies[-1].pk).quantity == number
+        Order.unscoped.filter(client_order_id__startswith="copy").delete()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'")
+        assert cursor.fetchone() == (7,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_rows_all_are_inserted_or_none() -> None:
+    saved = OrderFactory()
+    copies = _copies(saved, 40)
+    copies[-1].client_order_id = saved.client_order_id
+
+    with pytest.raises(IntegrityError):
+        insert(*copies)
+
+    assert Order.unscoped.count() == 1
 
 
 def test_what_the_database_refuses_is_an_integrity_error() -> None:
