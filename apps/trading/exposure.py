@@ -1,4 +1,8 @@
-"""What a connector has open, under way, done and lost: the figures that the guards judge."""
+"""What a connector has open, under way, done and lost: the figures that the guards judge.
+
+Entries under way are read before positions: one that fills in between, in another symbol, is counted twice, and never
+not at all.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -22,13 +26,13 @@ ZERO = Decimal(0)
 
 def read_counts(connector: Connector, instrument: Instrument) -> Counts:
     symbol = instrument.symbol
+    under_way = _under_way(connector=connector.pk)
+    pending = _rest_of(entry[:3] for entry in under_way)
     held = _held(connector=connector.pk)
     positions = [(quantity, at) for name, quantity, _, at, *_ in held if name == symbol]
     opened = [opened_at for _, opened_at in positions if opened_at is not None]
     long = [at for quantity, at in positions if quantity > 0]
     short = [at for quantity, at in positions if quantity < 0]
-    under_way = _under_way(connector=connector.pk)
-    pending = _rest_of(entry[:3] for entry in under_way)
     return Counts(
         orders_last_minute=orders_last_minute(connector),
         open_notional=sum((cost for _, _, cost, *_ in held), pending),
@@ -59,12 +63,13 @@ def open_notional(connector: Connector, *, without: UUID | None = None) -> Decim
 
     The order `without` is left out.
     """
+    entries = entries_under_way(connector.pk)
+    if without is not None:
+        entries = entries.exclude(pk=without)
+    pending = _rest_of(entries.values_list("facts", "quantity", "filled_quantity"))
     positions = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0)
     cost: Decimal = positions.aggregate(total=Sum("cost"))["total"] or ZERO
-    pending = entries_under_way(connector.pk)
-    if without is not None:
-        pending = pending.exclude(pk=without)
-    return cost + _rest_of(pending.values_list("facts", "quantity", "filled_quantity"))
+    return cost + pending
 
 
 def _rest_of(entries: Iterable[tuple[Any, Decimal, Decimal]]) -> Decimal:
@@ -125,8 +130,8 @@ _LAST_MINUTE = "SELECT count(*) FROM trading_order WHERE connector_id = %s AND s
 
 def open_elsewhere(connector: Connector, symbol: str) -> int:
     """Return how many other symbols have a position or an entry under way. Crumbs that no order could sell are none."""
-    entries = entries_under_way(connector.pk).values_list("symbol", flat=True)
-    return _elsewhere(connector, symbol, _held(connector=connector.pk), set(entries))
+    entries = set(entries_under_way(connector.pk).values_list("symbol", flat=True))
+    return _elsewhere(connector, symbol, _held(connector=connector.pk), entries)
 
 
 def _elsewhere(connector: Connector, symbol: str, held: Iterable[Any], entries: set[str]) -> int:
@@ -160,10 +165,10 @@ def _adds(connector: Connector, symbol: str, side: Side, opened_at: Iterable[dat
     since = next(iter(opened_at), None)
     if since is None:
         return 0
+    pending = set(entries_under_way(connector.pk).filter(symbol=symbol, side=side).values_list("pk", flat=True))
     # Told by the exchange's clock, as the opening is: ours may be seconds apart.
     filled = Fill.unscoped.filter(
         connector=connector, symbol=symbol, side=side, filled_at__gte=since, order__intent=Intent.ENTRY
     )
     entries = set(filled.values_list("order_id", flat=True))
-    pending = entries_under_way(connector.pk).filter(symbol=symbol, side=side).exclude(pk__in=entries)
-    return max(len(entries) - 1, 0) + pending.count()
+    return max(len(entries) - 1, 0) + len(pending - entries)
