@@ -224,57 +224,56 @@ def _plan(alert: Alert, signal: Signal) -> None:
     if signal.is_test:
         _test(alert)
         return
-    connector = alert.connector
-    origin = Origin(alert.pk, alert.released_at or alert.received_at)
-    inputs = read_standing(signal, origin=origin, connector=connector)
+    inputs = _standing_of(alert, signal)
     by = f"alert {alert.pk}"
-    key = (connector.pk, alert.symbol)
+    key = (alert.connector_id, alert.symbol)
     if precheck(inputs) is None:
         if _stops_at_gap(alert, signal):
             _store(alert)
             return
         if not clearing.clear(clearing.in_the_way(signal, key), by=by):
-            if _overtakes(alert, signal, clearing.in_the_way(signal, key)):
-                _plan_reducing(alert, signal)
-            else:
-                _wait_for_cancellations(alert)
+            _wait_or_overtake(alert, signal, clearing.in_the_way(signal, key))
             return
         if signal.kind is SignalKind.CANCEL:
             _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
             _store(alert)
             return
-    prepared = prepare(
+    prepared = _prepared(alert, inputs)
+    if clearing.in_the_way_of(prepared.planned.plan, key).exists():
+        # What they filled until then changes the plan: it is made anew.
+        clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
+        _wait_or_overtake(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key))
+        return
+    _commit(alert, prepared)
+
+
+def _standing_of(alert: Alert, signal: Signal) -> Inputs:
+    origin = Origin(alert.pk, alert.released_at or alert.received_at)
+    return read_standing(signal, origin=origin, connector=alert.connector)
+
+
+def _prepared(alert: Alert, inputs: Inputs) -> Prepared:
+    connector = alert.connector
+    return prepare(
         inputs,
         connector=connector,
         instrument=instruments.get(connector.environment, connector.market, alert.symbol),
         open_account=lambda: open_connector(connector),
     )
-    if clearing.in_the_way_of(prepared.planned.plan, key).exists():
-        # What they filled until then changes the plan: it is made anew.
-        clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
-        if _overtakes(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key)):
-            _plan_reducing(alert, signal)
-        else:
-            _wait_for_cancellations(alert)
-        return
-    _commit(alert, prepared)
 
 
-def _overtakes(alert: Alert, signal: Signal, orders: QuerySet[Order]) -> bool:
-    """Whether an exit goes beside orders whose cancellation is not told: see clearing."""
+def _wait_or_overtake(alert: Alert, signal: Signal, orders: QuerySet[Order]) -> None:
+    """Wait for orders that are taken back; an exit goes beside those whose cancellation is not told: see clearing."""
     is_exit = signal.is_exit and signal.kind is not SignalKind.CANCEL
-    return is_exit and alert.connector.market == Market.FUTURES and orders.exists() and clearing.is_overdue(orders)
+    if is_exit and alert.connector.market == Market.FUTURES and orders.exists() and clearing.is_overdue(orders):
+        _plan_reducing(alert, signal)
+    else:
+        _wait_for_cancellations(alert)
 
 
 def _plan_reducing(alert: Alert, signal: Signal) -> None:
     """Plan an exit that has waited long enough, without what it would open."""
-    connector, signal = alert.connector, clearing.reducing(signal)
-    prepared = prepare(
-        read_standing(signal, origin=Origin(alert.pk, alert.released_at or alert.received_at), connector=connector),
-        connector=connector,
-        instrument=instruments.get(connector.environment, connector.market, alert.symbol),
-        open_account=lambda: open_connector(connector),
-    )
+    prepared = _prepared(alert, _standing_of(alert, clearing.reducing(signal)))
     if prepared.planned.denial is None:
         if not clearing.only_reduces(prepared.planned.plan):
             _wait_for_cancellations(alert)
@@ -553,8 +552,7 @@ def _standing_of_old(alert: Alert, now: datetime) -> Inputs | None:
     """Return what may refuse an entry that has waited too long; None for an exit or a young one."""
     if alert.is_exit or now - alert.received_at < timedelta(seconds=settings.ENTRY_MAX_AGE_S):
         return None
-    origin = Origin(alert.pk, alert.released_at or alert.received_at)
-    return read_standing(signal_of(alert), origin=origin, connector=alert.connector)
+    return _standing_of(alert, signal_of(alert))
 
 
 def _store_shadow(alert: Alert, shadow: Shadow | None) -> None:
