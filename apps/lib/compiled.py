@@ -136,7 +136,7 @@ def update(model: type[Model], columns: Mapping[str, Any], **where: Any) -> int:
     values = prepared(model, columns, connection)
     values += prepared(model, {name: value for name, value in where.items() if value is not None}, connection)
     empty = tuple(name for name, value in where.items() if value is None)
-    return run(_change(model, tuple(columns), tuple(where), empty), values).count
+    return run(updating(model, tuple(columns), tuple(where), empty), values).count
 
 
 def prepared(model: type[Model], columns: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
@@ -167,7 +167,8 @@ def _insertion(model: type[Model], number: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _change(model: type[Model], columns: tuple[str, ...], where: tuple[str, ...], empty: tuple[str, ...]) -> str:
+def updating(model: type[Model], columns: tuple[str, ...], where: tuple[str, ...], empty: tuple[str, ...] = ()) -> str:
+    """Return the text of `update`; `empty` are those of `where` that have to be null."""
     fields = field_of(model)
     changes = ", ".join(f'"{fields[name].column}" = %s' for name in columns)
     tests = " AND ".join(

@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 INFER_AFTER = timedelta(seconds=60)
 _STORED = Decimal(1).scaleb(-18)
-# So many fills are written by one statement.
-_AT_ONCE = 50
 _KNOWN = "SELECT trade_id, order_id FROM trading_fill WHERE connector_id = %s AND trade_id = ANY(%s)"
 
 _order_locked = Compiled(
@@ -284,8 +282,6 @@ def _record_one(
         )
         for kind, amount, currency in rows
     ]
-    if len(unwritten.fills) >= _AT_ONCE:
-        unwritten.write()
     _put(position, after, contract.contract_size)
 
 

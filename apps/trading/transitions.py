@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from apps.lib import world
-from apps.lib.compiled import field_of, insert, prepared, update
+from apps.lib.compiled import field_of, insert, prepared, update, updating
 from apps.lib.decimals import normalize_text
 from apps.lib.process import process_name
 from apps.lib.statements import run
@@ -130,26 +130,25 @@ def _swap(order: Order, columns: dict[str, Any], event: OrderEvent) -> None:
     changes = {**columns, "version": event.version}
     parameters = [
         *prepared(Order, changes, connection),
-        *prepared(Order, {"id": order.pk, "state": order.state, "version": order.version}, connection),
+        *prepared(Order, {name: getattr(order, name) for name in _WAS}, connection),
         *prepared(OrderEvent, {name: getattr(event, name) for name in _EVENT}, connection),
     ]
     if run(_swapping(tuple(changes)), parameters).count != 1:
         raise StaleOrderError(str(order.pk))
 
 
+_WAS = ("id", "state", "version")
 _EVENT = tuple(field.attname for field in OrderEvent._meta.concrete_fields)
 
 
 @lru_cache(maxsize=256)
 def _swapping(changes: tuple[str, ...]) -> str:
     """Nothing is inserted where no row is changed. An event's value is cast to its type, not cut to its length."""
-    of_order, of_event = field_of(Order), field_of(OrderEvent)
-    settings = ", ".join(f'"{of_order[name].column}" = %s' for name in changes)
+    of_event = field_of(OrderEvent)
     names = ", ".join(f'"{of_event[name].column}"' for name in _EVENT)
     values = ", ".join(f"%s::{str(of_event[name].db_type(connection)).partition('(')[0]}" for name in _EVENT)
     return (
-        f'WITH moved AS (UPDATE "trading_order" SET {settings} '  # noqa: S608 - names of ours
-        f'WHERE "id" = %s AND "state" = %s AND "version" = %s RETURNING "id") '
+        f'WITH moved AS ({updating(Order, changes, _WAS)} RETURNING "id") '  # noqa: S608 - names of ours
         f'INSERT INTO "trading_orderevent" ({names}) SELECT {values} FROM moved'
     )
 
