@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import chain
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -28,7 +27,7 @@ from django.db.models.query import (
 )
 from django.db.transaction import TransactionManagementError, atomic
 
-from apps.lib.statements import run
+from apps.lib.statements import Asked, Result, run, together
 
 Row = TypeVar("Row")
 
@@ -57,12 +56,15 @@ class _Statement:
     compiler: Any
     locks: bool
 
-    def ask(self, arguments: Mapping[str, Any]) -> list[Any]:
-        connection = connections[DEFAULT_DB_ALIAS]
-        if self.locks and not connection.in_atomic_block:
+    def asked(self, arguments: Mapping[str, Any]) -> Asked:
+        if self.locks and not connections[DEFAULT_DB_ALIAS].in_atomic_block:
             raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
-        found = run(self.sql, [arguments[name] for name in self.names])
-        return self.rows(_converted(found.rows, self.converters, connection))
+        return Asked(self.sql, [arguments[name] for name in self.names], self.read)
+
+    def read(self, found: Result) -> list[Any]:
+        if not found.rows:
+            return []
+        return self.rows(_converted(found.rows, self.converters, connections[DEFAULT_DB_ALIAS]))
 
 
 class Compiled(Generic[Row]):
@@ -79,12 +81,17 @@ class Compiled(Generic[Row]):
         self._statements: dict[tuple[Any, ...], _Statement] = {}
 
     def __call__(self, **arguments: Any) -> list[Row]:
+        asked = self.asked(**arguments)
+        return asked.read(run(asked.sql, asked.parameters))  # type: ignore[no-any-return]
+
+    def asked(self, **arguments: Any) -> Asked:
+        """Return the question for `statements.together`, which answers it with the rows."""
         key = tuple((name, _kind(value)) for name, value in arguments.items())
         statement = self._statements.get(key)
         if statement is None:
             with self._lock:
                 statement = self._statements[key] = self._compile(arguments)
-        return statement.ask(arguments)
+        return statement.asked(arguments)
 
     def _compile(self, arguments: Mapping[str, Any]) -> _Statement:
         marks = {name: _marker(value, number) for number, (name, value) in enumerate(arguments.items())}
@@ -112,31 +119,55 @@ class Compiled(Generic[Row]):
 
 def insert(*rows: Model) -> None:
     """Insert new rows of one model, whose ids are set, all or none. IntegrityError as from `save`."""
-    model = type(rows[0])
-    connection = connections[DEFAULT_DB_ALIAS]
-    values = [
-        [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in _columns(model)] for row in rows
-    ]
-    if len(rows) in _AT_ONCE:
-        run(_insertion(model, len(rows)), list(chain.from_iterable(values)))
+    asked = inserting(*rows)
+    if len(asked) == 1:
+        asked[0].read(run(asked[0].sql, asked[0].parameters))
     else:
         with atomic(savepoint=False):
-            while values:
-                number = next(number for number in _AT_ONCE if number <= len(values))
-                run(_insertion(model, number), list(chain.from_iterable(values[:number])))
-                del values[:number]
-    for row in rows:
-        row._state.adding = False
-        row._state.db = DEFAULT_DB_ALIAS
+            together(*asked)
+
+
+def inserting(*rows: Model) -> list[Asked]:
+    """Return the statements of `insert`; without rows there are none."""
+    left, found = list(rows), []
+    while left:
+        number = next(number for number in _AT_ONCE if number <= len(left))
+        found.append(_inserting(left[:number]))
+        del left[:number]
+    return found
+
+
+def _inserting(rows: Sequence[Model]) -> Asked:
+    model, connection = type(rows[0]), connections[DEFAULT_DB_ALIAS]
+    values = [
+        field.get_db_prep_save(field.pre_save(row, add=True), connection) for row in rows for field in _columns(model)
+    ]
+
+    def is_there(_: Result) -> None:
+        for row in rows:
+            row._state.adding = False
+            row._state.db = DEFAULT_DB_ALIAS
+
+    return Asked(_insertion(model, len(rows)), values, is_there)
 
 
 def update(model: type[Model], columns: Mapping[str, Any], **where: Any) -> int:
     """Set columns of the rows that equal `where` (None: is null); return how many. Both by attribute name."""
+    asked = update_asked(model, columns, **where)
+    return int(asked.read(run(asked.sql, asked.parameters)))
+
+
+def update_asked(model: type[Model], columns: Mapping[str, Any], **where: Any) -> Asked:
+    """Return the statement of `update`."""
     connection = connections[DEFAULT_DB_ALIAS]
     values = prepared(model, columns, connection)
     values += prepared(model, {name: value for name, value in where.items() if value is not None}, connection)
     empty = tuple(name for name, value in where.items() if value is None)
-    return run(updating(model, tuple(columns), tuple(where), empty), values).count
+    return Asked(updating(model, tuple(columns), tuple(where), empty), values, _count)
+
+
+def _count(found: Result) -> int:
+    return found.count
 
 
 def prepared(model: type[Model], columns: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:

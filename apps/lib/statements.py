@@ -1,5 +1,6 @@
-"""Run one SQL statement prepared: the server keeps its plan, and libpq is called once. A cursor takes several times
-the CPU of this and gives up the GIL several times.
+"""Run SQL statements prepared: the server keeps their plans, and libpq is called once. A cursor takes several times
+the CPU of this and gives up the GIL several times. `run` takes one; `together` sends several that do not need each
+other's results in one round trip.
 
 A statement is prepared under a name of ours on each connection that runs it. Execute wrappers are called around it,
 without a cursor. Where a test captures what is run, it goes through Django's cursor, to the same effect; what DEBUG
@@ -8,22 +9,22 @@ logs leaves it out.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.transaction import mark_for_rollback_on_error
+from django.db.transaction import TransactionManagementError, mark_for_rollback_on_error
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 
 _PLACES = re.compile(r"%s|%%")
 # By SQLSTATE. A table that was changed since makes its old plans useless; DISCARD ALL leaves nothing prepared.
 _CHANGED, _NOT_PREPARED = (b"0A", b"42"), b"26000"
+_BEGIN = b"BEGIN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,20 @@ class Result:
     count: int
 
 
+@dataclass(slots=True)
+class _Prepared:
+    """`transformer` keeps the dumpers and, once rows were seen, the loaders of every column."""
+
+    name: bytes
+    transformer: Any
+    has_loaders: bool = False
+
+
 class _Line:
     """What is prepared on one connection; only the thread that owns the connection comes here."""
 
     def __init__(self) -> None:
-        self.names: dict[str, bytes] = {}
+        self.known: dict[str, _Prepared] = {}
         self._made = 0
 
     def new_name(self, text: bytes) -> bytes:
@@ -49,12 +59,18 @@ class _Line:
     def failed(self, sql: str, code: bytes | None) -> None:
         """Forget what has to be prepared anew. Not for a value that was refused: the old one would stay, each time."""
         if code == _NOT_PREPARED:
-            self.names.clear()
+            self.known.clear()
         elif code is None or code.startswith(_CHANGED):
-            self.names.pop(sql, None)
+            self.known.pop(sql, None)
 
 
-_lines: WeakKeyDictionary[psycopg.Connection[Any], _Line] = WeakKeyDictionary()
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A statement that is to be run, and how its result is read."""
+
+    sql: str
+    parameters: Sequence[Any]
+    read: Callable[[Result], Any]
 
 
 def run(sql: str, parameters: Sequence[Any]) -> Result:
@@ -62,23 +78,44 @@ def run(sql: str, parameters: Sequence[Any]) -> Result:
     database = connections[DEFAULT_DB_ALIAS]
     if database.force_debug_cursor:
         return _logged(database, sql, parameters)
-    database.close_if_health_check_failed()
-    database.ensure_connection()
-    if not database.execute_wrappers:
-        return _checked(database, sql, parameters)
+    return _wrapped(database, sql, parameters, _run)  # type: ignore[no-any-return]
 
-    def execute(sql: str, params: Sequence[Any], many: bool, context: Any) -> Result:
-        return _checked(database, sql, params)
+
+def together(*asked: Asked) -> list[Any]:
+    """Run all in one round trip, in their order, and return what each of them reads; the error of the first that fails.
+
+    Inside a transaction they are a part of it. Outside of one only SELECT is taken: each sees what is committed when
+    its turn comes.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    if not database.in_atomic_block and not all(one.sql.startswith("SELECT") for one in asked):
+        raise TransactionManagementError("statements that write together have to be inside of a transaction")
+    if database.force_debug_cursor:
+        return [one.read(_logged(database, one.sql, one.parameters)) for one in asked]
+    text = "; ".join(one.sql for one in asked) if database.execute_wrappers else ""
+    results = _wrapped(database, text, asked, _run_together)
+    return [one.read(result) for one, result in zip(asked, results, strict=True)]
+
+
+def _wrapped(database: BaseDatabaseWrapper, sql: str, parameters: Any, work: Callable[..., Any]) -> Any:
+    database.close_if_health_check_failed()
+    if database.connection is None:
+        database.ensure_connection()
+    if not database.execute_wrappers:
+        return _checked(database, work, sql, parameters)
+
+    def execute(sql: str, params: Any, many: bool, context: Any) -> Any:
+        return _checked(database, work, sql, params)
 
     for wrapper in reversed(database.execute_wrappers):
         execute = partial(wrapper, execute)
     return execute(sql, parameters, False, {"connection": database, "cursor": None})
 
 
-def _checked(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:
+def _checked(database: BaseDatabaseWrapper, work: Callable[..., Any], sql: str, parameters: Any) -> Any:
     database.validate_no_broken_transaction()
     with mark_for_rollback_on_error(DEFAULT_DB_ALIAS), database.wrap_database_errors:
-        return _run(database.connection, sql, parameters)
+        return work(database.connection, sql, parameters)
 
 
 def _logged(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:
@@ -88,29 +125,89 @@ def _logged(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) 
 
 
 def _run(raw: "psycopg.Connection[Any]", sql: str, parameters: Sequence[Any]) -> Result:
-    line = _lines.get(raw)
+    line = _line_of(raw)
+    if _has_to_begin(raw):
+        _expect(raw, raw.pgconn.exec_(_BEGIN), ExecStatus.COMMAND_OK)
+    prepared = line.known.get(sql) or _prepare(raw, line, sql)
+    result = raw.pgconn.exec_prepared(prepared.name, _dumped(prepared, parameters))
+    return _read(raw, line, sql, prepared, result)
+
+
+def _run_together(raw: "psycopg.Connection[Any]", _: str, asked: Sequence[Asked]) -> list[Result]:
+    line = _line_of(raw)
+    known = [line.known.get(one.sql) or _prepare(raw, line, one.sql) for one in asked]
+    values = [_dumped(prepared, one.parameters) for prepared, one in zip(known, asked, strict=True)]
+    begins = _has_to_begin(raw)
+    raw.pgconn.enter_pipeline_mode()
+    try:
+        if begins:
+            raw.pgconn.send_query_params(_BEGIN, None)
+        for prepared, value in zip(known, values, strict=True):
+            raw.pgconn.send_query_prepared(prepared.name, value)
+        raw.pgconn.pipeline_sync()
+        results = _results(raw)
+    finally:
+        if raw.pgconn.status == ConnStatus.OK:
+            raw.pgconn.exit_pipeline_mode()
+    if begins:
+        _expect(raw, results.pop(0), ExecStatus.COMMAND_OK)
+    return [
+        _read(raw, line, one.sql, prepared, result) for one, prepared, result in zip(asked, known, results, strict=True)
+    ]
+
+
+def _results(raw: "psycopg.Connection[Any]") -> list[Any]:
+    """Return one result a statement; what follows one that failed says that it was not run."""
+    found: list[Any] = []
+    while True:
+        result = raw.pgconn.get_result()
+        if result is not None:
+            if result.status == ExecStatus.PIPELINE_SYNC:
+                return found
+            found.append(result)
+        elif raw.pgconn.status != ConnStatus.OK:
+            raise psycopg.OperationalError(raw.pgconn.get_error_message())
+
+
+def _line_of(raw: "psycopg.Connection[Any]") -> _Line:
+    # On the connection itself: what is kept refers to it, so that a table of ours would keep every connection for ever.
+    line: _Line | None = vars(raw).get("_sferica_line")
     if line is None:
-        line = _lines[raw] = _Line()
-    if not raw.autocommit and raw.pgconn.transaction_status == TransactionStatus.IDLE:
-        # Inside `atomic`, and the first to speak: a cursor begins the transaction too.
-        _expect(raw, raw.pgconn.exec_(b"BEGIN"), ExecStatus.COMMAND_OK)
-    name = line.names.get(sql)
-    if name is None:
-        text = _numbered(sql)
-        name = line.new_name(text)
-        _expect(raw, raw.pgconn.prepare(name, text), ExecStatus.COMMAND_OK)
-        line.names[sql] = name
-    transformer = Transformer(raw)
-    values = transformer.dump_sequence(parameters, [PyFormat.TEXT] * len(parameters))
-    # The types do not know that it takes None for NULL.
-    result = raw.pgconn.exec_prepared(name, values)  # type: ignore[arg-type]
+        line = vars(raw)["_sferica_line"] = _Line()
+    return line
+
+
+def _has_to_begin(raw: "psycopg.Connection[Any]") -> bool:
+    """Inside `atomic`, and the first to speak: a cursor begins the transaction too."""
+    return not raw.autocommit and raw.pgconn.transaction_status == TransactionStatus.IDLE
+
+
+def _prepare(raw: "psycopg.Connection[Any]", line: _Line, sql: str) -> _Prepared:
+    text = _numbered(sql)
+    name = line.new_name(text)
+    _expect(raw, raw.pgconn.prepare(name, text), ExecStatus.COMMAND_OK)
+    prepared = line.known[sql] = _Prepared(name, Transformer(raw))
+    return prepared
+
+
+def _dumped(prepared: _Prepared, parameters: Sequence[Any]) -> Any:
+    return prepared.transformer.dump_sequence(parameters, [PyFormat.TEXT] * len(parameters))
+
+
+def _read(raw: "psycopg.Connection[Any]", line: _Line, sql: str, prepared: _Prepared, result: Any) -> Result:
     if result.status == ExecStatus.COMMAND_OK:
         return Result([], result.command_tuples or 0)
     if result.status != ExecStatus.TUPLES_OK:
         line.failed(sql, result.error_field(DiagnosticField.SQLSTATE))
     _expect(raw, result, ExecStatus.TUPLES_OK)
-    transformer.set_pgresult(result, format=Format.TEXT)
-    return Result(transformer.load_rows(0, result.ntuples, tuple), result.ntuples)
+    if not result.ntuples:
+        return Result([], 0)
+    transformer = prepared.transformer
+    transformer.set_pgresult(result, set_loaders=not prepared.has_loaders, format=Format.TEXT)
+    prepared.has_loaders = True
+    rows = transformer.load_rows(0, result.ntuples, tuple)
+    transformer.set_pgresult(None, set_loaders=False)
+    return Result(rows, result.ntuples)
 
 
 @lru_cache(maxsize=4096)

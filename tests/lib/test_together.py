@@ -1,0 +1,149 @@
+"""Several statements in one round trip: their order, their transaction, and what is left when one fails."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
+
+from apps.connectors.models import Connector
+from apps.lib.compiled import Compiled
+from apps.lib.statements import Asked, Result, run, together
+from tests.factories import ConnectorFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PUT = "INSERT INTO told (id, word) VALUES (%s, %s)"
+ALL = "SELECT id, word FROM told ORDER BY id"
+
+
+@pytest.fixture(autouse=True)
+def _table(request: pytest.FixtureRequest) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS told; CREATE TEMPORARY TABLE told (id int PRIMARY KEY, word text)")
+
+
+def _rows(found: Result) -> list[tuple[Any, ...]]:
+    return found.rows
+
+
+def _put(number: int, word: str) -> Asked:
+    return Asked(PUT, [number, word], lambda found: found.count)
+
+
+def _all() -> Asked:
+    return Asked(ALL, [], _rows)
+
+
+def _value(sql: str, parameters: Sequence[Any] = ()) -> Asked:
+    return Asked(sql, parameters, lambda found: found.rows[0][0])
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_each_sees_what_those_before_it_did(is_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with transaction.atomic():
+        monkeypatch.setattr(CursorWrapper, "execute", lambda *_: pytest.fail("through a cursor"))
+        if not is_first:
+            run("SELECT 1", [])
+        told = together(_put(1, "one"), _all(), _put(2, "two"), _put(3, "three"), _all())
+
+    assert told == [1, [(1, "one")], 1, 1, [(1, "one"), (2, "two"), (3, "three")]]
+    assert run(ALL, []).rows == [(1, "one"), (2, "two"), (3, "three")]
+
+
+def test_it_is_a_part_of_the_transaction_from_its_first_statement() -> None:
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        together(_put(1, "one"), _put(2, "two"))
+        raise ZeroDivisionError
+
+    assert run(ALL, []).rows == []
+
+
+def test_first_one_that_fails_is_told_and_nothing_stays() -> None:
+    with pytest.raises(IntegrityError, match="told_pkey"), transaction.atomic():
+        together(_put(1, "one"), _put(1, "again"), _value("SELECT 1 / %s", [0]))
+
+    assert together(_all(), _value("SELECT 5")) == [[], 5]
+
+
+def test_error_that_is_caught_inside_a_transaction_commits_nothing() -> None:
+    with transaction.atomic():
+        with pytest.raises(IntegrityError):
+            together(_put(1, "one"), _put(1, "again"))
+        with pytest.raises(TransactionManagementError):
+            together(_all())
+
+    assert run(ALL, []).rows == []
+
+
+def test_outside_a_transaction_nothing_is_written() -> None:
+    with pytest.raises(TransactionManagementError):
+        together(_value("SELECT 1"), _put(1, "one"))
+
+    assert run(ALL, []).rows == []
+
+
+def test_same_text_twice_reads_each_its_own() -> None:
+    assert together(_value("SELECT %s::text", ["one"]), _value("SELECT %s::text", ["two"])) == ["one", "two"]
+
+
+def test_it_is_one_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append((sql, [one.parameters for one in params]))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        found = together(_value("SELECT %s::int", [1]), _value("SELECT 2"))
+
+    assert (found, seen) == ([1, 2], [("SELECT %s::int; SELECT 2", [[1], ()])])
+
+
+def test_test_that_captures_queries_sees_every_one() -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert together(_value("SELECT %s::int", [1]), _value("SELECT 2")) == [1, 2]
+
+    assert [query["sql"] for query in captured.captured_queries] == ["SELECT 1::int", "SELECT 2"]
+
+
+def test_connection_that_the_server_ends_is_an_operational_error_and_another_one_serves() -> None:
+    pid = run("SELECT pg_backend_pid()", []).rows[0][0]
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    with pytest.raises(OperationalError):
+        together(_value("SELECT 1"), _value("SELECT 2"))
+    connection.close()
+
+    assert together(_value("SELECT 1"), _value("SELECT 2")) == [1, 2]
+
+
+def test_connection_that_breaks_in_the_middle_is_an_operational_error() -> None:
+    with pytest.raises(OperationalError):
+        together(_value("SELECT 1"), _value("SELECT pg_terminate_backend(pg_backend_pid())::text"), _value("SELECT 2"))
+    connection.close()
+
+    assert together(_value("SELECT 1"), _value("SELECT 2")) == [1, 2]
+
+
+def test_query_sets_answer_with_their_rows() -> None:
+    one, two = ConnectorFactory(), ConnectorFactory()
+    by_id = Compiled(lambda pk: Connector.unscoped.select_related("workspace").filter(pk=pk))
+    labels = Compiled(lambda pk: Connector.unscoped.filter(pk=pk).values_list("label", flat=True))
+
+    found, label, nothing = together(by_id.asked(pk=one.pk), labels.asked(pk=two.pk), labels.asked(pk=one.workspace_id))
+
+    assert ([row.workspace for row in found], label, nothing) == ([one.workspace], [two.label], [])
+
+
+def test_locking_question_needs_a_transaction() -> None:
+    locked = Compiled(lambda pk: Connector.unscoped.select_for_update().filter(pk=pk))
+
+    with pytest.raises(TransactionManagementError):
+        together(locked.asked(pk=ConnectorFactory().pk))
