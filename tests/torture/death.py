@@ -1,13 +1,16 @@
 """Where a worker may die or freeze: around every commit, send and receive."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
 
-_WRITES = ("INSERT", "UPDATE", "DELETE", "WITH moved AS (UPDATE")
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+_WRITES_WITHIN = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) ")
 
 
 class DiedError(BaseException):
@@ -86,7 +89,7 @@ def tapped(reaper: Reaper) -> Iterator[None]:
     def executed(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if reaper.is_dead:
             raise DiedError("dead")
-        if connection.in_atomic_block or not sql.lstrip().startswith(_WRITES):
+        if connection.in_atomic_block or not _is_write(sql):
             return execute(sql, params, many, context)
         reaper.point("before write")
         result = execute(sql, params, many, context)
@@ -99,6 +102,12 @@ def tapped(reaper: Reaper) -> Iterator[None]:
             yield
     finally:
         connection._commit = commit  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=4096)
+def _is_write(sql: str) -> bool:
+    begun = sql.lstrip()
+    return begun.startswith(_WRITES) or (begun.startswith("WITH ") and _WRITES_WITHIN.search(begun) is not None)
 
 
 def draw_points(dice: random.Random) -> int:

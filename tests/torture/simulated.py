@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
-from apps.alerts.models import WAITING, Alert
 from apps.lib import world
-from apps.trading.models import FINAL_STATES, Order
-from tests.torture import database, laws, oracle, tenants
+from tests.torture import database, laws, oracle, rest, tenants
 from tests.torture.clock import VirtualWorld
 from tests.torture.death import Reaper, draw_points, tapped
 from tests.torture.engine import Alarms, Engine, connected
@@ -20,6 +18,8 @@ from tests.torture.venue import Venue
 
 STEPS = 40
 SETTLING_ROUNDS = 24
+# So many rounds in a row nothing but a person's word is waited for: then nothing will come any more.
+STANDSTILL_ROUNDS = 3
 PRICE = Decimal(60_000)
 
 
@@ -92,13 +92,17 @@ class Scene:
         self.clock.jump(-self.clock.jumped.total_seconds())
         for history in self.histories:
             history.restore()
+        before, standing = rest.Rest(), 0
         for number in range(SETTLING_ROUNDS):
             self.clock.sleep(5 if number < 3 else 40)
             self.engine.beat()
             self.engine.wake()
             self.engine.sweep()
-            if number >= 3 and self._is_done():
+            left = rest.read()
+            standing = standing + 1 if left.stands_still_since(before) and not self.venue.has_in_flight else 0
+            if number >= 3 and (left.is_empty or standing >= STANDSTILL_ROUNDS):
                 return
+            before = left
 
     def judge(self) -> oracle.Found:
         """Hear the venue's book, and what the engine raised and went on from."""
@@ -106,12 +110,6 @@ class Scene:
         for text in self.alarms.raised:
             found.say("raised", None, text)
         return found
-
-    def _is_done(self) -> bool:
-        waiting = Alert.unscoped.filter(status__in=WAITING).exists()
-        open_orders = Order.unscoped.exclude(state__in=FINAL_STATES)
-        due = Order.unscoped.filter(next_at__isnull=False).exists()
-        return not waiting and not due and not open_orders.exists()
 
     def _pause(self) -> float:
         draw = self.dice.random()

@@ -152,6 +152,11 @@ class Venue:
         self.reaper.point("after receive")
         return answer
 
+    @property
+    def has_in_flight(self) -> bool:
+        """True while an order that was held up in the network is still to arrive."""
+        return bool(self._in_flight)
+
     def close(self) -> None:
         pass
 

@@ -1,0 +1,56 @@
+"""What is left to do in a world whose faults have ended: nothing, what time will bring, or a person's part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.alerts.models import WAITING, Alert
+from apps.lib import world
+from apps.trading import doubts
+from apps.trading.models import FINAL_STATES, Incident, Order, OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """`rows` is everything left, as it stands; `asked` how often each order was asked for that a person was told of."""
+
+    rows: frozenset[tuple[Any, ...]] = frozenset()
+    asked: Mapping[UUID, int] = field(default_factory=dict)
+    is_for_people: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.rows
+
+    def stands_still_since(self, before: "Rest") -> bool:
+        """True when only people can go on, and asking again, which was done since, has moved nothing."""
+        was_asked = all(count > before.asked.get(order, count) for order, count in self.asked.items())
+        return self.is_for_people and self.rows == before.rows and was_asked
+
+
+def read() -> Rest:
+    orders = list(Order.unscoped.filter(~Q(state__in=FINAL_STATES) | Q(next_at__isnull=False)))
+    alerts = list(Alert.unscoped.filter(status__in=WAITING).values_list("id", "connector_id", "status"))
+    if not orders and not alerts:
+        return Rest()
+    now = world.now()
+    told = set(
+        Incident.unscoped.filter(kind__in=doubts.KINDS, resolved_at=None, order__isnull=False).values_list(
+            "order_id", flat=True
+        )
+    )
+    # Before the fence the exchange may still take it: that is for time to bring.
+    in_doubt = [row for row in orders if row.pk in told and (row.fence_at is None or row.fence_at < now)]
+    blocked = {row.connector_id for row in in_doubt}
+    others = [row for row in orders if row not in in_doubt]
+    return Rest(
+        rows=frozenset(
+            {*alerts, *((row.pk, row.state, row.not_found_count, row.filled_quantity) for row in orders)},
+        ),
+        asked={row.pk: row.query_count for row in in_doubt},
+        is_for_people=all(row.state == OrderState.PLANNED and row.connector_id in blocked for row in others)
+        and all(connector_id in blocked for _, connector_id, _ in alerts),
+    )

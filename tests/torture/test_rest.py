@@ -1,0 +1,89 @@
+"""When a settled world stops: not while time still brings something, nor for an order nobody was told of."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.lib import world
+from apps.trading.models import Order
+from tests.factories import AlertFactory, IncidentFactory, OrderFactory
+from tests.torture import rest
+
+pytestmark = pytest.mark.django_db
+
+
+def _in_doubt(**changes: Any) -> Order:
+    long_ago = world.now() - timedelta(minutes=10)
+    order: Order = OrderFactory(state="unknown", signed_at=long_ago, fence_at=long_ago, next_at=long_ago, **changes)
+    return order
+
+
+def _told(order: Order) -> None:
+    IncidentFactory(connector=order.connector, order=order, kind="order_in_doubt")
+
+
+def _asked_again(order: Order, **changes: Any) -> None:
+    Order.unscoped.filter(pk=order.pk).update(query_count=order.query_count + 1, **changes)
+
+
+def test_nothing_left() -> None:
+    OrderFactory(state="filled")
+
+    left = rest.read()
+
+    assert left.is_empty
+    assert not left.stands_still_since(rest.Rest())
+
+
+def test_a_person_was_told_and_asking_again_moved_nothing() -> None:
+    order = _in_doubt()
+    _told(order)
+    OrderFactory(state="planned", connector=order.connector, instrument=order.instrument, waits_for_parent=True)
+    before = rest.read()
+    _asked_again(order)
+
+    assert rest.read().stands_still_since(before)
+
+
+def test_an_order_that_was_not_asked_for_again_may_still_be_settled() -> None:
+    order = _in_doubt()
+    _told(order)
+
+    assert not rest.read().stands_still_since(rest.read())
+
+
+def test_an_order_that_moved_goes_on() -> None:
+    order = _in_doubt()
+    _told(order)
+    before = rest.read()
+    _asked_again(order, not_found_count=1)
+
+    assert not rest.read().stands_still_since(before)
+
+
+def test_before_the_fence_time_may_settle_it() -> None:
+    order = _in_doubt()
+    _told(order)
+    before = rest.read()
+    _asked_again(order, fence_at=world.now() + timedelta(seconds=30))
+
+    assert not rest.read().stands_still_since(before)
+
+
+def test_an_order_that_nobody_was_told_of_is_waited_for() -> None:
+    order = _in_doubt()
+    before = rest.read()
+    _asked_again(order)
+
+    assert not rest.read().stands_still_since(before)
+
+
+def test_an_alert_of_another_connector_is_waited_for() -> None:
+    order = _in_doubt()
+    _told(order)
+    AlertFactory(status="queued")
+    before = rest.read()
+    _asked_again(order)
+
+    assert not rest.read().stands_still_since(before)
