@@ -29,5 +29,8 @@ if "TEST_DATABASE" in os.environ:  # of a run beside others on one server
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 
+# Static files are looked for when one is asked for: listing them all costs every client of a test a tenth of a second.
+WHITENOISE_AUTOREFRESH = True
+
 # Tests wait one after the other, in the transaction of the test.
 INNER_THREADS = 0
