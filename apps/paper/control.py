@@ -14,6 +14,7 @@ from apps.paper.control_accounts import account_view, change_account, create_acc
 from apps.paper.exchange import Exchange
 from apps.paper.faults import FaultRoom
 from apps.paper.faults_script import order, report
+from apps.paper.limits import RateLimiter
 from apps.paper.params import Codes, Params, parse_body
 from apps.paper.records import Account, Fill, Order, PricePin
 from apps.paper.refusals import Refusal
@@ -37,9 +38,10 @@ class ControlCall:
 
 
 class ControlDesk:
-    def __init__(self, exchange: Exchange, faults: FaultRoom, *, token: str) -> None:
+    def __init__(self, exchange: Exchange, faults: FaultRoom, limiter: RateLimiter, *, token: str) -> None:
         self._exchange = exchange
         self._faults = faults
+        self._limiter = limiter
         self._token = token
         self.manners = Manners()
 
@@ -74,6 +76,8 @@ class ControlDesk:
             return self._set_price
         if parts == ("faults",) and self._faults.allowed and method in {"POST", "DELETE", "GET"}:
             return {"POST": self._order_faults, "DELETE": self._clear_faults, "GET": self._show_faults}[method]
+        if parts == ("limits",) and self._faults.allowed and method == "DELETE":
+            return self._end_windows
         if method == "POST" and parts == ("streams",):
             return self._change_manners
         if method == "GET" and len(parts) == 3 and parts[0] == "accounts" and parts[2] in {"orders", "fills"}:
@@ -154,6 +158,10 @@ class ControlDesk:
 
     def _clear_faults(self, call: ControlCall) -> object:
         self._faults.clear()
+        return {}
+
+    def _end_windows(self, call: ControlCall) -> object:
+        self._limiter.end_windows()
         return {}
 
 

@@ -54,6 +54,10 @@ class RateLimiter:
             raise Refusal(30017)
         raise Refusal(30013)
 
+    def end_windows(self) -> None:
+        """Begin new windows everywhere, as if the time of the running ones were over; bans stay."""
+        self._windows.clear()
+
     def _forget(self, now: float) -> None:
         if len(self._windows) < _KEEP:
             return

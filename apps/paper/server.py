@@ -74,10 +74,11 @@ def open_desks(
     room = FaultRoom(allowed=faults)
     exchange = Exchange(store, catalogue, prices, clock=room.skewed(clock), policies=policies)
     exchange.catch_up(exchange.clock())
+    limiter = RateLimiter(monotonic)
     return Desks(
         exchange=exchange,
-        wire=Wire(exchange, RateLimiter(monotonic)),
-        control=ControlDesk(exchange, room, token=control_token),
+        wire=Wire(exchange, limiter),
+        control=ControlDesk(exchange, room, limiter, token=control_token),
         faults=room,
         connections=Connections(),
     )

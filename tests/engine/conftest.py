@@ -3,6 +3,7 @@
 import importlib
 import json
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import redis
 from django.apps import apps
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -19,6 +22,9 @@ from django.utils import timezone
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.connectors import opening, pointers
+from apps.connectors.budget import Budget
+from apps.connectors.budget_redis import PREFIX, RedisWindows
+from apps.connectors.budget_windows import LocalWindows
 from apps.connectors.models import Connector, MarketPrice
 from apps.trading.models import Order, OrderEvent, Position
 from apps.trading.sweeper import sweep
@@ -131,13 +137,36 @@ def bench(paper: SharedPaper, market: str, **options: Any) -> Bench:
 
 
 @pytest.fixture
-def futures(db: None, paper: SharedPaper) -> Iterator[Bench]:
+def windows_end(paper: SharedPaper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a request would have to wait for its turn, the windows of all limits end instead, here and at the exchange.
+
+    Not for tests in which several threads or processes send.
+    """
+
+    class Impatient(Budget):
+        def __init__(self, local: LocalWindows, shared: RedisWindows) -> None:
+            super().__init__(local, shared, sleep=self._end_windows)
+
+        def _end_windows(self, seconds: float) -> None:
+            # What the exchange has shut for a while stays shut.
+            time.sleep(min(seconds, 0.01))
+            self._local = LocalWindows()
+            with redis.Redis.from_url(settings.REDIS_URL) as client:
+                for key in client.scan_iter(f"{PREFIX}:slots:*"):
+                    client.delete(key)
+            paper.end_windows()
+
+    monkeypatch.setattr(opening, "Budget", Impatient)
+
+
+@pytest.fixture
+def futures(db: None, paper: SharedPaper, windows_end: None) -> Iterator[Bench]:
     yield bench(paper, "futures")
     assert_replays()
 
 
 @pytest.fixture
-def spot(db: None, paper: SharedPaper) -> Iterator[Bench]:
+def spot(db: None, paper: SharedPaper, windows_end: None) -> Iterator[Bench]:
     yield bench(paper, "spot")
     assert_replays()
 

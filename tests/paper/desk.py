@@ -64,10 +64,11 @@ class Desk:
         prices = Prices(store, catalogue, seed=self.seed, now_ms=self.clock.ms)
         self.exchange = Exchange(store, catalogue, prices, clock=self.clock.now_ms)
         faults = FaultRoom(allowed=True)
+        limiter = RateLimiter(self.clock.seconds)
         self.desks = Desks(
             exchange=self.exchange,
-            wire=Wire(self.exchange, RateLimiter(self.clock.seconds)),
-            control=ControlDesk(self.exchange, faults, token=self.token),
+            wire=Wire(self.exchange, limiter),
+            control=ControlDesk(self.exchange, faults, limiter, token=self.token),
             faults=faults,
             connections=Connections(),
         )

@@ -84,3 +84,14 @@ def test_the_oracle_lists_orders_and_fills_with_client_ids(desk: Desk) -> None:
     assert [(row["id"], row["client_order_id"], row["filled_size"]) for row in orders] == [(order_id, "o1", "0.00166")]
     assert [(row["order_id"], row["client_order_id"], row["size"]) for row in fills] == [(order_id, "o1", "0.00166")]
     assert desk.control("GET", f"accounts/{'0' * 40}/orders").status == 404
+
+
+def test_windows_of_limits_can_be_ended_and_the_calls_in_them_no_longer_count(desk: Desk) -> None:
+    def statuses(count: int) -> set[int]:
+        return {desk.send("GET", "/system/time").status for _ in range(count)}
+
+    assert (statuses(10), statuses(1)) == ({200}, {429})
+
+    assert desk.control("DELETE", "limits").status == 200
+
+    assert (statuses(10), statuses(1)) == ({200}, {429})
