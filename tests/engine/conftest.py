@@ -22,6 +22,7 @@ from django.utils import timezone
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.connectors import opening, pointers
+from apps.connectors.bitmart import client
 from apps.connectors.budget import Budget
 from apps.connectors.budget_redis import PREFIX, RedisWindows
 from apps.connectors.budget_windows import LocalWindows
@@ -83,6 +84,11 @@ class Bench:
             Alert.unscoped.filter(next_at__gt=now).update(next_at=now)
             execute_due()
 
+    def end_windows(self) -> None:
+        """Let the windows of all request limits be over, here and at the exchange."""
+        self.paper.end_windows()
+        forget_limits()
+
     def pass_fence(self) -> None:
         """Let every sent order be older than the exchange would still take it."""
         Order.unscoped.exclude(fence_at=None).update(fence_at=timezone.now() - timedelta(seconds=1))
@@ -137,10 +143,9 @@ def bench(paper: SharedPaper, market: str, **options: Any) -> Bench:
 
 
 @pytest.fixture
-def windows_end(paper: SharedPaper, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting(paper: SharedPaper, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a request would have to wait for its turn, the windows of all limits end instead, here and at the exchange.
-
-    Not for tests in which several threads or processes send.
+    Questions are asked again at once. Not for tests in which several threads or processes send.
     """
 
     class Impatient(Budget):
@@ -151,22 +156,23 @@ def windows_end(paper: SharedPaper, monkeypatch: pytest.MonkeyPatch) -> None:
             # What the exchange has shut for a while stays shut.
             time.sleep(min(seconds, 0.01))
             self._local = LocalWindows()
-            with redis.Redis.from_url(settings.REDIS_URL) as client:
-                for key in client.scan_iter(f"{PREFIX}:slots:*"):
-                    client.delete(key)
+            with redis.Redis.from_url(settings.REDIS_URL) as counted:
+                for key in counted.scan_iter(f"{PREFIX}:slots:*"):
+                    counted.delete(key)
             paper.end_windows()
 
     monkeypatch.setattr(opening, "Budget", Impatient)
+    monkeypatch.setattr(client, "RETRY_PAUSES_S", (0.0,) * len(client.RETRY_PAUSES_S))
 
 
 @pytest.fixture
-def futures(db: None, paper: SharedPaper, windows_end: None) -> Iterator[Bench]:
+def futures(db: None, paper: SharedPaper, no_waiting: None) -> Iterator[Bench]:
     yield bench(paper, "futures")
     assert_replays()
 
 
 @pytest.fixture
-def spot(db: None, paper: SharedPaper, windows_end: None) -> Iterator[Bench]:
+def spot(db: None, paper: SharedPaper, no_waiting: None) -> Iterator[Bench]:
     yield bench(paper, "spot")
     assert_replays()
 

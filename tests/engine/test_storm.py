@@ -2,7 +2,6 @@
 
 import random
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -70,8 +69,8 @@ def storm(futures: Bench, monkeypatch: pytest.MonkeyPatch, dice: random.Random) 
         if not unfinished.exists() and not Alert.unscoped.filter(status__in=WAITING).exists():
             break
         # The account may be asked for its position six times in two seconds.
-        time.sleep(2)
-    time.sleep(2)
+        futures.end_windows()
+    futures.end_windows()
 
     assert_books_agree(futures)
 

@@ -259,7 +259,7 @@ def test_closing_order_that_the_exchange_put_off_waits_for_its_time(futures: Ben
     assert closing.next_at - timezone.now() > timedelta(seconds=50)
     assert [size for _, size in futures.book()] == ["10"]
     # Positions may be asked for six times in two seconds.
-    time.sleep(2.1)
+    futures.end_windows()
     asked = run(asked, rounds=5)
     assert [row["state"] for row in asked.rows] == ["closed"]
     assert Order.unscoped.get(intent="exit").attempt == 2

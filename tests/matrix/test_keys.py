@@ -1,6 +1,5 @@
 """The key stops working, or can suddenly do too much."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -24,15 +23,15 @@ def freeze(bench: Bench, state: str = "frozen") -> None:
     forget_limits()
 
 
-def poll_slowly(times: int) -> None:
+def poll_slowly(bench: Bench, times: int) -> None:
     """As often as the exchange lets the signed question be asked."""
     for _ in range(times):
         poll()
-        time.sleep(2.1)
+        bench.end_windows()
 
 
-def refuse_for_over_a_minute() -> None:
-    poll_slowly(2)
+def refuse_for_over_a_minute(bench: Bench) -> None:
+    poll_slowly(bench, 2)
     assert Incident.unscoped.count() == 0
     AccountWatch.unscoped.update(refused_since=ago(seconds=61))
     poll()
@@ -41,20 +40,20 @@ def refuse_for_over_a_minute() -> None:
 def test_three_refusals_within_a_minute_are_no_breaker_yet(futures: Bench) -> None:
     freeze(futures)
 
-    poll_slowly(3)
+    poll_slowly(futures, 3)
 
     assert (AccountWatch.unscoped.get().refused_count, Incident.unscoped.count()) == (3, 0)
 
 
 def test_key_revoked_while_flat_switches_entries_off_and_comes_back_by_itself(futures: Bench) -> None:
     freeze(futures)
-    refuse_for_over_a_minute()
+    refuse_for_over_a_minute(futures)
 
     incident = Incident.unscoped.get(resolved_at=None)
     assert incident.kind == "key_refused"
     assert futures.status(futures.send("buy", "flat", "0.01"))[1] == "INCIDENT_OPEN"
     freeze(futures, "active")
-    time.sleep(2.1)
+    futures.end_windows()
     poll()
 
     incident.refresh_from_db()
@@ -66,7 +65,7 @@ def test_key_revoked_while_flat_switches_entries_off_and_comes_back_by_itself(fu
 def test_key_revoked_with_a_position_keeps_trying_its_exit_each_minute(futures: Bench) -> None:
     futures.send("buy", "flat", "0.01")
     freeze(futures)
-    refuse_for_over_a_minute()
+    refuse_for_over_a_minute(futures)
 
     leaving = futures.send("sell", "long", "0.01")
     assert leaving.status == "queued"
@@ -214,9 +213,8 @@ def test_withdrawal_permission_appearing_is_found_by_the_daily_check_and_blocks_
     told = {"permissions": ["read", "spot_trade", "future_trade"]}
     bench.paper.control("POST", f"accounts/{bench.account.access_key}", told)
     Connector.unscoped.update(checked_at=ago(hours=25))
-    forget_limits()
     # The exchange lets a key ask for some of it twice in two seconds.
-    time.sleep(2.1)
+    bench.end_windows()
     assert (check_keys_daily(), run_checks()) == (1, 1)
     assert Connector.unscoped.get().check_status == "ok"
     reconcile.poll_due()
