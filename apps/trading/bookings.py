@@ -19,13 +19,16 @@ FIRST_LOOK = timedelta(days=2)
 
 
 def take_over(connector: Connector, watch: AccountWatch, exchange: Exchange) -> None:
-    """Book new funding payments, each once. ExchangeError when they could not be read: nothing was booked."""
+    """Book new funding payments, each once, and set on `watch` until when; the caller keeps it.
+
+    ExchangeError when they could not be read: nothing was booked.
+    """
     started = world.now()
     # Before the connector was ours its bookings are none of our positions'.
     since = max(connector.created_at, (watch.booked_until or started - FIRST_LOOK) - OVERLAP)
     reports = exchange.transactions(kind=TransactionKind.FUNDING_FEE, since=since)
     book_funding(connector, reports)
-    AccountWatch.unscoped.filter(pk=watch.pk).update(booked_until=started)
+    watch.booked_until = started
 
 
 def book_funding(connector: Connector, reports: Iterable[TransactionReport]) -> int:

@@ -11,12 +11,13 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 
 from apps.connectors.exchange import CredentialsError
 from apps.connectors.models import CheckStatus, Connector
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.trading import incidents
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import AccountWatch, Incident, Order
@@ -105,12 +106,28 @@ def _checked_since(connector: Connector, watch: AccountWatch) -> bool:
 
 def review_keys() -> None:
     """Act on what the newest checks found about the permission to withdraw."""
-    can = Connector.unscoped.filter(deleted_at=None, check_lines__contains=_WITHDRAWS)
-    open_now = Incident.unscoped.filter(kind=IncidentKind.WITHDRAWAL_ALLOWED, resolved_at=None)
-    for connector in can.exclude(pk__in=open_now.values("connector_id")):
+    for connector in _may_withdraw():
         incidents.open_incident(connector, IncidentKind.WITHDRAWAL_ALLOWED)
-    over = open_now.filter(connector__check_status=CheckStatus.OK).exclude(connector__check_lines__contains=_WITHDRAWS)
-    for incident in over.select_related("connector"):
+    for incident in _no_longer():
         incidents.resolve(
             incident.connector, IncidentKind.WITHDRAWAL_ALLOWED, how="The newest check found no such permission."
         )
+
+
+def _told() -> "QuerySet[Incident]":
+    return Incident.unscoped.filter(kind=IncidentKind.WITHDRAWAL_ALLOWED, resolved_at=None)
+
+
+_may_withdraw: Compiled[Connector] = Compiled(
+    lambda: Connector.unscoped.filter(deleted_at=None, check_lines__contains=_WITHDRAWS).exclude(
+        pk__in=_told().values("connector_id")
+    )
+)
+_no_longer: Compiled[Incident] = Compiled(
+    lambda: (
+        _told()
+        .filter(connector__check_status=CheckStatus.OK)
+        .exclude(connector__check_lines__contains=_WITHDRAWS)
+        .select_related("connector")
+    )
+)

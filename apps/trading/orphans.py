@@ -7,6 +7,7 @@ nobody here remembers. Their names lead back to the ids of their rows.
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -14,13 +15,15 @@ from django.db import IntegrityError, transaction
 from apps.connectors.exchange import Book, Exchange, OrderReport, OrderStatus, PositionMode, Side
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
+from apps.lib.statements import run, together
 from apps.trading import incidents
 from apps.trading.following import look
 from apps.trading.ids import order_of
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
-from apps.trading.models import AccountWatch, Order, OrderState, Position, Protection
+from apps.trading.models import FINAL_STATES, AccountWatch, Order, OrderState, Position, Protection
 from apps.trading.transitions import born
 
 logger = logging.getLogger(__name__)
@@ -33,17 +36,21 @@ _OPENING_LEGS = frozenset("o")
 _OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIAL})
 
 
-def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange) -> None:
-    """Compare the exchange's orders with ours once it is time. ExchangeError: not all were read, tried again soon."""
+def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange) -> int:
+    """Compare the exchange's orders with ours once it is time; return how many were not as we know them.
+
+    Sets on `watch` when it was done; the caller keeps it. ExchangeError: not all were read, tried again soon.
+    """
     started = world.now()
     if watch.swept_at is not None and started - watch.swept_at < EVERY:
-        return
+        return 0
     since = max(connector.created_at, watch.swept_at or started - FIRST_LOOK) - OVERLAP
     reports = list(exchange.open_orders())
     for symbol in _symbols(connector, reports):
         reports += exchange.order_history(symbol, since=since)
-    _compare(connector, reports)
-    AccountWatch.unscoped.filter(pk=watch.pk).update(swept_at=started)
+    found = _compare(connector, reports)
+    watch.swept_at = started
+    return found
 
 
 def sweep_symbol(connector: Connector, exchange: Exchange, symbol: str) -> int:
@@ -63,35 +70,56 @@ def is_ours(client_order_id: str) -> UUID | None:
 
 
 def _symbols(connector: Connector, reports: Iterable[OrderReport]) -> list[str]:
-    lately = world.now() - FIRST_LOOK
-    traded = Order.unscoped.filter(connector=connector, created_at__gt=lately).values_list("symbol", flat=True)
-    held = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).values_list("symbol", flat=True)
-    return sorted({*traded.distinct(), *held, *(report.symbol for report in reports)})[:MOST_SYMBOLS]
+    traded, held = together(
+        _traded.asked(connector=connector.pk, since=world.now() - FIRST_LOOK), _held.asked(connector=connector.pk)
+    )
+    return sorted({*traded, *held, *(report.symbol for report in reports)})[:MOST_SYMBOLS]
+
+
+_traded: Compiled[str] = Compiled(
+    lambda connector, since: (
+        Order.unscoped.filter(connector_id=connector, created_at__gt=since).values_list("symbol", flat=True).distinct()
+    )
+)
+_held: Compiled[str] = Compiled(
+    lambda connector: (
+        Position.unscoped.filter(connector_id=connector).exclude(signed_quantity=0).values_list("symbol", flat=True)
+    )
+)
+# By their ids, which the names stand for. Known anywhere is known: another connector of the same account sees the same
+# orders.
+_KNOWN = "SELECT client_order_id, id, connector_id, state, filled_quantity FROM trading_order WHERE id = ANY(%s)"
 
 
 def _compare(connector: Connector, reports: list[OrderReport]) -> int:
     """Return how many were news."""
-    named = {report.client_order_id: report for report in reports if is_ours(report.client_order_id)}
-    # Known anywhere is known: another connector of the same account sees the same orders.
-    rows = Order.unscoped.filter(client_order_id__in=named).select_related("connector", "instrument")
-    known = {row.client_order_id: row for row in rows}
+    ours = {report.client_order_id: (is_ours(report.client_order_id), report) for report in reports}
+    named = {name: (order_id, report) for name, (order_id, report) in ours.items() if order_id is not None}
+    if not named:
+        return 0
+    rows = run(_KNOWN, ([order_id for order_id, _ in named.values()],)).rows
+    known = {row[0]: row[1:] for row in rows}
+    lost = named.keys() - known.keys()
+    guards: set[str] = set()
+    if lost:
+        guards = set(Protection.unscoped.filter(client_order_id__in=lost).values_list("client_order_id", flat=True))
     found = 0
-    guards = set(Protection.unscoped.filter(client_order_id__in=named).values_list("client_order_id", flat=True))
-    for name, report in named.items():
+    for name, (_, report) in named.items():
         if name in guards:
             continue
-        order = known.get(name)
-        if order is None:
+        if name not in known:
             _adopt(connector, report)
             found += 1
-        elif order.connector_id == connector.pk and order.is_final and _is_news(order, report):
-            look(order)
+            continue
+        order_id, connector_id, state, filled = known[name]
+        if connector_id == connector.pk and state in FINAL_STATES and _is_news(filled, report):
+            look(Order.unscoped.select_related("connector", "instrument").get(pk=order_id))
             found += 1
     return found
 
 
-def _is_news(order: Order, report: OrderReport) -> bool:
-    return report.status in _OPEN or report.filled_quantity > order.filled_quantity
+def _is_news(filled: Decimal, report: OrderReport) -> bool:
+    return report.status in _OPEN or report.filled_quantity > filled
 
 
 def _adopt(connector: Connector, report: OrderReport) -> None:

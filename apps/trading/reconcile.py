@@ -7,12 +7,12 @@ while no order of the symbol is under way, and only when it was there in three r
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.connectors import instruments, lifecycle
 from apps.connectors.exchange import (
@@ -29,17 +29,21 @@ from apps.connectors.opening import open_connector
 from apps.connectors.policies import ExternalTrades
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.compiled import Compiled, update
 from apps.lib.pool import run_all
+from apps.lib.statements import run, together
 from apps.trading import bookings, breakers, drift, incidents, orphans
 from apps.trading.adjusting import adjust
 from apps.trading.following import look
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import (
     FINAL_STATES,
+    OPEN_STATES,
     AccountWatch,
     Adjustment,
     EquityPoint,
     Fill,
+    Incident,
     Order,
     OrderState,
     Position,
@@ -60,17 +64,39 @@ IN_A_ROW_WHILE_RESTING = 12
 # An order that ended so shortly before a reading may not be in it yet.
 SETTLING = timedelta(seconds=5)
 LOT = 200
+# The longest overdue first. Two processes that claim at once get different accounts, and neither waits.
+_CLAIM_DUE = f"""
+WITH due AS MATERIALIZED (
+    SELECT watch.id, watch.next_at FROM trading_accountwatch AS watch
+    JOIN connectors_connector AS connector ON connector.id = watch.connector_id
+    WHERE watch.next_at <= %s AND connector.deleted_at IS NULL AND connector.sealed_access_key <> ''
+    ORDER BY watch.next_at, watch.id LIMIT {LOT} FOR UPDATE OF watch SKIP LOCKED
+), claimed AS (
+    UPDATE trading_accountwatch AS watch SET next_at = %s FROM due WHERE watch.id = due.id RETURNING watch.id
+)
+SELECT due.id FROM due JOIN claimed ON claimed.id = due.id ORDER BY due.next_at, due.id
+"""  # noqa: S608 - a number of ours
+_NOTE_HELD = """
+UPDATE trading_position AS position SET exchange_quantity = told.quantity, reconciled_at = %s
+FROM unnest(%s::uuid[], %s::numeric[]) AS told (id, quantity) WHERE position.id = told.id
+"""
 
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the account holds, by (symbol, book), signed; on spot the whole balance of the coin of each position."""
+    """What the account holds, by (symbol, book), signed; on spot the whole balance of the coin of each position.
+
+    `rows` are our positions beside it, read right after, `told` the symbols with an open incident about a difference.
+    """
 
     started_at: datetime
     held: Mapping[Key, Decimal]
     reports: Mapping[Key, PositionReport]
+    rows: Mapping[Key, Position]
+    told: frozenset[str]
+    has_open_orders: bool
 
 
 def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
@@ -78,12 +104,7 @@ def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
     _watch_all()
     breakers.review_keys()
     now = world.now()
-    due = AccountWatch.unscoped.filter(next_at__lte=now - overdue_by, connector__deleted_at=None)
-    due = due.exclude(connector__sealed_access_key="").order_by("next_at")
-    claimed = []
-    for watch_id, next_at in list(due.values_list("pk", "next_at")[:LOT]):
-        if AccountWatch.unscoped.filter(pk=watch_id, next_at=next_at).update(next_at=now + CLAIM):
-            claimed.append(watch_id)
+    claimed = [row[0] for row in run(_CLAIM_DUE, (now - overdue_by, now + CLAIM)).rows]
     run_all(_poll, claimed)
     return len(claimed)
 
@@ -94,14 +115,22 @@ def make_all_due() -> None:
 
 
 def _watch_all() -> None:
-    unwatched = Connector.unscoped.filter(deleted_at=None, watch=None).exclude(sealed_access_key="")
-    AccountWatch.unscoped.bulk_create(
-        [AccountWatch(workspace_id=row.workspace_id, connector=row) for row in unwatched[:LOT]], ignore_conflicts=True
-    )
+    unwatched = _unwatched()
+    if unwatched:
+        rows = [AccountWatch(workspace_id=row.workspace_id, connector=row) for row in unwatched]
+        AccountWatch.unscoped.bulk_create(rows, ignore_conflicts=True)
+
+
+_unwatched: Compiled[Connector] = Compiled(
+    lambda: Connector.unscoped.filter(deleted_at=None, watch=None).exclude(sealed_access_key="")[:LOT]
+)
+_watch: Compiled[AccountWatch] = Compiled(
+    lambda pk: AccountWatch.unscoped.filter(pk=pk).select_related("connector", "connector__workspace")
+)
 
 
 def _poll(watch_id: UUID) -> None:
-    watch = AccountWatch.unscoped.select_related("connector", "connector__workspace").get(pk=watch_id)
+    (watch,) = _watch(pk=watch_id)
     connector: Connector = watch.connector
     differing: dict[str, int] = dict(watch.differing)
     try:
@@ -111,7 +140,9 @@ def _poll(watch_id: UUID) -> None:
             exchange.verify_signature()
         reading = read(connector, exchange)
         breakers.accepted(connector, watch)
-        orphans.sweep_account(connector, watch, exchange)
+        if orphans.sweep_account(connector, watch, exchange):
+            # What was found there is ours too.
+            reading = _beside(connector, reading.started_at, reading.held, reading.reports)
         differing = compare(connector, exchange, reading, differing)
         if connector.market == Market.FUTURES:
             bookings.take_over(connector, watch, exchange)
@@ -122,9 +153,12 @@ def _poll(watch_id: UUID) -> None:
         logger.warning("account of connector %s not read: %s", connector.pk, error)
         pause = WHILE_OPEN
     else:
-        AccountWatch.unscoped.filter(pk=watch_id).update(read_at=reading.started_at)
-        pause = WHILE_DIFFERING if differing else WHILE_OPEN if _is_in_use(connector, reading) else WHILE_FLAT
-    AccountWatch.unscoped.filter(pk=watch_id).update(next_at=world.now() + pause, differing=differing)
+        watch.read_at = reading.started_at
+        is_in_use = reading.has_open_orders or any(reading.held.values())
+        pause = WHILE_DIFFERING if differing else WHILE_OPEN if is_in_use else WHILE_FLAT
+    # What else the row holds is counted by others too.
+    columns = {"read_at": watch.read_at, "swept_at": watch.swept_at, "booked_until": watch.booked_until}
+    update(AccountWatch, {"next_at": world.now() + pause, "differing": differing, **columns}, id=watch_id)
 
 
 def read(connector: Connector, exchange: Exchange) -> Reading:
@@ -132,20 +166,64 @@ def read(connector: Connector, exchange: Exchange) -> Reading:
     started = world.now()
     if connector.market == Market.FUTURES:
         reports = {(report.symbol, report.book.value): report for report in exchange.positions()}
-        return Reading(started, {key: report.signed_quantity for key, report in reports.items()}, reports)
+        held = {key: report.signed_quantity for key, report in reports.items()}
+        return _beside(connector, started, held, reports)
     total = {balance.currency: balance.total for balance in exchange.balances()}
-    rows = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).select_related("instrument")
-    held = {(row.symbol, row.book): total.get(row.instrument.base, Decimal(0)) for row in rows}
-    return Reading(started, held, {})
+    found = _beside(connector, started, {}, {})
+    ours = {key: row for key, row in found.rows.items() if row.signed_quantity}
+    return replace(found, held={key: total.get(row.instrument.base, Decimal(0)) for key, row in ours.items()})
+
+
+def _beside(
+    connector: Connector, started: datetime, held: Mapping[Key, Decimal], reports: Mapping[Key, PositionReport]
+) -> Reading:
+    """Read what we have on record beside it, in one round trip."""
+    positions, told, open_orders = together(
+        _positions.asked(connector=connector.pk),
+        _told.asked(connector=connector.pk),
+        _open.asked(connector=connector.pk),
+    )
+    rows = {(row.symbol, row.book): row for row in positions}
+    for symbol, book in held.keys() - rows.keys():
+        # Flat with us, and so it was at the exchange when it was last read.
+        for row in _position(connector=connector.pk, symbol=symbol, book=book):
+            rows[symbol, book] = row
+    return Reading(started, held, reports, rows, frozenset(told), bool(open_orders))
+
+
+def _held_by(connector: UUID) -> "QuerySet[Position]":
+    return Position.unscoped.filter(connector_id=connector).select_related("instrument")
+
+
+_positions: Compiled[Position] = Compiled(
+    lambda connector: _held_by(connector).filter(
+        ~Q(signed_quantity=0) | Q(exchange_quantity__isnull=False) & ~Q(exchange_quantity=0)
+    )
+)
+_position: Compiled[Position] = Compiled(
+    lambda connector, symbol, book: _held_by(connector).filter(symbol=symbol, book=book)
+)
+_told: Compiled[str] = Compiled(
+    lambda connector: Incident.unscoped.filter(
+        connector_id=connector, kind=IncidentKind.POSITION_DIFFERS, resolved_at=None
+    ).values_list("symbol", flat=True)
+)
+_open: Compiled[UUID] = Compiled(
+    lambda connector: Order.unscoped.filter(connector_id=connector, state__in=sorted(OPEN_STATES)).values_list(
+        "pk", flat=True
+    )[:1]
+)
 
 
 def compare(connector: Connector, exchange: Exchange, reading: Reading, differing: Mapping[str, int]) -> dict[str, int]:
     """Note what the exchange holds beside each position and deal with what differs; return the new counts."""
-    rows = {
-        (row.symbol, row.book): row
-        for row in Position.unscoped.filter(connector=connector).select_related("instrument")
-        if row.signed_quantity or (row.symbol, row.book) in reading.held or row.exchange_quantity
-    }
+    rows = reading.rows
+    if rows:
+        theirs_of = [reading.held.get(key, Decimal(0)) for key in rows]
+        run(_NOTE_HELD, (reading.started_at, [row.pk for row in rows.values()], theirs_of))
+    how = "Both say the same again."
+    for symbol in reading.told - {symbol for symbol, _ in {*rows, *reading.held}}:
+        incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
     mixed = _symbols_of_another_mode(connector, rows, reading)
     counts: dict[str, int] = {}
     for key in {*rows, *reading.held}:
@@ -156,13 +234,12 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
             logger.warning("connector %s holds %s, which is not listed", connector.pk, symbol)
             continue
         ours = position.signed_quantity if position else Decimal(0)
-        if position is not None:
-            Position.unscoped.filter(pk=position.pk).update(exchange_quantity=theirs, reconciled_at=reading.started_at)
         name = f"{symbol}|{book}"
         if symbol in mixed:
             continue
         if not drift.differs(ours, theirs, instrument=instruments.in_words(instrument)):
-            incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how="Both say the same again.")
+            if symbol in reading.told:
+                incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
             continue
         if not is_quiet(connector, symbol, since=reading.started_at - SETTLING):
             continue
@@ -245,16 +322,49 @@ def _show_beside(connector: Connector, instrument: Instrument, book: Book, their
 
 def is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:
     """True when nothing of ours may have moved the position around the reading."""
-    orders = Order.unscoped.filter(connector=connector, symbol=symbol)
-    resting = Q(state__in=[OrderState.ACCEPTED, OrderState.PARTIAL], order_type=OrderType.LIMIT)
-    under_way = orders.exclude(state__in=FINAL_STATES).exclude(resting)
-    # A closing order that is planned anew, or a cancelled one whose last fills are asked for once more.
-    unsettled = orders.filter(state__in=[OrderState.NOT_PLACED, OrderState.CANCELED], next_at__isnull=False)
-    if under_way.exists() or unsettled.exists() or orders.filter(finished_at__gte=since).exists():
-        return False
-    if _has_guard_to_follow(connector, symbol):
-        return False
-    return not Fill.unscoped.filter(connector=connector, symbol=symbol, recorded_at__gte=since).exists()
+    of = {"connector": connector.pk, "symbol": symbol}
+    found = together(
+        _under_way.asked(**of),
+        _ended.asked(**of, since=since),
+        _recorded.asked(**of, since=since),
+        _guards_to_follow.asked(**of, now=world.now()),
+    )
+    return not any(found)
+
+
+def _orders_of(connector: UUID, symbol: str) -> "QuerySet[Order]":
+    return Order.unscoped.filter(connector_id=connector, symbol=symbol)
+
+
+_RESTING = Q(state__in=[OrderState.ACCEPTED, OrderState.PARTIAL], order_type=OrderType.LIMIT)
+# A closing order that is planned anew, or a cancelled one whose last fills are asked for once more.
+_UNSETTLED = Q(state__in=[OrderState.NOT_PLACED, OrderState.CANCELED], next_at__isnull=False)
+_under_way: Compiled[UUID] = Compiled(
+    lambda connector, symbol: (
+        _orders_of(connector, symbol)
+        .filter(Q(state__in=sorted(OPEN_STATES)) & ~_RESTING | _UNSETTLED)
+        .values_list("pk", flat=True)[:1]
+    )
+)
+_ended: Compiled[UUID] = Compiled(
+    lambda connector, symbol, since: (
+        _orders_of(connector, symbol).filter(finished_at__gte=since).values_list("pk", flat=True)[:1]
+    )
+)
+_recorded: Compiled[UUID] = Compiled(
+    lambda connector, symbol, since: Fill.unscoped.filter(
+        connector_id=connector, symbol=symbol, recorded_at__gte=since
+    ).values_list("pk", flat=True)[:1]
+)
+# A stop or profit may have fired that nobody has looked for yet: what it traded is ours.
+_IN_DOUBT = Q(state__in=[ProtectionState.SUBMITTING, ProtectionState.UNKNOWN, ProtectionState.CANCELLING])
+_guards_to_follow: Compiled[UUID] = Compiled(
+    lambda connector, symbol, now: (
+        Protection.unscoped.filter(connector_id=connector, symbol=symbol)
+        .filter(_IN_DOUBT | Q(state=ProtectionState.LIVE) & (Q(missing_count__gt=0) | Q(next_at__lte=now)))
+        .values_list("pk", flat=True)[:1]
+    )
+)
 
 
 def _is_ours_read(connector: Connector, exchange: Exchange, symbol: str, *, readings: int) -> bool:
@@ -280,14 +390,6 @@ def _look_at_guards(connector: Connector, symbol: str) -> None:
     live.filter(next_at__gt=world.now()).update(next_at=world.now())
 
 
-def _has_guard_to_follow(connector: Connector, symbol: str) -> bool:
-    """True while a stop or profit may have fired that nobody has looked for yet: what it traded is ours."""
-    guards = Protection.unscoped.filter(connector=connector, symbol=symbol)
-    in_doubt = Q(state__in=[ProtectionState.SUBMITTING, ProtectionState.UNKNOWN, ProtectionState.CANCELLING])
-    not_seen = Q(state=ProtectionState.LIVE) & (Q(missing_count__gt=0) | Q(next_at__lte=world.now()))
-    return guards.filter(in_doubt | not_seen).exists()
-
-
 def _symbols_of_another_mode(connector: Connector, rows: Mapping[Key, Position], reading: Reading) -> frozenset[str]:
     """Return the symbols whose rows are of one position mode while the exchange tells of the other one."""
     found: set[str] = set()
@@ -305,12 +407,6 @@ def _symbols_of_another_mode(connector: Connector, rows: Mapping[Key, Position],
 def _instrument(connector: Connector, symbol: str) -> Instrument | None:
     rows = Instrument.objects.filter(environment=connector.environment, market=connector.market, symbol=symbol)
     return rows.first()
-
-
-def _is_in_use(connector: Connector, reading: Reading) -> bool:
-    if any(reading.held.values()):
-        return True
-    return Order.unscoped.filter(connector=connector).exclude(state__in=FINAL_STATES).exists()
 
 
 def record_equity(*, at_least_apart: timedelta = timedelta(seconds=0)) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4, uuid5
 
 import pytest
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import (
@@ -37,7 +38,7 @@ from apps.trading.models import (
 )
 from tests.engine.conftest import Bench
 from tests.engine.resting import resting
-from tests.factories import PositionFactory, ago
+from tests.factories import ConnectorFactory, IncidentFactory, PositionFactory, ago
 from tests.matrix.outside import by_hand, poll
 
 POSITIONS = "/contract/private/position-v2"
@@ -384,3 +385,50 @@ def test_a_row_that_moved_meanwhile_is_not_overwritten(futures: Bench) -> None:
     )  # fmt: skip
 
     assert (done, futures.held()) == (None, 10)
+
+
+def test_difference_of_which_nothing_is_left_on_either_side_is_closed(futures: Bench) -> None:
+    told = IncidentFactory(connector=futures.connector, symbol="ETHUSDT")
+    other = IncidentFactory(symbol="ETHUSDT")
+
+    poll()
+
+    told.refresh_from_db()
+    other.refresh_from_db()
+    assert (told.resolved_at is None, told.resolution) == (False, "Both say the same again.")
+    assert other.resolved_at is None
+
+
+@pytest.mark.django_db
+def test_the_longest_overdue_account_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    minutes = (3, 9, 1, 7)
+    watches = {
+        age: AccountWatch.unscoped.create(
+            connector=connector, workspace_id=connector.workspace_id, next_at=ago(minutes=age)
+        )
+        for age, connector in ((age, ConnectorFactory()) for age in minutes)
+    }
+    AccountWatch.unscoped.create(
+        connector=(later := ConnectorFactory()), workspace_id=later.workspace_id, next_at=ago(minutes=-9)
+    )
+    gone = ConnectorFactory(deleted_at=ago(minutes=1))
+    AccountWatch.unscoped.create(connector=gone, workspace_id=gone.workspace_id, next_at=ago(minutes=20))
+    read: list[Any] = []
+    monkeypatch.setattr(reconcile, "_poll", read.append)
+
+    assert reconcile.poll_due() == 4
+    assert read == [watches[age].pk for age in (9, 7, 3, 1)]
+    assert reconcile.poll_due() == 0
+
+
+def test_reading_of_an_open_position_asks_the_database_little(
+    futures: Bench, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    opened(futures)
+    poll(2)
+    AccountWatch.unscoped.update(next_at=timezone.now())
+
+    # For all: who is not watched, two checks of keys, the claim. For each: its watch, its positions, open differences
+    # and open orders in one round trip, what is held, and what became of the reading.
+    with django_assert_num_queries(4 + 1 + 3 + 1 + 1):
+        reconcile.poll_due()
