@@ -60,6 +60,31 @@ class Visitor:
     watch: Watch
 
 
+def open_window(
+    chromium: Browser,
+    product: Product,
+    *,
+    width: int = 1440,
+    scheme: str = "light",
+    state: StorageState | None = None,
+    javascript: bool = True,
+) -> tuple[BrowserContext, Visitor]:
+    """Open a window of its own cookies."""
+    context = chromium.new_context(
+        base_url=product.url,
+        viewport={"width": width, "height": SIZES[width]},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        storage_state=state,
+        java_script_enabled=javascript,
+        timezone_id="Europe/Vienna",
+        locale="en-GB",
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    return context, Visitor(page, Watch(page))
+
+
 @pytest.fixture
 def visit(chromium: Browser, product: Product) -> Iterator[Callable[..., Visitor]]:
     """Open a window of its own cookies: `visit(width=390, scheme="dark", state=demo)`. Its console must stay silent."""
@@ -69,26 +94,54 @@ def visit(chromium: Browser, product: Product) -> Iterator[Callable[..., Visitor
     def opened(
         *, width: int = 1440, scheme: str = "light", state: StorageState | None = None, javascript: bool = True
     ) -> Visitor:
-        context = chromium.new_context(
-            base_url=product.url,
-            viewport={"width": width, "height": SIZES[width]},
-            color_scheme=scheme,  # type: ignore[arg-type]
-            storage_state=state,
-            java_script_enabled=javascript,
-            timezone_id="Europe/Vienna",
-            locale="en-GB",
+        context, visitor = open_window(
+            chromium, product, width=width, scheme=scheme, state=state, javascript=javascript
         )
-        context.set_default_timeout(PATIENCE_MS)
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
         contexts.append(context)
-        page = context.new_page()
-        watches.append(Watch(page))
-        return Visitor(page, watches[-1])
+        watches.append(visitor.watch)
+        return visitor
 
     yield opened
     for context in contexts:
         context.close()
     said = [line for watch in watches for line in watch.said]
+    if said:
+        sys.stderr.write(product.last_lines())
+    assert said == []
+
+
+@pytest.fixture(scope="module")
+def _windows(chromium: Browser, product: Product) -> Iterator[Callable[..., Visitor]]:
+    opened: dict[tuple[int, str, int], tuple[BrowserContext, Visitor]] = {}
+
+    def window(width: int, scheme: str, state: StorageState | None) -> Visitor:
+        key = width, scheme, id(state)
+        if key not in opened:
+            opened[key] = open_window(chromium, product, width=width, scheme=scheme, state=state)
+        return opened[key][1]
+
+    yield window
+    for context, _ in opened.values():
+        context.close()
+
+
+@pytest.fixture
+def look(_windows: Callable[..., Visitor], product: Product) -> Iterator[Callable[..., Visitor]]:
+    """As `visit`, for who only looks: the window was used before by the module's other tests of this size, scheme and
+    log-in, and has their cookies and what they loaded."""
+    used: list[Visitor] = []
+
+    def looked(*, width: int, scheme: str, state: StorageState | None = None) -> Visitor:
+        visitor = _windows(width, scheme, state)
+        visitor.watch.forget()
+        used.append(visitor)
+        return visitor
+
+    yield looked
+    said = [line for visitor in used for line in visitor.watch.said]
+    for visitor in used:
+        # Off a page that asks for news.
+        visitor.page.goto("about:blank")
     if said:
         sys.stderr.write(product.last_lines())
     assert said == []
@@ -106,10 +159,15 @@ def staff(chromium: Browser, product: Product) -> StorageState:
 
 
 @pytest.fixture(scope="session")
-def screenshots() -> Path:
+def picture() -> Callable[[Page, str], None]:
+    """Keep what the page looks like as screenshots/<name>.png; only SCREENSHOTS=1 asks for that."""
     folder = Path(__file__).parent / "screenshots"
-    folder.mkdir(exist_ok=True)
-    return folder
+
+    def take(page: Page, name: str) -> None:
+        if os.environ.get("SCREENSHOTS") == "1":
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+    return take
 
 
 @pytest.fixture(scope="package")

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import StorageState, expect
+from playwright.sync_api import Page, StorageState, expect
 
 from tests.e2e.conftest import SCHEMES, SIZES, Visitor
 from tests.e2e.history import History
@@ -65,12 +64,13 @@ EMPTY = {
     "positions": "/app/positions/",
     "tokens": "/app/settings/tokens/",
 }
+Take = Callable[[Page, str], None]
 WINDOWS = [(width, scheme) for width in SIZES for scheme in SCHEMES]
 
 everywhere = pytest.mark.parametrize(("width", "scheme"), WINDOWS, ids=[f"{w}-{s}" for w, s in WINDOWS])
 
 
-def must_be_clean(visitor: Visitor, path: str, picture: Path, *, product: Product) -> None:
+def must_be_clean(visitor: Visitor, path: str, keep: Callable[[Page], None], *, product: Product) -> None:
     page = visitor.page
     answer = page.goto(path)
     if "/reauthenticate/" in page.url and "/reauthenticate/" not in path:
@@ -81,7 +81,7 @@ def must_be_clean(visitor: Visitor, path: str, picture: Path, *, product: Produc
     assert answer.status == 200, page.url
     assert page.url.endswith(path)
     expect(page.locator("h1")).to_have_count(1)
-    page.screenshot(path=picture, full_page=True)
+    keep(page)
     assert sticking_out(page) == []
     assert violations(page) == []
 
@@ -89,63 +89,63 @@ def must_be_clean(visitor: Visitor, path: str, picture: Path, *, product: Produc
 @everywhere
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_page_is_clean(
-    visit: Callable[..., Visitor], product: Product, screenshots: Path, name: str, width: int, scheme: str
+    look: Callable[..., Visitor], product: Product, picture: Take, name: str, width: int, scheme: str
 ) -> None:
-    visitor = visit(width=width, scheme=scheme)
+    visitor = look(width=width, scheme=scheme)
 
-    must_be_clean(visitor, PUBLIC[name], screenshots / f"public-{name}-{width}-{scheme}.png", product=product)
+    must_be_clean(visitor, PUBLIC[name], lambda page: picture(page, f"public-{name}-{width}-{scheme}"), product=product)
 
 
 @everywhere
 @pytest.mark.parametrize("name", OWN)
 def test_own_page_is_clean(
-    visit: Callable[..., Visitor],
+    look: Callable[..., Visitor],
     product: Product,
     demo: StorageState,
     history: History,
-    screenshots: Path,
+    picture: Take,
     name: str,
     width: int,
     scheme: str,
 ) -> None:
-    visitor = visit(width=width, scheme=scheme, state=demo)
+    visitor = look(width=width, scheme=scheme, state=demo)
     path = OWN[name].format(**asdict(history))
 
-    must_be_clean(visitor, path, screenshots / f"own-{name}-{width}-{scheme}.png", product=product)
+    must_be_clean(visitor, path, lambda page: picture(page, f"own-{name}-{width}-{scheme}"), product=product)
 
 
 @everywhere
 @pytest.mark.parametrize("name", EMPTY)
 def test_empty_page_is_clean(
-    visit: Callable[..., Visitor],
+    look: Callable[..., Visitor],
     product: Product,
     beginner: StorageState,
-    screenshots: Path,
+    picture: Take,
     name: str,
     width: int,
     scheme: str,
 ) -> None:
-    visitor = visit(width=width, scheme=scheme, state=beginner)
+    visitor = look(width=width, scheme=scheme, state=beginner)
 
-    must_be_clean(visitor, EMPTY[name], screenshots / f"empty-{name}-{width}-{scheme}.png", product=product)
+    must_be_clean(visitor, EMPTY[name], lambda page: picture(page, f"empty-{name}-{width}-{scheme}"), product=product)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_menu_and_dialog_are_clean_on_a_phone(
-    visit: Callable[..., Visitor], demo: StorageState, screenshots: Path, scheme: str
+    visit: Callable[..., Visitor], demo: StorageState, picture: Take, scheme: str
 ) -> None:
     page = visit(width=390, scheme=scheme, state=demo).page
     page.goto("/app/")
 
     page.get_by_role("button", name="Menu").click()
     expect(page.get_by_role("link", name="Positions", exact=True)).to_be_visible()
-    page.screenshot(path=screenshots / f"own-menu-390-{scheme}.png")
+    picture(page, f"own-menu-390-{scheme}")
     assert violations(page) == []
 
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Stop everything").click()
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
-    page.screenshot(path=screenshots / f"own-stop-390-{scheme}.png")
+    picture(page, f"own-stop-390-{scheme}")
     assert violations(page) == []
 
 
