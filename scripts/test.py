@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Run the suite; arguments go to pytest. Browser tests need a Chromium; REQUIRE_BROWSER=1 insists on one."""
+"""Run the suite; arguments go to pytest. Browser tests need a Chromium; REQUIRE_BROWSER=1 insists on one.
+
+`--servers` runs all that uses PostgreSQL and Redis as DATABASE_URL and REDIS_URL name them, and says what is left out.
+"""
 
 import os
 import shutil
@@ -9,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Neither uses the suite's servers: browser tests start the product on its own, the paper exchange has no database.
+SERVERLESS = ("tests/e2e", "tests/paper")
 WITHOUT = "NO CHROMIUM FOUND: the browser tests did NOT run. Debian: apt-get install chromium; or set CHROMIUM."
 
 
@@ -19,6 +24,9 @@ def main() -> int:
         return 1
     chosen = sys.argv[1:]
     all_of_it = ["-n", str(min(os.cpu_count() or 1, 4)), "-p", "tests.e2e.scheduling"]
+    if chosen == ["--servers"]:
+        print(f"All but {' and '.join(SERVERLESS)}, which use neither of the two servers.", flush=True)
+        chosen = [*all_of_it, *(f"--ignore={folder}" for folder in SERVERLESS)]
     command = [sys.executable, "-m", "pytest", *(chosen or all_of_it)]
     if not chromium:
         print(f"\n*** {WITHOUT}\n", file=sys.stderr)

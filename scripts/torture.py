@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Layer:
     """`name` is a module of tests/torture. `shards` processes share the count, each with a seed of its own.
 
     Where `divides` is False each gets the whole count, and TORTURE_SHARD says which part of the work is its own.
+    A layer that mostly waits runs `beside` the others, which take turns on the cores.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Layer:
     full: int
     shards: int = 1
     divides: bool = True
+    beside: bool = False
     # A quick run ends there: with fewer histories than `quick`, and as a failure with fewer than `least`.
     quick_seconds: int = 0
     least: int = 0
@@ -45,14 +48,14 @@ class Layer:
 
 
 LAYERS = (
+    Layer("kills", "kill -9 and SIGSTOP, each window", 10, 200, beside=True),
     Layer("protocol", "protocol model, each id policy", 1_000_000, 20_000_000),
-    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, PROCESSES, quick_seconds=600, least=1_500),
     Layer("crash_points", "every crash point; full: pairs too", 1, 2, PROCESSES, divides=False),
     Layer("races", "two workers on one row, each way", 1_000, 50_000, PROCESSES),
     Layer("money", "money properties, PostgreSQL", 20_000, 500_000, PROCESSES),
-    Layer("kills", "kill -9 and SIGSTOP, each window", 10, 200),
     Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, PROCESSES),
     Layer("seeded_bugs", "seeded bugs, each caught", 20, 20),
+    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, PROCESSES, quick_seconds=600, least=1_500),
 )
 
 
@@ -70,18 +73,19 @@ def main() -> int:
     if asked.full:
         os.environ["TORTURE_FULL"] = "1"
     _boot()
-    rows: list[tuple[Layer, Tally | None]] = []
     for layer in chosen:
-        count = asked.count or layer.count(full=asked.full)
-        print(f"== {layer.name}: {count} from seed {seed}", flush=True)
         if asked.quick and layer.quick_seconds:
             os.environ.setdefault(f"TORTURE_{layer.name.upper()}_SECONDS", str(layer.quick_seconds))
-        tally = _run(layer, count, seed)
-        if tally is not None and tally.histories < min(count, layer.least):
-            tally.violations.append(f"only {tally.histories} histories, {layer.least} at least")
-        rows.append((layer, tally))
-        _show_violations(tally)
-    return _print_table(rows)
+
+    def run(layer: Layer) -> Tally | None:
+        return _run(layer, asked.count or layer.count(full=asked.full), seed)
+
+    started = time.monotonic()
+    with ThreadPoolExecutor() as threads:
+        beside = {layer.name: threads.submit(run, layer) for layer in chosen if layer.beside}
+        found = {layer.name: run(layer) for layer in chosen if not layer.beside}
+        found |= {name: running.result() for name, running in beside.items()}
+    return _print_table([(layer, found[layer.name]) for layer in chosen], time.monotonic() - started)
 
 
 def _boot() -> None:
@@ -95,6 +99,7 @@ def _boot() -> None:
 
 def _run(layer: Layer, count: int, seed: int) -> Tally | None:
     """Return what the layer's processes counted together; None when one of them told nothing."""
+    print(f"== {layer.name}: {count} from seed {seed}\n", end="", flush=True)
     started = time.monotonic()
     share = -(-count // layer.shards) if layer.divides else count
     running = [
@@ -112,7 +117,8 @@ def _run(layer: Layer, count: int, seed: int) -> Tally | None:
     for process in running:
         text, _ = process.communicate()
         told = read(text)
-        print("".join(f"   {line}\n" for line in text.splitlines() if not line.startswith("tally:")), end="")
+        said = [line for line in text.splitlines() if not line.startswith("tally:")]
+        print("".join(f"   {layer.name}: {line.strip()}\n" for line in said), end="", flush=True)
         failed |= process.returncode != 0
         if not told:
             print(f"   {layer.name} told nothing and ended with {process.returncode}")
@@ -128,15 +134,14 @@ def _run(layer: Layer, count: int, seed: int) -> Tally | None:
     whole.seconds = time.monotonic() - started
     if failed and whole.is_clean:
         whole.violations.append("a process of this layer failed")
+    if whole.histories < min(count, layer.least):
+        whole.violations.append(f"only {whole.histories} histories, {layer.least} at least")
+    for violation in whole.violations:
+        print(f"\n!! {layer.name}: {violation}", flush=True)
     return whole
 
 
-def _show_violations(tally: Tally | None) -> None:
-    for text in tally.violations if tally else []:
-        print(f"\n!! {text}", flush=True)
-
-
-def _print_table(rows: list[tuple[Layer, Tally | None]]) -> int:
+def _print_table(rows: list[tuple[Layer, Tally | None]], seconds: float) -> int:
     names = ("histories", "faults", "duplicates", "lost", "stuck", "phantoms")
     print(f"\n{'layer':<34}" + "".join(f"{name:>12}" for name in names) + f"{'seed':>12}{'seconds':>10}")
     good = True
@@ -149,7 +154,7 @@ def _print_table(rows: list[tuple[Layer, Tally | None]]) -> int:
         verdict = "" if tally.is_clean else f"  FAILED ({len(tally.violations)} told above)"
         print(f"{layer.what:<34}{figures}{tally.seed:>12}{tally.seconds:>10.0f}{verdict}")
         good &= tally.is_clean
-    print("torture: all layers passed" if good else "torture: FAILED")
+    print(f"torture: all layers passed in {seconds:.0f} s" if good else f"torture: FAILED after {seconds:.0f} s")
     return 0 if good else 1
 
 
