@@ -1,14 +1,15 @@
 """Queued alerts to orders: one (connector, symbol) at a time, first come first served, under its lease."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.alerts import chain, clearing, previewing
@@ -24,6 +25,7 @@ from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
+from apps.lib.statements import together
 from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
@@ -34,7 +36,7 @@ from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Po
 from apps.trading.placing import Prepared, prepare, read_standing
 from apps.trading.protection import plan_rows
 from apps.trading.signal import Signal, SignalKind
-from apps.trading.transitions import born
+from apps.trading.transitions import being_born
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ def _with_due_alert(now: datetime) -> QuerySet[Alert, tuple[UUID, str]]:
     before = waiting.filter(connector_id=OuterRef("connector_id"), received_at__lt=OuterRef("received_at"))
     # Nothing overtakes the alert before it, be that one waiting for its time or not read yet.
     due = waiting.filter(next_at__lte=now).exclude(Exists(before.filter(symbol=OuterRef("symbol"), next_at__gt=now)))
-    due = due.exclude(Exists(_unread(OuterRef("connector_id"), before=OuterRef("received_at"))))
+    due = due.exclude(Exists(_unread(OuterRef("connector_id")).filter(received_at__lt=OuterRef("received_at"))))
     due = due.exclude(leases.taken_for_row(now))
     return due.values_list("connector_id", "symbol").distinct()
 
@@ -97,32 +99,57 @@ def run_key(key: tuple[UUID, str]) -> None:
     connector_id, symbol = key
     with leases.held(connector_id, symbol) as lease:
         is_fresh = True
-        while lease is not None and (alert := next_alert(connector_id, symbol)) is not None:
+        while lease is not None:
+            queue = _look(connector_id, symbol)
+            alert = _next_alert(connector_id, symbol, queue)
+            if alert is None:
+                return
             if not is_fresh:
                 lease.renew()
             is_fresh = False
             # An alert that has its orders waits for nothing: they are what the others wait for.
-            if alert.order_id is None and not _settled(connector_id, symbol):
+            if alert.order_id is None and not _settled(connector_id, symbol, queue.unfinished):
                 _postpone_or_expire(connector_id, symbol)
                 return
             with watched(alert.pk):
                 execute(alert)
+            if len(queue.first_two) == 1:
+                # What came meanwhile makes the key due again.
+                return
 
 
-def next_alert(connector_id: UUID, symbol: str) -> Alert | None:
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """What waits for a key: its oldest alerts, the oldest delivery that nobody has read yet, the unfinished orders."""
+
+    first_two: list[Alert]
+    unread_since: list[datetime]
+    unfinished: list[Order]
+
+
+def _look(connector_id: UUID, symbol: str) -> _Queue:
+    return _Queue(
+        *together(
+            _queued.asked(connector=connector_id, symbol=symbol),
+            _oldest_unread.asked(connector=connector_id),
+            _unfinished.asked(connector=connector_id, symbol=symbol),
+        )
+    )
+
+
+def _next_alert(connector_id: UUID, symbol: str, queue: _Queue) -> Alert | None:
     """Return the alert to run now: the oldest, or an exit of what is held that came within the same second.
 
     An exit whose position is not there yet stays behind the entry that opens it. None when there is none, or the
     oldest one waits for its time: nothing overtakes it.
     """
-    queued = _queued(connector=connector_id, symbol=symbol)
-    first = queued[0] if queued else None
+    first = queue.first_two[0] if queue.first_two else None
     if first is None or first.next_at is None or first.next_at > world.now():
         return None
-    if _any_unread(connector=connector_id, before=first.received_at):
+    if queue.unread_since and queue.unread_since[0] < first.received_at:
         # Another process is reading it: what it says, and for which symbol, is known in a moment.
         return None
-    if first.status == AlertStatus.EXECUTING or first.is_exit or len(queued) == 1:
+    if first.status == AlertStatus.EXECUTING or first.is_exit or len(queue.first_two) == 1:
         return first
     burst = _waiting(connector_id, symbol).filter(
         is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=world.now()
@@ -153,12 +180,14 @@ def _closes_what_is_held(alert: Alert) -> bool:
     return held.exists()
 
 
-def _unread(connector_id: UUID | OuterRef, *, before: datetime | OuterRef) -> QuerySet[Alert]:
+def _unread(connector_id: UUID | OuterRef) -> QuerySet[Alert]:
     received = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__isnull=False)
-    return received.filter(connector_id=connector_id, received_at__lt=before)
+    return received.filter(connector_id=connector_id)
 
 
-_any_unread = Compiled(lambda connector, before: _unread(connector, before=before).values_list("pk", flat=True)[:1])
+_oldest_unread = Compiled(
+    lambda connector: _unread(connector).order_by("received_at").values_list("received_at", flat=True)[:1]
+)
 
 
 def execute(alert: Alert) -> None:
@@ -168,10 +197,9 @@ def execute(alert: Alert) -> None:
             queued = Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
             queued.update(next_at=world.now() + QUOTE_TAKEN)
             return
-        if alert.order_id is None:
-            _decide(alert)
+        orders = _decide(alert) if alert.order_id is None else None
         if alert.order_id is not None:
-            _drive(alert)
+            _drive(alert, orders or _orders_of(alert))
 
 
 @contextmanager
@@ -190,20 +218,20 @@ def _turn(alert: Alert) -> Iterator[bool]:
         yield lease is not None
 
 
-def _decide(alert: Alert) -> None:
+def _decide(alert: Alert) -> Sequence[Order]:
     """Turn a queued alert into committed orders, or into a reason why there are none. Sends nothing."""
     if alert.claimed_at is None:
         alert.claimed_at = world.now()
     if _is_repeat(alert):
         _store(alert)
-        return
+        return ()
     try:
-        _plan(alert, signal_of(alert))
+        return _plan(alert, signal_of(alert))
     except CredentialsError as error:
         breakers.suspect(alert.connector_id)
         if alert.is_exit:
             _no_news(alert, error, pause=KEY_PAUSE)
-            return
+            return ()
         set_reason(alert, f"KEY_{error.reason}", f"{error.sentence} Nothing was traded.", {"code": error.code})
         finish(alert, AlertStatus.REJECTED)
         _store(alert)
@@ -218,33 +246,32 @@ def _decide(alert: Alert) -> None:
         _store(alert)
     except ExchangeError as error:
         _no_news(alert, error)
+    return ()
 
 
-def _plan(alert: Alert, signal: Signal) -> None:
+def _plan(alert: Alert, signal: Signal) -> Sequence[Order]:
     if signal.is_test:
         _test(alert)
-        return
+        return ()
     inputs = _standing_of(alert, signal)
     by = f"alert {alert.pk}"
     key = (alert.connector_id, alert.symbol)
     if precheck(inputs) is None:
         if _stops_at_gap(alert, signal):
             _store(alert)
-            return
+            return ()
         if not clearing.clear(clearing.in_the_way(signal, key), by=by):
-            _wait_or_overtake(alert, signal, clearing.in_the_way(signal, key))
-            return
+            return _wait_or_overtake(alert, signal, clearing.in_the_way(signal, key))
         if signal.kind is SignalKind.CANCEL:
             _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
             _store(alert)
-            return
+            return ()
     prepared = _prepared(alert, inputs)
     if clearing.in_the_way_of(prepared.planned.plan, key).exists():
         # What they filled until then changes the plan: it is made anew.
         clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
-        _wait_or_overtake(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key))
-        return
-    _commit(alert, prepared)
+        return _wait_or_overtake(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key))
+    return _commit(alert, prepared)
 
 
 def _standing_of(alert: Alert, signal: Signal) -> Inputs:
@@ -257,32 +284,32 @@ def _prepared(alert: Alert, inputs: Inputs) -> Prepared:
     return prepare(
         inputs,
         connector=connector,
-        instrument=instruments.get(connector.environment, connector.market, alert.symbol),
+        symbol=alert.symbol,
         open_account=lambda: open_connector(connector),
     )
 
 
-def _wait_or_overtake(alert: Alert, signal: Signal, orders: QuerySet[Order]) -> None:
+def _wait_or_overtake(alert: Alert, signal: Signal, orders: QuerySet[Order]) -> Sequence[Order]:
     """Wait for orders that are taken back; an exit goes beside those whose cancellation is not told: see clearing."""
     is_exit = signal.is_exit and signal.kind is not SignalKind.CANCEL
     if is_exit and alert.connector.market == Market.FUTURES and orders.exists() and clearing.is_overdue(orders):
-        _plan_reducing(alert, signal)
-    else:
-        _wait_for_cancellations(alert)
+        return _plan_reducing(alert, signal)
+    _wait_for_cancellations(alert)
+    return ()
 
 
-def _plan_reducing(alert: Alert, signal: Signal) -> None:
+def _plan_reducing(alert: Alert, signal: Signal) -> Sequence[Order]:
     """Plan an exit that has waited long enough, without what it would open."""
     prepared = _prepared(alert, _standing_of(alert, clearing.reducing(signal)))
     if prepared.planned.denial is None:
         if not clearing.only_reduces(prepared.planned.plan):
             _wait_for_cancellations(alert)
-            return
+            return ()
         waited = str(int(clearing.TOLD_WITHIN.total_seconds()))
         alert.notes = [*alert.notes, {"code": "CANCELLATION_NOT_TOLD", "facts": {"waited": waited}}]
         for order in prepared.orders:
             order.facts[BESIDE_OPEN] = "yes"
-    _commit(alert, prepared)
+    return _commit(alert, prepared)
 
 
 def _test(alert: Alert) -> None:
@@ -357,8 +384,12 @@ def _store(alert: Alert) -> None:
             alert.keep()
 
 
-def _commit(alert: Alert, prepared: Prepared) -> None:
-    """The plan, its orders and the alert's link to them, in one transaction; nothing has been sent yet."""
+class _DecidedElsewhereError(Exception):
+    """Another process decided about the alert first."""
+
+
+def _commit(alert: Alert, prepared: Prepared) -> Sequence[Order]:
+    """Commit the plan, its orders and the alert's link to them; nothing has been sent yet. Returns the orders."""
     plan, account, denial = prepared.planned.plan, prepared.inputs.account, prepared.planned.denial
     if plan is not None:
         alert.planned_at = world.now()
@@ -366,25 +397,35 @@ def _commit(alert: Alert, prepared: Prepared) -> None:
     if account is not None:
         held = f"long {account.holding.long:f}, short {account.holding.short:f}"
         alert.understood = {**alert.understood, "held": held}
-    with transaction.atomic():
-        if _is_decided(alert):
-            return
-        records.keep(prepared.inputs, prepared.planned, workspace_id=alert.workspace_id)
-        for order in prepared.orders:
-            born(order, cause="planned" if order.state == OrderState.PLANNED else "denied", evidence=_reasons_of(order))
-            if order.state == OrderState.PLANNED:
-                plan_rows(order)
-        if prepared.orders:
-            alert.order = prepared.orders[0]
-            alert.status = AlertStatus.EXECUTING
-            alert.next_at = world.now() + leases.length()
-        if denial is not None:
-            _refuse(alert, denial)
-        else:
-            # What an earlier try said of itself no longer holds.
-            set_reason(alert, "", "", {})
-        _store_shadow(alert, plan.shadow_after if plan is not None else None)
-        alert.keep()
+    rows = [records.kept(prepared.inputs, prepared.planned, workspace_id=alert.workspace_id)]
+    for order in prepared.orders:
+        cause = "planned" if order.state == OrderState.PLANNED else "denied"
+        rows += being_born(order, cause=cause, evidence=_reasons_of(order))
+    if prepared.orders:
+        alert.order = prepared.orders[0]
+        alert.status = AlertStatus.EXECUTING
+        alert.next_at = world.now() + leases.length()
+    if denial is not None:
+        _refuse(alert, denial)
+    else:
+        # What an earlier try said of itself no longer holds.
+        set_reason(alert, "", "", {})
+    try:
+        with transaction.atomic():
+            undecided, *_ = together(_undecided.asked(alert=alert.pk), *rows, alert.kept())
+            if not undecided:
+                raise _DecidedElsewhereError
+            for order in prepared.orders:
+                if order.state == OrderState.PLANNED:
+                    plan_rows(order)
+            _store_shadow(alert, plan.shadow_after if plan is not None else None)
+    except (_DecidedElsewhereError, IntegrityError):
+        # The rows of the other process may be in the way of ours.
+        with transaction.atomic():
+            if not _is_decided(alert):
+                raise
+        return ()
+    return prepared.orders
 
 
 def _reasons_of(order: Order) -> dict[str, str]:
@@ -400,12 +441,16 @@ def _short(value: str) -> str:
         return value
 
 
-def _drive(alert: Alert) -> None:
-    """Send what is planned; afterwards the orders are followed by themselves."""
+def _orders_of(alert: Alert) -> Sequence[Order]:
     root = alert.order
-    if root is None:
-        return
-    for order in [root, *_parts(root=root.pk)]:
+    return () if root is None else (root, *_parts(root=root.pk))
+
+
+def _drive(alert: Alert, orders: Sequence[Order]) -> None:
+    """Send what is planned; afterwards the orders are followed by themselves. Legs that wait for others are theirs."""
+    for order in orders:
+        if order.waits_for_parent:
+            continue
         if order.is_final:
             settle_legs(order)
         else:
@@ -493,13 +538,12 @@ def _earlier(connector: UUID, fingerprint: bytes, pk: UUID, at: datetime, since:
 _same = Compiled(_earlier)
 
 
-def _settled(connector_id: UUID, symbol: str) -> bool:
+def _settled(connector_id: UUID, symbol: str, found: Sequence[Order]) -> bool:
     """Look at what is under way for the key; False while an order is unfinished or in doubt: nothing new is sent.
 
     A limit order that rests at the exchange is neither.
     """
     now = world.now()
-    found = _unfinished(connector=connector_id, symbol=symbol)
     if not found:
         return True
     under_way = [order for order in found if not order.waits_for_parent and not order.is_resting]

@@ -7,7 +7,8 @@ from apps.accounts.models import Workspace
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.models import Connector, Pointer
 from apps.lib import world
-from apps.lib.compiled import update
+from apps.lib.compiled import update_asked
+from apps.lib.statements import Asked, run
 from apps.trading.models import Order
 
 
@@ -115,7 +116,12 @@ class Alert(WorkspaceOwned):
 
     def keep(self) -> None:
         """Write what a worker writes, on the row that the webhook made; what arrived is never written twice."""
-        update(Alert, {name: getattr(self, name) for name in _WORKERS}, id=self.pk)
+        asked = self.kept()
+        run(asked.sql, asked.parameters)
+
+    def kept(self) -> Asked:
+        """Return the statement of `keep`."""
+        return update_asked(Alert, {name: getattr(self, name) for name in _WORKERS}, id=self.pk)
 
 
 _WORKERS = (

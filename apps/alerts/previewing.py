@@ -140,7 +140,7 @@ def prepare_preview(signal: Signal, *, origin_id: UUID, connector: Connector, sy
     return prepare(
         read_standing(signal, origin=origin, connector=connector),
         connector=connector,
-        instrument=instruments.get(connector.environment, connector.market, symbol),
+        symbol=symbol,
         open_account=lambda: look_at(connector),
         urgency=Priority.RECONCILE,
     )

@@ -2,12 +2,13 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
@@ -16,9 +17,11 @@ from apps.alerts.reasons import Reason, Refusal
 from apps.alerts.redaction import mark_of
 from apps.connectors import aliases, instruments
 from apps.connectors.exchange import ExchangeError, Market
+from apps.connectors.models import Instrument
 from apps.connectors.symbols import UnknownSymbolError, resolve
 from apps.lib import world
 from apps.lib.compiled import Compiled, update
+from apps.lib.statements import together
 from apps.trading.signal import Signal
 
 logger = logging.getLogger(__name__)
@@ -29,18 +32,23 @@ RETRY = timedelta(seconds=2)
 
 def read_received() -> int:
     """Read the deliveries that are due, oldest first; return how many."""
-    if not _ensure_listings():
+    now = world.now()
+    waiting, unlisted = together(_any_due.asked(now=now), _unlisted.asked(now=now))
+    if not waiting:
         return 0
+    _read_listings(unlisted)
     lot: list[UUID] = []
     try:
         return _read_together(lambda: _oldest(now=world.now()), lot)
     except (OperationalError, InterfaceError):
         raise
+    except IntegrityError:
+        logger.info("an id among %d deliveries is taken already: one by one", len(lot))
     except Exception:  # one delivery that cannot be read must not keep the others from being read
         logger.exception("%d deliveries could not be read together: one by one", len(lot))
     for alert_id in lot:
         with watched(alert_id):
-            _read_together(lambda: _one(now=world.now(), alert=alert_id), [])  # noqa: B023 - called at once
+            _read_together(lambda: _one(now=world.now(), alert=alert_id), [], is_alone=True)  # noqa: B023 - called at once
     return len(lot)
 
 
@@ -56,33 +64,70 @@ def _claimable(now: datetime) -> QuerySet[Alert]:
 
 _oldest = Compiled(lambda now: _claimable(now)[:LOT])
 _one = Compiled(lambda now, alert: _claimable(now).filter(pk=alert))
-_markets = Compiled(
-    lambda now: _due(now).order_by().values_list("connector__environment", "connector__market").distinct()
-)
+_any_due = Compiled(lambda now: _due(now).order_by().values_list("pk", flat=True)[:1])
 
 
-def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID]) -> int:
-    """Read what `claim` gives, all or none; `lot` names what was claimed, also when it raises."""
+def _without_listing(now: datetime) -> QuerySet[Alert, tuple[str, str]]:
+    """Return the markets that something is due for and of which not one symbol is known."""
+    known = Instrument.objects.filter(
+        environment=OuterRef("connector__environment"), market=OuterRef("connector__market")
+    )
+    markets = _due(now).order_by().exclude(Exists(known))
+    return markets.values_list("connector__environment", "connector__market").distinct()
+
+
+_unlisted = Compiled(_without_listing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The symbols of each market, and each connector's own names for them."""
+
+    listings: Mapping[tuple[str, str], Collection[str]]
+    aliases: Mapping[UUID, Mapping[str, str]]
+
+
+def _names_for(alerts: Sequence[Alert]) -> _Names:
+    markets = list({(alert.connector.environment, alert.connector.market) for alert in alerts})
+    owners = list({(alert.connector.workspace_id, alert.connector_id) for alert in alerts})
+    told = together(
+        *(instruments.symbols_of.asked(environment=environment, market=market) for environment, market in markets),
+        *(aliases.pairs_of.asked(workspace=workspace, connector=connector) for workspace, connector in owners),
+    )
+    listings = dict(zip(markets, map(tuple, told), strict=False))
+    own = [dict(pairs) for pairs in told[len(markets) :]]
+    return _Names(listings, dict(zip((connector for _, connector in owners), own, strict=True)))
+
+
+def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID], *, is_alone: bool = False) -> int:
+    """Read what `claim` gives, all or none; `lot` names what was claimed, also when it raises.
+
+    IntegrityError when an id of a sender is taken already; an alert that `is_alone` is then a duplicate.
+    """
     with transaction.atomic():
         claimed = claim()
         lot += [alert.pk for alert in claimed]
+        if not claimed:
+            return 0
+        names = _names_for(claimed)
         for alert in claimed:
-            read(alert)
+            _read(alert, names)
+            if is_alone and alert.external_id:
+                _claim_external_id(alert)
+        together(*(alert.kept() for alert in claimed))
     return len(claimed)
 
 
-def read(alert: Alert) -> None:
-    """Decide what the delivery says and put it in the queue, or finish it. The caller holds the row."""
+def _read(alert: Alert, names: _Names) -> None:
+    """Decide what the delivery says and put it in the queue, or finish it. The caller holds the row and writes it."""
     items = own_items(alert)
     alert.read_at = world.now()
     if len(items) > 1:
         _split(alert, items)
-        return
-    if items:
-        _take(alert, items[0][1])
+    elif items:
+        _take(alert, items[0][1], names)
     else:
         finish(alert, AlertStatus.REJECTED, Refusal(Reason.POINTER_UNREADABLE, {"field": "pointer"}))
-    alert.keep()
 
 
 def own_items(alert: Alert) -> list[tuple[int, Item]]:
@@ -118,17 +163,13 @@ def set_reason(alert: Alert, code: str, sentence: str, facts: dict[str, str]) ->
     alert.facts = facts
 
 
-def _ensure_listings() -> bool:
-    """Read a market's listing before the first alert that needs it, outside any transaction; False: nothing is due."""
-    markets = _markets(now=world.now())
+def _read_listings(markets: Sequence[tuple[str, str]]) -> None:
+    """Read a market's listing before the first alert that needs it, outside any transaction."""
     for environment, market in markets:
-        if instruments.is_synced(environment, market):
-            continue
         try:
             instruments.sync(environment, market)
         except ExchangeError as error:
             logger.warning("listing of %s %s not read: %s", environment, market, error.sentence)
-    return bool(markets)
 
 
 def _split(alert: Alert, items: list[tuple[int, Item]]) -> None:
@@ -154,10 +195,9 @@ def _split(alert: Alert, items: list[tuple[int, Item]]) -> None:
     Alert.unscoped.bulk_create(parts, ignore_conflicts=True)
     alert.understood = {"messages": str(len(items))}
     finish(alert, AlertStatus.SPLIT)
-    alert.keep()
 
 
-def _take(alert: Alert, item: Item) -> None:
+def _take(alert: Alert, item: Item, names: _Names) -> None:
     alert.understood = dict(item.fields)
     alert.repairs = [{"code": change.code.value, "sentence": change.sentence} for change in item.repairs]
     alert.notes = [{"code": "IGNORED_KEY", "facts": {"key": key}} for key in item.ignored_keys]
@@ -170,17 +210,16 @@ def _take(alert: Alert, item: Item) -> None:
     if signal is None:
         raise ValueError("an item without signal or error")
     alert.is_exit = signal.is_exit
-    if not _find_symbol(alert, signal):
+    if not _find_symbol(alert, signal, names):
         return
-    if signal.external_id and not _claim_external_id(alert, signal.external_id):
-        return
+    alert.external_id = signal.external_id
     alert.status = AlertStatus.QUEUED
     alert.next_at = world.now()
 
 
-def _find_symbol(alert: Alert, signal: Signal) -> bool:
+def _find_symbol(alert: Alert, signal: Signal, names: _Names) -> bool:
     connector = alert.connector
-    listing = instruments.listing(connector.environment, connector.market)
+    listing = names.listings[connector.environment, connector.market]
     if not listing:
         # Not one symbol is known yet: wait, do not judge.
         alert.next_at = world.now() + RETRY
@@ -192,7 +231,7 @@ def _find_symbol(alert: Alert, signal: Signal) -> bool:
             market=market,
             listing=listing,
             usd_means_usdt=connector.usd_means_usdt,
-            aliases=aliases.of(connector),
+            aliases=names.aliases[connector.pk],
         )
     except UnknownSymbolError as error:
         set_reason(alert, error.code, error.sentence, error.facts)
@@ -204,17 +243,14 @@ def _find_symbol(alert: Alert, signal: Signal) -> bool:
     return True
 
 
-def _claim_external_id(alert: Alert, external_id: str) -> bool:
+def _claim_external_id(alert: Alert) -> None:
     """Take the sender's own id for this connector, for ever; an alert that comes second is a duplicate."""
-    alert.external_id = external_id
     try:
         with transaction.atomic():
-            update(Alert, {"external_id": external_id}, id=alert.pk)
+            update(Alert, {"external_id": alert.external_id}, id=alert.pk)
     except IntegrityError:
-        original = Alert.unscoped.get(connector=alert.connector, external_id=external_id, duplicate_of=None)
+        original = Alert.unscoped.get(connector=alert.connector, external_id=alert.external_id, duplicate_of=None)
         mark_duplicate(alert, original)
-        return False
-    return True
 
 
 def mark_duplicate(alert: Alert, original: Alert) -> None:

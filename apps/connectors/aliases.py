@@ -23,10 +23,10 @@ class AliasError(Exception):
 
 def of(connector: Connector) -> Mapping[str, str]:
     """Return folded ticker to symbol, for `symbols.resolve`."""
-    return dict(_pairs(workspace=connector.workspace_id, connector=connector.pk))
+    return dict(pairs_of(workspace=connector.workspace_id, connector=connector.pk))
 
 
-_pairs = Compiled(
+pairs_of = Compiled(
     lambda workspace, connector: (
         SymbolAlias.objects.for_workspace(workspace)
         .filter(connector_id=connector)

@@ -22,6 +22,7 @@ from apps.connectors.models import Environment, Instrument, InstrumentChange, Ma
 from apps.connectors.opening import open_public
 from apps.lib import world
 from apps.lib.compiled import Compiled
+from apps.lib.statements import Asked
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _note_changes(environment: str, market: str, changes: Sequence[Change], now:
 
 def listing(environment: str, market: str) -> Collection[str]:
     """Return every symbol of the market, for resolving a ticker."""
-    return tuple(_symbols(environment=environment, market=market))
+    return tuple(symbols_of(environment=environment, market=market))
 
 
 def is_synced(environment: str, market: str) -> bool:
@@ -119,9 +120,17 @@ def is_synced(environment: str, market: str) -> bool:
 
 
 def get(environment: str, market: str, symbol: str) -> Instrument:
-    found = _one(environment=environment, market=market, symbol=symbol)
+    return the_one(_one(environment=environment, market=market, symbol=symbol), symbol)
+
+
+def asked(environment: str, market: str, symbol: str) -> Asked:
+    """Return the question of `get`, whose answer `the_one` takes."""
+    return _one.asked(environment=environment, market=market, symbol=symbol)
+
+
+def the_one(found: Sequence[Instrument], symbol: str) -> Instrument:
     if not found:
-        raise Instrument.DoesNotExist(f"{symbol} of {environment} {market}")
+        raise Instrument.DoesNotExist(symbol)
     return found[0]
 
 
@@ -129,7 +138,7 @@ def _of(environment: str, market: str) -> "QuerySet[Instrument]":
     return Instrument.objects.filter(environment=environment, market=market)
 
 
-_symbols = Compiled(lambda environment, market: _of(environment, market).values_list("symbol", flat=True))
+symbols_of = Compiled(lambda environment, market: _of(environment, market).values_list("symbol", flat=True))
 _any = Compiled(lambda environment, market: _of(environment, market).values_list("pk", flat=True)[:1])
 _one = Compiled(lambda environment, market, symbol: _of(environment, market).filter(symbol=symbol))
 

@@ -4,7 +4,7 @@ Entries under way are read before positions: one that fills in between, in anoth
 not at all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ from apps.connectors.exchange import Market, Side
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
 from apps.lib.compiled import Compiled
-from apps.lib.statements import run
+from apps.lib.statements import Asked, run, together
 from apps.trading.inputs import Counts
 from apps.trading.legs import Intent
 from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, Order, OrderState, Position
@@ -24,17 +24,26 @@ from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, Order, Order
 ZERO = Decimal(0)
 
 
-def read_counts(connector: Connector, instrument: Instrument) -> Counts:
+def asked_counts(connector: Connector, quote: str) -> list[Asked]:
+    """Return the questions whose answers `counts_from` takes, in this order."""
+    return [
+        _under_way.asked(connector=connector.pk),
+        _held.asked(connector=connector.pk),
+        _asked_last_minute(connector),
+        _asked_today(connector, quote),
+    ]
+
+
+def counts_from(connector: Connector, instrument: Instrument, told: Sequence[Any]) -> Counts:
+    under_way, held, last_minute, lost = told
     symbol = instrument.symbol
-    under_way = _under_way(connector=connector.pk)
     pending = _rest_of(entry[:3] for entry in under_way)
-    held = _held(connector=connector.pk)
     positions = [(quantity, at) for name, quantity, _, at, *_ in held if name == symbol]
     opened = [opened_at for _, opened_at in positions if opened_at is not None]
     long = [at for quantity, at in positions if quantity > 0]
     short = [at for quantity, at in positions if quantity < 0]
     return Counts(
-        orders_last_minute=orders_last_minute(connector),
+        orders_last_minute=last_minute,
         open_notional=sum((cost for _, _, cost, *_ in held), pending),
         open_notional_elsewhere=sum((cost for name, _, cost, *_ in held if name != symbol), pending),
         oldest_opened_at=min(opened, default=None),
@@ -42,7 +51,7 @@ def read_counts(connector: Connector, instrument: Instrument) -> Counts:
         spot_quantity=sum((quantity for quantity, _ in positions), ZERO) if instrument.market == Market.SPOT else ZERO,
         adds_long=_adds(connector, symbol, Side.BUY, long),
         adds_short=_adds(connector, symbol, Side.SELL, short),
-        lost_today=lost_today(connector, instrument.quote),
+        lost_today=lost,
     )
 
 
@@ -101,8 +110,15 @@ def reserved(connector: Connector, quote: str) -> Decimal:
     Read it before the balance: an order that is settled in between is then counted twice, and never not at all. A
     resting order is not among them, for the exchange itself has set its money aside.
     """
+    return reserved_by(on_the_way(connector=connector.pk), quote)
+
+
+def reserved_by(entries: Iterable[tuple[str, Decimal | None, Any]], quote: str) -> Decimal:
+    """Return the same of what `on_the_way` answered."""
     total = ZERO
-    for notional, facts in _on_the_way(connector=connector.pk, quote=quote):
+    for paid_in, notional, facts in entries:
+        if paid_in != quote:
+            continue
         estimate = facts.get("estimate", {})
         cost = Decimal(estimate.get("margin", estimate.get("notional", "0"))) + Decimal(estimate.get("fee", "0"))
         # A spot market buy is sent as what it may spend, its fee included.
@@ -110,19 +126,25 @@ def reserved(connector: Connector, quote: str) -> Decimal:
     return total
 
 
-_on_the_way = Compiled(
-    lambda connector, quote: Order.unscoped.filter(
+on_the_way = Compiled(
+    lambda connector: Order.unscoped.filter(
         Q(state__in=DOUBTFUL_STATES) | Q(state=OrderState.PLANNED, waits_for_parent=False),
         connector_id=connector,
         intent=Intent.ENTRY.value,
-        instrument__quote=quote,
-    ).values_list("notional", "facts")
+    ).values_list("instrument__quote", "notional", "facts")
 )
 
 
 def orders_last_minute(connector: Connector) -> int:
-    found = run(_LAST_MINUTE, [connector.pk, world.now() - timedelta(minutes=1)])
-    return int(found.rows[0][0])
+    return _answer(_asked_last_minute(connector))  # type: ignore[no-any-return]
+
+
+def _answer(asked: Asked) -> Any:
+    return asked.read(run(asked.sql, asked.parameters))
+
+
+def _asked_last_minute(connector: Connector) -> Asked:
+    return Asked(_LAST_MINUTE, [connector.pk, world.now() - timedelta(minutes=1)], lambda found: int(found.rows[0][0]))
 
 
 _LAST_MINUTE = "SELECT count(*) FROM trading_order WHERE connector_id = %s AND signed_at > %s"
@@ -150,8 +172,12 @@ def lost_today(connector: Connector, quote: str) -> Decimal:
     UTC, for the members of a workspace may live in several zones and a limit has one meaning. A fee in a third coin is
     not valued here; one in the base coin is a part of what was realised.
     """
+    return _answer(_asked_today(connector, quote))  # type: ignore[no-any-return]
+
+
+def _asked_today(connector: Connector, quote: str) -> Asked:
     midnight = world.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return -(run(_TODAY, [connector.pk, quote, midnight]).rows[0][0] or ZERO)
+    return Asked(_TODAY, [connector.pk, quote, midnight], lambda found: -(found.rows[0][0] or ZERO))
 
 
 _TODAY = (
@@ -165,10 +191,19 @@ def _adds(connector: Connector, symbol: str, side: Side, opened_at: Iterable[dat
     since = next(iter(opened_at), None)
     if since is None:
         return 0
-    pending = set(entries_under_way(connector.pk).filter(symbol=symbol, side=side).values_list("pk", flat=True))
+    place = {"connector": connector.pk, "symbol": symbol, "side": side.value}
     # Told by the exchange's clock, as the opening is: ours may be seconds apart.
-    filled = Fill.unscoped.filter(
-        connector=connector, symbol=symbol, side=side, filled_at__gte=since, order__intent=Intent.ENTRY
+    pending, filled = together(_pending_adds.asked(**place), _filled_adds.asked(**place, since=since))
+    return max(len(set(filled)) - 1, 0) + len(set(pending) - set(filled))
+
+
+_pending_adds = Compiled(
+    lambda connector, symbol, side: (
+        entries_under_way(connector).filter(symbol=symbol, side=side).values_list("pk", flat=True)
     )
-    entries = set(filled.values_list("order_id", flat=True))
-    return max(len(entries) - 1, 0) + len(pending - entries)
+)
+_filled_adds = Compiled(
+    lambda connector, symbol, side, since: Fill.unscoped.filter(
+        connector_id=connector, symbol=symbol, side=side, filled_at__gte=since, order__intent=Intent.ENTRY.value
+    ).values_list("order_id", flat=True)
+)

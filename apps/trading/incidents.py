@@ -97,11 +97,11 @@ def open_in(workspace: Workspace) -> QuerySet[Incident]:
 
 def blocking(connector: Connector, symbol: str) -> Incident | None:
     """Return an open incident that keeps new positions in the symbol from being opened, or None."""
-    found = _blocking(connector=connector.pk, symbol=symbol)
+    found = blocking_in(connector=connector.pk, symbol=symbol)
     return found[0] if found else None
 
 
-_blocking: Compiled[Incident] = Compiled(
+blocking_in: Compiled[Incident] = Compiled(
     lambda connector, symbol: Incident.unscoped.filter(
         Q(symbol="") | Q(symbol=symbol), connector_id=connector, resolved_at=None, kind__in=BLOCKING
     ).order_by("opened_at")[:1]

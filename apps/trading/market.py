@@ -23,6 +23,7 @@ from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.lib import world
 from apps.lib.compiled import Compiled
+from apps.lib.statements import Asked
 from apps.trading.inputs import Account
 from apps.trading.legs import Holding
 
@@ -114,12 +115,20 @@ def _equity(balances: Sequence[Balance], connector: Connector, quote: str) -> De
     return own + sum((coins[coin] * last for coin, last in prices.values_list("instrument__base", "last")), Decimal(0))
 
 
-def read_ticker(instrument: InstrumentRow) -> Ticker | None:
+def asked_price(instrument: InstrumentRow) -> Asked:
+    """Return the question for what is stored of the symbol's prices, whose answer `read_ticker` takes."""
+    return _prices.asked(instrument=instrument.pk, since=world.now() - FRESH)
+
+
+def read_ticker(instrument: InstrumentRow, stored: Sequence[MarketPrice] | None = None) -> Ticker | None:
     """Return the symbol's prices, at most FRESH old; asked once for all tenants, for the address is what is limited.
 
     When the exchange refuses to be asked again so soon, prices up to USABLE old do. ExchangeError when there are none.
     """
-    price = _stored(instrument, FRESH)
+    if stored is None:
+        price = _stored(instrument, FRESH)
+    else:
+        price = stored[0] if stored else None
     if price is None:
         try:
             instruments.refresh_prices({(instrument.environment, instrument.market): [instrument.symbol]})

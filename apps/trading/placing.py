@@ -1,6 +1,6 @@
 """Signal → orders ready to be committed. Reads the account and the market, has `deciding` decide, sends nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -10,22 +10,32 @@ from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState, strictest
 from apps.connectors import clock, instruments
 from apps.connectors.budget import Priority, priority
-from apps.connectors.exchange import MarginMode, Market, OrderType, Side
+from apps.connectors.exchange import MarginMode, Market, OrderType, Side, Ticker
 from apps.connectors.looking import AccountReader
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import Adds, Direction, ExitExcess, LowBalance, Mismatch
 from apps.lib import world
 from apps.lib.compiled import Compiled
+from apps.lib.statements import Asked, together
 from apps.trading import deciding, guards, incidents, sizing
 from apps.trading.amounts import needs_equity
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial, DenialCode, Verdict
-from apps.trading.exposure import lost_today, open_elsewhere, open_notional, orders_last_minute, read_counts, reserved
+from apps.trading.exposure import (
+    asked_counts,
+    counts_from,
+    lost_today,
+    on_the_way,
+    open_elsewhere,
+    open_notional,
+    orders_last_minute,
+    reserved_by,
+)
 from apps.trading.guards import GuardFacts, GuardLimits
-from apps.trading.inputs import Inputs, Origin, Standing, Terms
+from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, PlanSettings, ShadowPosition
-from apps.trading.market import fee_rates, read_account, read_ticker
-from apps.trading.models import Order, OrderState
+from apps.trading.market import asked_price, fee_rates, read_account, read_ticker
+from apps.trading.models import Incident, Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
 from apps.trading.signal import PrevPosition, Signal
 
@@ -46,7 +56,7 @@ def prepare(
     inputs: Inputs,
     *,
     connector: Connector,
-    instrument: Instrument,
+    symbol: str,
     open_account: Callable[[], AccountReader],
     urgency: Priority | None = None,
 ) -> Prepared:
@@ -61,45 +71,80 @@ def prepare(
     is_exit = inputs.signal.is_exit
     urgency = urgency if urgency is not None else Priority.EXIT if is_exit else Priority.ENTRY
     with priority(urgency):
-        inputs = _read(inputs, connector, instrument, open_account())
+        instrument, inputs = _read(inputs, connector, symbol, open_account())
     planned = deciding.decide(inputs)
     return Prepared(inputs, planned, orders_of(planned, inputs, connector=connector, instrument=instrument))
 
 
-def _read(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: AccountReader) -> Inputs:
+def _read(inputs: Inputs, connector: Connector, symbol: str, exchange: AccountReader) -> tuple[Instrument, Inputs]:
     """Read all that the decision depends on, and nothing that it does not."""
+    found, entries, shadow = together(
+        instruments.asked(connector.environment, connector.market, symbol),
+        # Before the balance: see `reserved`.
+        on_the_way.asked(connector=connector.pk),
+        _shadow_of.asked(connector=connector.pk, symbol=symbol),
+    )
+    instrument: Instrument = instruments.the_one(found, symbol)
     words = instruments.in_words(instrument)
     with_equity = needs_equity(inputs.signal, words.market)
-    spoken_for = reserved(connector, words.quote)
-    account = read_account(connector, exchange, words, with_equity=with_equity)
     inputs = replace(
         inputs,
-        reserved=spoken_for,
+        reserved=reserved_by(entries, words.quote),
         instrument=words,
-        account=account,
-        shadow=_shadow(connector, instrument.symbol) if words.market is Market.SPOT else None,
+        account=read_account(connector, exchange, words, with_equity=with_equity),
+        shadow=ShadowPosition(short=-shadow[0]) if shadow and words.market is Market.SPOT else None,
     )
+    rows = _Rows(connector, instrument)
     if deciding.needs_price(inputs):
-        inputs = _with_prices(inputs, connector, instrument, exchange)
+        inputs = _with_prices(inputs, rows, exchange)
     legs = deciding.plan_of(inputs).legs
     if not legs:
-        return replace(inputs, now=world.now())
+        return instrument, replace(inputs, now=world.now())
     has_entry = any(leg.intent is Intent.ENTRY for leg in legs)
     if inputs.ticker is None:
-        inputs = _with_prices(inputs, connector, instrument, exchange)
-    inputs = replace(
-        inputs,
-        counts=read_counts(connector, instrument),
-        clock_fault=clock.fresh_reading(connector, or_raise=True).fault(world.now()) if has_entry else "",
-    )
+        inputs = _with_prices(inputs, rows, exchange)
+    fault = clock.fresh_reading(connector, or_raise=True).fault(world.now()) if has_entry else ""
     # Reading may have taken its time: what may stop the legs is judged as it is now.
-    told = standing(connector, instrument.symbol)
-    return replace(inputs, standing=Standing(**told), now=world.now())  # type: ignore[arg-type]
+    rows.refresh()
+    return instrument, replace(
+        inputs, counts=rows.counts(), clock_fault=fault, standing=rows.standing(), now=world.now()
+    )
 
 
-def _shadow(connector: Connector, symbol: str) -> ShadowPosition | None:
-    held = _shadow_of(connector=connector.pk, symbol=symbol)
-    return ShadowPosition(short=-held[0]) if held else None
+class _Rows:
+    """What our own tables say once the account was read, asked in one go; asked again once it is no longer of now."""
+
+    HOLDS_S = 0.05
+
+    def __init__(self, connector: Connector, instrument: Instrument) -> None:
+        self._connector, self._instrument = connector, instrument
+        self._ask()
+
+    def refresh(self) -> None:
+        if world.monotonic() - self._at > self.HOLDS_S:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._at = world.monotonic()
+        self.prices, *told = together(
+            asked_price(self._instrument),
+            *asked_counts(self._connector, self._instrument.quote),
+            *_asked_standing(self._connector, self._instrument.symbol),
+        )
+        self._counted, self._told = told[:4], told[4:]
+
+    def counts(self) -> Counts:
+        return counts_from(self._connector, self._instrument, self._counted)
+
+    def standing(self) -> Standing:
+        return Standing(**_standing_from(self._connector, *self._told))  # type: ignore[arg-type]
+
+    @property
+    def symbol(self) -> str:
+        return str(self._instrument.symbol)
+
+    def ticker(self) -> Ticker | None:
+        return read_ticker(self._instrument, self.prices)
 
 
 _shadow_of = Compiled(
@@ -109,14 +154,16 @@ _shadow_of = Compiled(
 )
 
 
-def _with_prices(inputs: Inputs, connector: Connector, instrument: Instrument, exchange: AccountReader) -> Inputs:
-    rates = fee_rates(connector.pk, exchange, instrument.symbol)
-    return replace(inputs, ticker=read_ticker(instrument), fee_rates=rates)
+def _with_prices(inputs: Inputs, rows: _Rows, exchange: AccountReader) -> Inputs:
+    rates = fee_rates(inputs.connector_id, exchange, rows.symbol)
+    rows.refresh()
+    return replace(inputs, ticker=rows.ticker(), fee_rates=rates)
 
 
 def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> Inputs:
     """Return the inputs as far as they need no news from the exchange."""
-    subscription = _subscription_of(connector)
+    told = together(*_asked_standing(connector, ""))
+    subscription = told[0][0]
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),
         limits=limits_of(connector, subscription),
@@ -131,7 +178,7 @@ def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> In
         connector_id=connector.pk,
         now=world.now(),
         terms=terms,
-        standing=Standing(**standing(connector, "", subscription)),  # type: ignore[arg-type]
+        standing=Standing(**_standing_from(connector, *told)),  # type: ignore[arg-type]
     )
 
 
@@ -172,15 +219,28 @@ def limits_of(connector: Connector, subscription: Subscription | None = None) ->
     )
 
 
-def standing(connector: Connector, symbol: str, subscription: Subscription | None = None) -> dict[str, object]:
+def standing(connector: Connector, symbol: str) -> dict[str, object]:
     """Return the guard facts that do not depend on the leg (the fields of Standing).
 
-    `symbol` "" leaves out the incidents of single symbols; `subscription` is read unless it was just read.
+    `symbol` "" leaves out the incidents of single symbols.
     """
-    workspace, incident = connector.workspace, incidents.blocking(connector, symbol)
-    if subscription is None:
-        subscription = _subscription_of(connector)
-    site = next(iter(_site()), TradingState.ACTIVE)
+    return _standing_from(connector, *together(*_asked_standing(connector, symbol)))
+
+
+def _asked_standing(connector: Connector, symbol: str) -> list[Asked]:
+    return [
+        _subscriptions.asked(workspace=connector.workspace_id),
+        incidents.blocking_in.asked(connector=connector.pk, symbol=symbol),
+        _site.asked(),
+    ]
+
+
+def _standing_from(
+    connector: Connector, subscriptions: Sequence[Subscription], blocking: Sequence[Incident], sites: Sequence[str]
+) -> dict[str, object]:
+    workspace, subscription = connector.workspace, subscriptions[0]
+    incident = blocking[0] if blocking else None
+    site = sites[0] if sites else TradingState.ACTIVE
     return {
         "site": TradingState(site),
         "staff": strictest(workspace.staff_state, connector.staff_state),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet, Sum
@@ -12,8 +13,8 @@ from django.db.models import QuerySet, Sum
 from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, OrderReport, Side
 from apps.connectors.models import Instrument
 from apps.lib import world
-from apps.lib.compiled import Compiled, insert, update
-from apps.lib.statements import run
+from apps.lib.compiled import Compiled, inserting, update_asked
+from apps.lib.statements import Asked, run, together
 from apps.trading import accounting
 from apps.trading.accounting import (
     AdjustmentFacts,
@@ -66,12 +67,11 @@ class _Unwritten:
     fills: list[Fill] = field(default_factory=list)
     ledger: list[LedgerEntry] = field(default_factory=list)
 
-    def write(self) -> None:
-        if self.fills:
-            insert(*self.fills)
-        if self.ledger:
-            insert(*self.ledger)
+    def write(self, *more: Asked) -> list[Any]:
+        """Write them, then ask `more` in the same round trip; return what those answer."""
+        rows = [*inserting(*self.fills), *inserting(*self.ledger)]
         self.fills, self.ledger = [], []
+        return together(*rows, *more)[len(rows) :]
 
 
 def record(order: Order, reports: Sequence[FillReport]) -> int:
@@ -82,24 +82,31 @@ def record(order: Order, reports: Sequence[FillReport]) -> int:
     if not reports:
         return 0
     with transaction.atomic(), localcontext(prec=accounting.WIDE):
-        _lock(order)
-        known = dict(run(_KNOWN, [order.connector_id, [report.trade_id for report in reports]]).rows)
+        place = _place(order)
+        locked, known, positions, adjusted = together(
+            _order_locked.asked(order=order.pk),
+            Asked(
+                _KNOWN, [order.connector_id, [report.trade_id for report in reports]], lambda found: dict(found.rows)
+            ),
+            _position_locked.asked(**place),
+            _last_adjusted.asked(**place),
+        )
+        _renew(order, locked[0])
         for trade_id, owner in known.items():
             if owner != order.pk:
                 logger.error("trade %s told of order %s is recorded on order %s", trade_id, order.pk, owner)
         fresh = {report.trade_id: report for report in reports if report.trade_id not in known}
         if not fresh:
             return 0
-        position = _locked_position(order)
-        adjusted_at = next(iter(_last_adjusted(**_place(order))), None)
+        position = positions[0] if positions else _locked_position(order)
+        adjusted_at = adjusted[0] if adjusted else None
         unwritten = _Unwritten()
         for report in sorted(
             fresh.values(), key=lambda report: (report.filled_at, len(report.trade_id), report.trade_id)
         ):
             _record_one(order, position, report, adjusted_at, unwritten)
-        unwritten.write()
-        _save(position)
-        note(order, cause="fills", evidence={"trade_ids": sorted(fresh)}, **_totals(order))
+        _, fills = unwritten.write(_saved(position), _fills_of.asked(order=order.pk))
+        note(order, cause="fills", evidence={"trade_ids": sorted(fresh)}, **_totals(fills))
     return len(fresh)
 
 
@@ -160,7 +167,7 @@ def replace_inferred(order: Order, reports: Sequence[FillReport]) -> bool:
             ).save(force_insert=True)
         _book_anew(order, position, inferred)
         evidence = {"trade_ids": sorted(one.trade_id for one in fresh)}
-        note(order, cause="inferred fill replaced", evidence=evidence, **_totals(order))
+        note(order, cause="inferred fill replaced", evidence=evidence, **_totals(_fills_of(order=order.pk)))
     return True
 
 
@@ -337,6 +344,10 @@ def adjustments_of(position: Position) -> QuerySet[Adjustment]:
 def _lock(order: Order) -> None:
     """Read `order` again under a row lock, with its connector and instrument."""
     (row,) = _order_locked(order=order.pk)
+    _renew(order, row)
+
+
+def _renew(order: Order, row: Order) -> None:
     # As refresh_from_db does it: other relations that were read before are forgotten.
     vars(order).update(vars(row))
 
@@ -364,7 +375,8 @@ def _locked_position(order: Order) -> Position:
 def store(position: Position, state: PositionState, contract_size: Decimal) -> None:
     """Write what `state` says of a position whose row is locked."""
     _put(position, state, contract_size)
-    _save(position)
+    asked = _saved(position)
+    run(asked.sql, asked.parameters)
 
 
 def _put(position: Position, state: PositionState, contract_size: Decimal) -> None:
@@ -379,9 +391,9 @@ def _put(position: Position, state: PositionState, contract_size: Decimal) -> No
     position.last_trade_id = state.last_trade_id
 
 
-def _save(position: Position) -> None:
+def _saved(position: Position) -> Asked:
     position.updated_at = world.now()
-    update(Position, {name: getattr(position, name) for name in _OF_STATE}, id=position.pk)
+    return update_asked(Position, {name: getattr(position, name) for name in _OF_STATE}, id=position.pk)
 
 
 _OF_STATE = (
@@ -390,9 +402,8 @@ _OF_STATE = (
 )
 
 
-def _totals(order: Order) -> dict[str, object]:
-    """Add up the order's fills; the caller has set the precision."""
-    fills = _fills_of(order=order.pk)
+def _totals(fills: Sequence[tuple[Decimal, Decimal, Decimal, str, datetime]]) -> dict[str, object]:
+    """Add up an order's fills, oldest first (`_fills_of`); the caller has set the precision."""
     total = sum((quantity for quantity, *_ in fills), Decimal(0))
     value = sum((quantity * price for quantity, price, *_ in fills), Decimal(0))
     fees: dict[str, Decimal] = {}

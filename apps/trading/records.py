@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from apps.lib.compiled import insert
+from apps.lib.compiled import inserting
 from apps.lib.frozen import ThawError, freeze, thaw
+from apps.lib.statements import Asked
 from apps.trading.deciding import Planned
 from apps.trading.inputs import Inputs
 from apps.trading.models import PlanRecord
@@ -13,8 +14,8 @@ from apps.trading.outline import Outline, outline_of
 VERSION = 1
 
 
-def keep(inputs: Inputs, planned: Planned, *, workspace_id: UUID) -> None:
-    """Store both in the caller's transaction, which holds the decision itself."""
+def kept(inputs: Inputs, planned: Planned, *, workspace_id: UUID) -> Asked:
+    """Return the statement that stores both; the caller's transaction holds the decision itself."""
     row = PlanRecord(
         workspace_id=workspace_id,
         connector_id=inputs.connector_id,
@@ -25,7 +26,8 @@ def keep(inputs: Inputs, planned: Planned, *, workspace_id: UUID) -> None:
         outline=freeze(outline_of(planned)),
     )
     # Not save(): it would read the connector again to compare workspaces, which the database does by itself.
-    insert(row)
+    (asked,) = inserting(row)
+    return asked
 
 
 def inputs_in(record: PlanRecord) -> Inputs:

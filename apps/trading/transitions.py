@@ -8,10 +8,10 @@ from typing import Any
 from django.db import connection
 
 from apps.lib import world
-from apps.lib.compiled import field_of, insert, prepared, update, updating
+from apps.lib.compiled import field_of, inserting, prepared, update, updating
 from apps.lib.decimals import normalize_text
 from apps.lib.process import process_name
-from apps.lib.statements import run
+from apps.lib.statements import Asked, run
 from apps.trading import incidents
 from apps.trading.denials import Denial
 from apps.trading.incident_kinds import IncidentKind
@@ -57,8 +57,14 @@ def note(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **
 
 def born(order: Order, *, cause: str, evidence: dict[str, Any] | None = None) -> None:
     """Insert a new order with its first event; the caller's transaction holds both. IntegrityError when it exists."""
-    insert(order)
-    insert(_event(order, from_state="", to_state=order.state, cause=cause, evidence=evidence, version=0))
+    for asked in being_born(order, cause=cause, evidence=evidence):
+        asked.read(run(asked.sql, asked.parameters))
+
+
+def being_born(order: Order, *, cause: str, evidence: dict[str, Any] | None = None) -> list[Asked]:
+    """Return the statements of `born`."""
+    event = _event(order, from_state="", to_state=order.state, cause=cause, evidence=evidence, version=0)
+    return [*inserting(order), *inserting(event)]
 
 
 def advance(

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.utils import timezone
 
-from apps.connectors import instruments
 from apps.connectors.exchange import OrderType, Side
 from apps.connectors.opening import open_connector
 from apps.lib import world
@@ -36,7 +35,7 @@ def planned(bench: Bench, side: str, prev: str, quantity: str, price: str, **mor
     prepared = prepare(
         read_standing(signal, origin=Origin(world.new_id(), timezone.now()), connector=connector),
         connector=connector,
-        instrument=instruments.get(connector.environment, connector.market, SYMBOLS[connector.market]),
+        symbol=SYMBOLS[connector.market],
         open_account=lambda: open_connector(connector),
     )
     assert prepared.planned.denial is None, prepared.planned.denial

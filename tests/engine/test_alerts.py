@@ -31,10 +31,10 @@ def test_delivery_that_cannot_be_read_stops_no_other_and_is_put_aside(
     poison = futures.post("buy", "flat", "0.007")
     good = futures.post("buy", "flat", "0.01")
 
-    def fail(alert: Alert, item: Any) -> None:
+    def fail(alert: Alert, item: Any, names: Any) -> None:
         if alert.pk == poison.pk:
             raise ValueError("no")
-        take(alert, item)
+        take(alert, item, names)
 
     monkeypatch.setattr("apps.alerts.reading._take", fail)
 
@@ -57,10 +57,10 @@ def test_delivery_that_cannot_be_read_does_not_hold_up_another_connector(
     poison = futures.post("buy", "flat", "0.007")
     good = other.post("buy", "flat", "0.01")
 
-    def fail(alert: Alert, item: Any) -> None:
+    def fail(alert: Alert, item: Any, names: Any) -> None:
         if alert.pk == poison.pk:
             raise ValueError("no")
-        take(alert, item)
+        take(alert, item, names)
 
     monkeypatch.setattr("apps.alerts.reading._take", fail)
 
@@ -267,7 +267,7 @@ def test_orders_planned_by_a_worker_that_died_are_sent_once_by_the_sweeper(
     alert = futures.post("buy", "flat", "0.01")
     reading.read_received()
     with monkeypatch.context() as patch:
-        patch.setattr("apps.alerts.execution._drive", lambda alert: None)
+        patch.setattr("apps.alerts.execution._drive", lambda alert, orders: None)
         execute(Alert.unscoped.get(pk=alert.pk))
     assert (futures.order().state, futures.status(alert)[0]) == (S.PLANNED, AlertStatus.EXECUTING)
 

@@ -84,7 +84,7 @@ def test_two_workers_at_one_alert_without_a_lease_place_one_order(
 def test_two_workers_at_one_planned_order_send_it_once(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     futures.post("buy", "flat", "0.01")
     with monkeypatch.context() as patch:
-        patch.setattr("apps.alerts.execution._drive", lambda alert: None)
+        patch.setattr("apps.alerts.execution._drive", lambda alert, orders: None)
         execute_due()
     order = futures.order()
     assert order.state == S.PLANNED

@@ -13,7 +13,16 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.connectors.models import Connector, Instrument
-from apps.trading.exposure import open_elsewhere, open_notional, orders_last_minute, read_counts, reserved
+from apps.lib.statements import run
+from apps.trading.exposure import (
+    asked_counts,
+    counts_from,
+    open_elsewhere,
+    open_notional,
+    orders_last_minute,
+    reserved,
+)
+from apps.trading.inputs import Counts
 from apps.trading.models import Fill, LedgerEntry, Order, OrderState, Position
 from tests.factories import (
     ConnectorFactory,
@@ -123,6 +132,12 @@ def plainly(connector: Connector, instrument: Instrument) -> dict[str, Any]:
     }
 
 
+def counts_of(connector: Connector, instrument: Instrument) -> Counts:
+    """One after the other, so that something can happen in between, as it may when they are asked together."""
+    told = [asked.read(run(asked.sql, asked.parameters)) for asked in asked_counts(connector, instrument.quote)]
+    return counts_from(connector, instrument, told)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_figures_are_those_of_a_plain_count(seed: int) -> None:
     chance = random.Random(seed)
@@ -134,7 +149,7 @@ def test_the_figures_are_those_of_a_plain_count(seed: int) -> None:
     scatter(chance, other, instruments)
 
     for instrument in instruments:
-        counts, wanted = read_counts(connector, instrument), plainly(connector, instrument)
+        counts, wanted = counts_of(connector, instrument), plainly(connector, instrument)
         assert reserved(connector, instrument.quote) == wanted.pop("reserved")
         for name, value in wanted.items():
             assert (value is None and name.startswith("adds_")) or getattr(counts, name) == value, name
@@ -172,7 +187,7 @@ def test_an_entry_that_fills_while_it_is_counted_is_not_lost(figure: str) -> Non
 
     with fills_after_the_first_look(order.pk) as read:
         if figure == "counts":
-            counts = read_counts(connector, here)
+            counts = counts_of(connector, here)
             seen = (counts.open_elsewhere, counts.open_notional >= 50)
         elif figure == "elsewhere":
             seen = (open_elsewhere(connector, here.symbol), True)
