@@ -44,6 +44,7 @@ from apps.lib import world
 from apps.lib.compiled import Compiled, update
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
+from apps.lib.statements import together
 from apps.trading import breakers, cancelling, incidents
 from apps.trading.fencing import fence
 from apps.trading.following import NOT_FOUND_APART, look
@@ -126,11 +127,11 @@ def protect(order: Order) -> None:
 
 def sweep() -> int:
     """Take one step with every due guard; return how many were due."""
-    begun = set(_begun())
+    begun, work = together(_begun.asked(), _due.asked(now=world.now()))
     if begun:
-        for order in Order.unscoped.filter(pk__in=begun).select_related("connector", "instrument"):
+        for order in Order.unscoped.filter(pk__in=set(begun)).select_related("connector", "instrument"):
             protect(order)
-    work = _due(now=world.now())
+        work = _due(now=world.now())
     run_all(_sweep_one, work)
     return len(work)
 
@@ -408,7 +409,7 @@ def _has_fired(row: Protection, exchange: Exchange) -> bool:
                 born(order, cause="fired at the exchange", evidence={"guard": row.exchange_order_id})
         except IntegrityError:
             order = Order.unscoped.select_related("connector", "instrument").get(pk=order.pk)
-        _put(row, fired=order)
+        _put(row, fired_id=order.pk)
     look(order)
     protect(order)
     return True
@@ -619,9 +620,15 @@ def _held(row: Protection, exchange: Exchange) -> Decimal:
 
 def _ours(row: Protection) -> Decimal:
     """Return what our own fills leave on the side that the guard closes."""
-    position = Position.unscoped.filter(connector_id=row.connector_id, symbol=row.symbol, book=row.book).first()
-    size = position.signed_quantity if position else Decimal(0)
+    size = next(iter(_position(connector=row.connector_id, symbol=row.symbol, book=row.book)), Decimal(0))
     return max(size if row.side == Side.SELL else -size, Decimal(0))
+
+
+_position: Compiled[Decimal] = Compiled(
+    lambda connector, symbol, book: Position.unscoped.filter(
+        connector_id=connector, symbol=symbol, book=book
+    ).values_list("signed_quantity", flat=True)
+)
 
 
 class _Listed:
@@ -680,8 +687,7 @@ def _end(row: Protection, state: ProtectionState, reason: str) -> None:
 
 def _put(row: Protection, **columns: Any) -> bool:
     """Write columns by compare-and-swap; False when another process moved the row first."""
-    own = Protection.unscoped.filter(pk=row.pk, version=row.version)
-    if not own.update(**columns, version=row.version + 1):
+    if not update(Protection, {**columns, "version": row.version + 1}, id=row.pk, version=row.version):
         row.refresh_from_db()
         return False
     row.version += 1
@@ -700,6 +706,9 @@ def _rows(condition: Q) -> Any:
 
 
 def _sweep_one(row_id: UUID) -> None:
-    row = _rows(Q(pk=row_id)).first()
-    if row is not None and row.state in OPEN and _claim(row):
-        step(row)
+    for row in _guard(pk=row_id):
+        if row.state in OPEN and _claim(row):
+            step(row)
+
+
+_guard: Compiled[Protection] = Compiled(lambda pk: _rows(Q(pk=pk)))

@@ -3,9 +3,12 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 
+from apps.lib.compiled import Compiled
+from apps.lib.statements import together
 from apps.paper.rest import Request
 from apps.trading.models import Order, OrderEvent, OrderState
 from tests.torture.clock import VirtualWorld
@@ -44,13 +47,13 @@ class Watch:
         signed_ms = int(asked.headers.get("x-bm-timestamp", "0"))
         if connection.in_atomic_block:
             self._breaks(key, f"{name} is sent inside a transaction")
-        row = Order.unscoped.filter(client_order_id=name).values("id", "signed_at").first()
-        if row is None:
+        rows, events = together(_row.asked(name=name), _said.asked(name=name))
+        if not rows:
             self._breaks(key, f"{name} is sent without a row")
         else:
-            if not OrderEvent.unscoped.filter(order_id=row["id"], to_state=OrderState.SUBMITTING).exists():
+            if not events:
                 self._breaks(key, f"{name} is sent before its row says so")
-            if row["signed_at"] is not None and signed_ms > _ms(row["signed_at"]):
+            if rows[0] is not None and signed_ms > _ms(rows[0]):
                 self._breaks(key, f"{name} is signed at another time than its row says")
         before = self._sent.get((key, name))
         is_open = before is not None and before.code not in _LOOKED_AT_NOTHING and not self.has_jumped
@@ -65,6 +68,16 @@ class Watch:
 
     def _breaks(self, key: str, sentence: str) -> None:
         self.broken.append((key, sentence))
+
+
+_row: Compiled[datetime | None] = Compiled(
+    lambda name: Order.unscoped.filter(client_order_id=name).values_list("signed_at", flat=True)
+)
+_said: Compiled[UUID] = Compiled(
+    lambda name: OrderEvent.unscoped.filter(order__client_order_id=name, to_state=OrderState.SUBMITTING).values_list(
+        "order_id", flat=True
+    )[:1]
+)
 
 
 def _name(asked: Request) -> str:

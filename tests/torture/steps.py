@@ -16,6 +16,7 @@ from apps.connectors.bitmart import open_exchange, transport
 from apps.connectors.exchange import Credentials, Exchange, ExchangeError, Market, OrderRequest, OrderType, Side
 from apps.connectors.models import Connector
 from apps.lib import world
+from apps.lib.compiled import update
 from tests.torture.tenants import Tenant
 from tests.torture.venue import SUBMIT, URL, Venue
 
@@ -120,8 +121,7 @@ class History:
         """What a person would put right in the end: the key works, nothing is paused or halted."""
         self.venue.freeze_key(self.account_id, frozen=False)
         self._key_is_frozen = False
-        _set_state(self, TradingState.ACTIVE)
-        Connector.unscoped.filter(pk=self.connector.pk).update(paused_at=None)
+        update(Connector, {"trading_state": TradingState.ACTIVE, "paused_at": None}, id=self.connector.pk)
 
 
 def alert(history: History) -> str:
@@ -238,7 +238,7 @@ def key_back(history: History) -> str:
 
 def pause(history: History) -> str:
     paused_at = world.now() if history.dice.random() < 0.5 else None
-    Connector.unscoped.filter(pk=history.connector.pk).update(paused_at=paused_at)
+    update(Connector, {"paused_at": paused_at}, id=history.connector.pk)
     return "paused" if paused_at else "no longer paused"
 
 
@@ -279,7 +279,7 @@ class _ByHand:
 
 
 def _set_state(history: History, state: str) -> None:
-    Connector.unscoped.filter(pk=history.connector.pk).update(trading_state=state)
+    update(Connector, {"trading_state": state}, id=history.connector.pk)
 
 
 _DRAWN = (
