@@ -10,10 +10,11 @@ from apps.connectors.exchange import Book, Exchange, ExchangeError, OrderReport,
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.compiled import Compiled, update
 from apps.lib.decimals import normalize_text
 from apps.trading import doubts, recording
 from apps.trading.legs import Intent
-from apps.trading.market import read_account
+from apps.trading.market import read_holding
 from apps.trading.models import FINAL_STATES, MOVES, Fill, Order, OrderState
 from apps.trading.transitions import StaleOrderError, advance, note, postpone
 
@@ -77,8 +78,8 @@ def look_for_fills(order: Order) -> bool:
         return True
     if order.query_count >= INFERRED_LOOKS:
         return True
-    row = Order.unscoped.filter(pk=order.pk, version=order.version)
-    row.update(query_count=order.query_count + 1, next_at=world.now() + INFERRED_EVERY)
+    again = {"query_count": order.query_count + 1, "next_at": world.now() + INFERRED_EVERY}
+    update(Order, again, id=order.pk, version=order.version)
     return False
 
 
@@ -216,7 +217,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
 def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
     """What is held is what was held, but for what other orders of ours filled since this one was signed."""
     before = order.facts.get("account", {})
-    now = read_account(order.connector, exchange, instruments.in_words(order.instrument)).holding
+    now = read_holding(exchange, instruments.in_words(order.instrument))
     held = {"held_long": now.long, "held_short": now.short}
     book = Book(order.book)
     # On a book of its own the other side may have moved by another leg of the same alert.
@@ -239,8 +240,20 @@ def _filled_by_others(order: Order, offset: timedelta) -> Decimal:
     """
     was_read_again = order.waits_for_parent or order.attempt > 1
     since = order.signed_at if was_read_again else order.created_at + offset
-    fills = Fill.unscoped.filter(
-        connector_id=order.connector_id, symbol=order.symbol, book=order.book, filled_at__gte=since
-    ).exclude(order=order)
-    signed = [quantity if side == Side.BUY else -quantity for side, quantity in fills.values_list("side", "quantity")]
-    return sum(signed, Decimal(0))
+    fills = _others(
+        connector=order.connector_id,
+        symbol=order.symbol,
+        book=order.book,
+        since=since or order.created_at,
+        order=order.pk,
+    )
+    return sum((quantity if side == Side.BUY else -quantity for side, quantity in fills), Decimal(0))
+
+
+_others: Compiled[tuple[str, Decimal]] = Compiled(
+    lambda connector, symbol, book, since, order: (
+        Fill.unscoped.filter(connector_id=connector, symbol=symbol, book=book, filled_at__gte=since)
+        .exclude(order_id=order)
+        .values_list("side", "quantity")
+    )
+)

@@ -15,11 +15,18 @@ from django.db.models import Q, QuerySet
 from apps.accounts.models import User, Workspace
 from apps.connectors.models import Connector
 from apps.lib import world
-from apps.lib.compiled import Compiled
+from apps.lib.compiled import Compiled, update
+from apps.lib.statements import run
 from apps.trading.incident_kinds import BLOCKING, TEXTS, IncidentKind, Severity
 from apps.trading.models import Incident, Order
 
 logger = logging.getLogger(__name__)
+
+
+_CLOSE_OF_ORDER = """
+UPDATE trading_incident SET resolved_at = %s, resolved_by_id = %s, resolution = %s
+WHERE order_id = %s AND resolved_at IS NULL AND kind = ANY(%s)
+"""
 
 
 def open_incident(
@@ -39,10 +46,14 @@ def open_incident(
     if symbol:
         told.setdefault("symbol", symbol)
     for _ in range(3):
-        known = _open(connector, kind, symbol, order).first()
-        if known is not None:
+        found = (
+            _of_symbol(connector=connector.pk, kind=kind.value, symbol=symbol)
+            if order is None
+            else _of_order(connector=connector.pk, kind=kind.value, order=order.pk)
+        )
+        for known in found:
             known.facts, known.seen_at = told, world.now()
-            known.save(update_fields=["facts", "seen_at"])
+            update(Incident, {"facts": known.facts, "seen_at": known.seen_at}, id=known.pk)
             return known
         try:
             with transaction.atomic():
@@ -73,13 +84,13 @@ def resolve(
     how: str = "",
 ) -> bool:
     """Close the open incident about exactly this; True when there was one."""
-    return bool(_open(connector, kind, symbol, order).update(**_closed(by, how)))
+    of = {"symbol": symbol, "order_id": None} if order is None else {"order_id": order.pk}
+    return bool(update(Incident, _closed(by, how), connector_id=connector.pk, kind=kind.value, resolved_at=None, **of))
 
 
 def resolve_of_order(order: Order, *kinds: IncidentKind, by: User | None = None, how: str = "") -> int:
     """Close what is open about an order; return how many were."""
-    rows = Incident.unscoped.filter(order_id=order.pk, resolved_at=None, kind__in=kinds)
-    return int(rows.update(**_closed(by, how)))
+    return run(_CLOSE_OF_ORDER, (*_closed(by, how).values(), order.pk, [kind.value for kind in kinds])).count
 
 
 def resolve_one(incident: Incident, *, by: User, how: str) -> bool:
@@ -108,11 +119,18 @@ blocking_in: Compiled[Incident] = Compiled(
 )
 
 
-def _open(connector: Connector, kind: IncidentKind, symbol: str, order: Order | None) -> QuerySet[Incident]:
-    rows: QuerySet[Incident] = Incident.unscoped.filter(connector_id=connector.pk, kind=kind, resolved_at=None)
-    # An order has one incident of a kind, whatever symbol it is told with.
-    return rows.filter(symbol=symbol, order=None) if order is None else rows.filter(order_id=order.pk)
+# An order has one incident of a kind, whatever symbol it is told with.
+_of_order: Compiled[Incident] = Compiled(
+    lambda connector, kind, order: Incident.unscoped.filter(
+        connector_id=connector, kind=kind, order_id=order, resolved_at=None
+    )
+)
+_of_symbol: Compiled[Incident] = Compiled(
+    lambda connector, kind, symbol: Incident.unscoped.filter(
+        connector_id=connector, kind=kind, symbol=symbol, order=None, resolved_at=None
+    )
+)
 
 
 def _closed(by: User | None, how: str) -> dict[str, object]:
-    return {"resolved_at": world.now(), "resolved_by": by, "resolution": how[:300]}
+    return {"resolved_at": world.now(), "resolved_by_id": by.pk if by else None, "resolution": how[:300]}

@@ -16,6 +16,7 @@ from apps.connectors.exchange import (
     Instrument,
     Market,
     PositionMode,
+    PositionReport,
     Ticker,
 )
 from apps.connectors.looking import AccountReader
@@ -80,8 +81,6 @@ def read_account(
         return Account(holding, free.get(instrument.quote, zero), PositionMode.ONE_WAY, None, None, equity)
     mode = _modes.get((connector.pk, connector.credentials_set_at), exchange.position_mode)
     positions = [position for position in exchange.positions(instrument.symbol) if position.signed_quantity]
-    long = sum((p.signed_quantity for p in positions if p.signed_quantity > 0), Decimal(0))
-    short = sum((-p.signed_quantity for p in positions if p.signed_quantity < 0), Decimal(0))
     if any(p.book is not Book.NET for p in positions) is not (mode is PositionMode.HEDGE) and positions:
         # The account was switched since the mode was read.
         _modes.forget((connector.pk, connector.credentials_set_at))
@@ -90,13 +89,30 @@ def read_account(
     available = sum((b.available for b in balances if b.currency == instrument.quote), Decimal(0))
     open_position = positions[0] if positions else None
     return Account(
-        Holding(long=long, short=short),
+        _holding(positions),
         available,
         mode,
         open_position.leverage if open_position else None,
         open_position.margin_mode if open_position else None,
         _equity(balances, connector, instrument.quote) if with_equity else None,
     )
+
+
+def read_holding(exchange: AccountReader, instrument: Instrument) -> Holding:
+    """Ask for nothing but what the account holds of the instrument. ExchangeError means no news, not an empty account.
+
+    On spot what is free of the coin.
+    """
+    if instrument.market is Market.SPOT:
+        free = (balance.available for balance in exchange.balances() if balance.currency == instrument.base)
+        return Holding(long=next(free, Decimal(0)))
+    return _holding(exchange.positions(instrument.symbol))
+
+
+def _holding(positions: Sequence[PositionReport]) -> Holding:
+    long = sum((p.signed_quantity for p in positions if p.signed_quantity > 0), Decimal(0))
+    short = sum((-p.signed_quantity for p in positions if p.signed_quantity < 0), Decimal(0))
+    return Holding(long=long, short=short)
 
 
 def _equity(balances: Sequence[Balance], connector: Connector, quote: str) -> Decimal:
