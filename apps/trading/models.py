@@ -72,10 +72,13 @@ class Order(WorkspaceOwned):
 
     same_workspace = ("connector", "parent")
 
-    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="orders")
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
-    origin_id = models.UUIDField(db_index=True, help_text="what asked for it")
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="legs")
+    # Indexes are named in Meta: each one is written again with every move of an order.
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="orders", db_index=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+", db_index=False)
+    origin_id = models.UUIDField(help_text="what asked for it")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="legs", db_index=False
+    )
     waits_for_parent = models.BooleanField(default=False, help_text="sent only once the parent is filled")
     leg = models.CharField(max_length=1)
     intent = models.CharField(max_length=8, choices=choices_of(Intent))
@@ -146,6 +149,8 @@ class Order(WorkspaceOwned):
                 condition=Q(state__in=["planned", "submitting", "unknown", "accepted", "partial", "cancelling"]),
                 name="order_open",
             ),
+            models.Index(fields=["connector", "signed_at"], condition=Q(signed_at__isnull=False), name="order_signed"),
+            models.Index(fields=["parent"], condition=Q(parent__isnull=False), name="order_of_parent"),
         ]
 
     def __str__(self) -> str:
@@ -170,7 +175,7 @@ class OrderEvent(WorkspaceOwned):
 
     same_workspace = ("order",)
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", db_index=False)
     from_state = models.CharField(max_length=16, choices=OrderState, blank=True)
     to_state = models.CharField(max_length=16, choices=OrderState)
     version = models.PositiveIntegerField()
@@ -215,8 +220,8 @@ class Position(WorkspaceOwned):
 
     same_workspace = ("connector",)
 
-    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="positions")
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="positions", db_index=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+", db_index=False)
     symbol = models.CharField(max_length=40)
     book = models.CharField(max_length=8, choices=choices_of(Book), default=Book.NET.value)
     signed_quantity = MoneyField(default=ZERO)
@@ -262,7 +267,7 @@ class Fill(WorkspaceOwned):
 
     same_workspace = ("connector", "order")
 
-    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="fills")
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="fills", db_index=False)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
     trade_id = models.CharField(max_length=60)
     symbol = models.CharField(max_length=40)
@@ -303,7 +308,7 @@ class LedgerEntry(WorkspaceOwned):
 
     same_workspace = ("connector", "fill")
 
-    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="ledger")
+    connector = models.ForeignKey(Connector, on_delete=models.PROTECT, related_name="ledger", db_index=False)
     fill = models.ForeignKey(Fill, null=True, blank=True, on_delete=models.PROTECT, related_name="ledger")
     symbol = models.CharField(max_length=40, blank=True)
     kind = models.CharField(max_length=16, choices=Kind)
@@ -325,7 +330,10 @@ class LedgerEntry(WorkspaceOwned):
                 name="one_entry_per_fill_and_kind",
             ),
         ]
-        indexes = [models.Index(fields=["workspace", "-at"], name="ledger_newest")]
+        indexes = [
+            models.Index(fields=["workspace", "-at"], name="ledger_newest"),
+            models.Index(fields=["connector", "at"], name="ledger_of_connector"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount.normalize():f} {self.currency}"
@@ -508,7 +516,7 @@ class Protection(WorkspaceOwned):
 class Lease(models.Model):
     """Who works on a (connector, symbol) now. Gives order, never safety: a taken-over lease never re-sends."""
 
-    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="+")
+    connector = models.ForeignKey(Connector, on_delete=models.CASCADE, related_name="+", db_index=False)
     symbol = models.CharField(max_length=40)
     owner = models.CharField(max_length=120, blank=True)
     until = models.DateTimeField()
