@@ -198,8 +198,11 @@ class _Judge:
 
     def stuck(self) -> None:
         placed = {order.client_order_id for order in self.book.ours}
+        open_there = {order.client_order_id for order in self.book.ours if order.state not in _ENDED}
         for order in self.orders:
             if order.state in FINAL_STATES and order.next_at is None:
+                continue
+            if order.is_resting and order.client_order_id in open_there and order.cancel_requested_at is None:
                 continue
             if order.pk in self.for_a_person:
                 if order.client_order_id in placed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from apps.alerts.models import WAITING, Alert
 from apps.lib import world
 from apps.trading import doubts
 from apps.trading.models import FINAL_STATES, Incident, Order, OrderState
+from apps.trading.transitions import LIVE_PAUSE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,24 @@ class Rest:
         return self.is_for_people and self.rows == before.rows and was_asked
 
 
+def _rests(order: Order, now: datetime) -> bool:
+    """True for a limit order that lies at the exchange, as it may for ever, and was looked at a moment ago."""
+    is_seen = order.next_at is not None and order.next_at <= now + timedelta(seconds=LIVE_PAUSE_S)
+    return order.is_resting and is_seen and order.cancel_requested_at is None
+
+
 def read() -> Rest:
-    orders = list(Order.unscoped.filter(~Q(state__in=FINAL_STATES) | Q(next_at__isnull=False)))
+    due = Order.unscoped.filter(~Q(state__in=FINAL_STATES) | Q(next_at__isnull=False))
     alerts = list(Alert.unscoped.filter(status__in=WAITING).values_list("id", "connector_id", "status"))
-    if not orders and not alerts:
-        return Rest()
-    now = world.now()
     told = set(
         Incident.unscoped.filter(kind__in=doubts.KINDS, resolved_at=None, order__isnull=False).values_list(
             "order_id", flat=True
         )
     )
+    now = world.now()
+    orders = [row for row in due if row.pk in told or not _rests(row, now)]
+    if not orders and not alerts:
+        return Rest()
     # Before the fence the exchange may still take it: that is for time to bring.
     in_doubt = [row for row in orders if row.pk in told and (row.fence_at is None or row.fence_at < now)]
     blocked = {row.connector_id for row in in_doubt}

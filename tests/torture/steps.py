@@ -17,6 +17,8 @@ from apps.connectors.exchange import Credentials, Exchange, ExchangeError, Marke
 from apps.connectors.models import Connector
 from apps.lib import world
 from apps.lib.compiled import update
+from apps.trading import cancelling
+from apps.trading.models import FINAL_STATES, Order
 from tests.torture.tenants import Tenant
 from tests.torture.venue import SUBMIT, URL, Venue
 
@@ -134,6 +136,10 @@ def alert(history: History) -> str:
         "quantity": f"0.00{dice.randint(1, 4)}",
         "pointer": history.tenant.pointer,
     }
+    if dice.random() < 0.15:
+        # Up to 0.8 % off: the price moves by 1 % at most in a step, so that some are filled at once and some rest.
+        limit = history.venue.prices[history.tenant.symbol] * (1 + Decimal(dice.randint(-80, 80)) / 10_000)
+        message |= {"order_type": "limit", "limit_price": str(limit.quantize(Decimal("0.1")))}
     if dice.random() < 0.06:
         message = {"ticker": history.tenant.symbol, "closeall": "true", "pointer": history.tenant.pointer}
     if dice.random() < 0.5:
@@ -266,6 +272,15 @@ def judge_held(history: History) -> str:
     return "the held alert is dismissed"
 
 
+def take_back(history: History) -> str:
+    """The owner cancels an order on its page."""
+    rows = Order.unscoped.filter(connector=history.connector, cancel_requested_at=None)
+    order = rows.exclude(state__in=FINAL_STATES).order_by("created_at").first()
+    if order is None:
+        return "a moment passes"
+    return f"{order.client_order_id} is cancelled: {cancelling.request(order, by='its owner')}"
+
+
 def moment(history: History) -> str:
     return "a moment passes"
 
@@ -285,6 +300,7 @@ def _set_state(history: History, state: str) -> None:
 _DRAWN = (
     (alert, 14), (again, 2), (twice_at_once, 1), (submit_fault, 14), (query_fault, 10), (invisible, 3), (held_back, 3),
     (unreachable, 2), (hand_trade, 2), (key, 1), (key_back, 4), (pause, 1), (brake, 2), (trial, 2), (judge_held, 2),
+    (take_back, 2),
     (moment, 12),
 )  # fmt: skip
 _STEPS = [step for step, _ in _DRAWN]

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from apps.lib import world
 from apps.trading.models import Order
@@ -34,6 +35,18 @@ def test_nothing_left() -> None:
 
     assert left.is_empty
     assert not left.stands_still_since(rest.Rest())
+
+
+def test_a_limit_order_may_rest_once_it_was_looked_at() -> None:
+    soon = world.now() + timedelta(seconds=9)
+    order = OrderFactory(state="accepted", order_type="limit", next_at=soon)
+    assert rest.read().is_empty
+
+    for changes in ({"next_at": soon + timedelta(minutes=2)}, {"cancel_requested_at": soon}, {"order_type": "market"}):
+        with transaction.atomic():
+            Order.unscoped.filter(pk=order.pk).update(**changes)
+            assert not rest.read().is_empty
+            transaction.set_rollback(True)
 
 
 def test_a_person_was_told_and_asking_again_moved_nothing() -> None:

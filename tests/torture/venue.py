@@ -45,6 +45,7 @@ class Venue:
     fired: int = 0
     rules: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
     unreachable: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    prices: dict[str, Decimal] = field(default_factory=dict)
     held_back: dict[str, float] = field(default_factory=dict)
     _in_flight: list[tuple[int, int, Request]] = field(default_factory=list)
     _numbers: Any = field(default_factory=itertools.count)
@@ -98,6 +99,7 @@ class Venue:
         store.save(account)
 
     def set_price(self, symbol: str, price: Decimal, *, depth: Decimal | None = None) -> None:
+        self.prices[symbol] = price
         body: dict[str, Any] = {"symbol": symbol, "price": str(price)}
         if depth is not None:
             body["depth"] = str(depth)
