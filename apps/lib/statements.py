@@ -9,6 +9,7 @@ logs leaves it out.
 
 import hashlib
 import re
+import select
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -157,9 +158,18 @@ def _run_together(raw: "psycopg.Connection[Any]", _: str, asked: Sequence[Asked]
 
 
 def _results(raw: "psycopg.Connection[Any]") -> list[Any]:
-    """Return one result a statement; what follows one that failed says that it was not run."""
+    """Return one result a statement; what follows one that failed says that it was not run.
+
+    Unlike `exec_prepared`, `get_result` keeps the GIL while it waits, and whoever holds the lock that the server waits
+    for may be a thread of this process: it is called once the answer is here.
+    """
     found: list[Any] = []
+    arrived = select.poll()
+    arrived.register(raw.pgconn.socket, select.POLLIN)
     while True:
+        while raw.pgconn.is_busy():
+            arrived.poll()
+            raw.pgconn.consume_input()
         result = raw.pgconn.get_result()
         if result is not None:
             if result.status == ExecStatus.PIPELINE_SYNC:
