@@ -31,17 +31,26 @@ ASKED = "cancellation asked for"
 TOLD_WITHIN = timedelta(seconds=60)
 
 
+def takes_back(signal: Signal) -> bool:
+    return signal.cancel_first or signal.kind in {SignalKind.CANCEL, SignalKind.CLOSE_ALL}
+
+
 def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
     """Return what a message takes back by what it says, whatever is held. `key` is (connector, symbol)."""
-    if signal.cancel_first or signal.kind in {SignalKind.CANCEL, SignalKind.CLOSE_ALL}:
-        return cancelling.open_orders(*key)
-    return Order.unscoped.none()
+    return cancelling.open_orders(*key) if takes_back(signal) else Order.unscoped.none()
+
+
+def is_in_the_way(plan: Plan | None, key: tuple[UUID, str]) -> bool:
+    """Whether `in_the_way_of` is anything: mostly nothing at all is open, and that is cheaply told."""
+    if not plan or not plan.legs or not _open(connector=key[0], symbol=key[1]):
+        return False
+    return in_the_way_of(plan, key).exists()
 
 
 def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
     """Return what has to be taken back before a plan may be carried out."""
     legs = plan.legs if plan else ()
-    if not legs or not _open(connector=key[0], symbol=key[1]):
+    if not legs:
         return Order.unscoped.none()
     found = cancelling.open_orders(*key)
     if any(leg.after for leg in legs):

@@ -260,14 +260,14 @@ def _plan(alert: Alert, signal: Signal) -> Sequence[Order]:
         if _stops_at_gap(alert, signal):
             _store(alert)
             return ()
-        if not clearing.clear(clearing.in_the_way(signal, key), by=by):
+        if clearing.takes_back(signal) and not clearing.clear(clearing.in_the_way(signal, key), by=by):
             return _wait_or_overtake(alert, signal, clearing.in_the_way(signal, key))
         if signal.kind is SignalKind.CANCEL:
             _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
             _store(alert)
             return ()
     prepared = _prepared(alert, inputs)
-    if clearing.in_the_way_of(prepared.planned.plan, key).exists():
+    if clearing.is_in_the_way(prepared.planned.plan, key):
         # What they filled until then changes the plan: it is made anew.
         clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
         return _wait_or_overtake(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key))

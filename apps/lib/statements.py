@@ -164,11 +164,16 @@ def _results(raw: "psycopg.Connection[Any]") -> list[Any]:
     for may be a thread of this process: it is called once the answer is here.
     """
     found: list[Any] = []
-    arrived = select.poll()
-    arrived.register(raw.pgconn.socket, select.POLLIN)
+    wire = select.poll()
+    # What does not fit into the socket's buffer goes out while answers come in: the server waits for neither of us.
+    wire.register(raw.pgconn.socket, select.POLLIN | select.POLLOUT)
+    while raw.pgconn.flush():
+        wire.poll()
+        raw.pgconn.consume_input()
+    wire.modify(raw.pgconn.socket, select.POLLIN)
     while True:
         while raw.pgconn.is_busy():
-            arrived.poll()
+            wire.poll()
             raw.pgconn.consume_input()
         result = raw.pgconn.get_result()
         if result is not None:

@@ -101,7 +101,10 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         return
     if report.filled_quantity > order.filled_quantity:
         fills = exchange.fills(order.symbol, exchange_order_id=report.exchange_order_id)
-        recording.record(order, [fill for fill in fills if fill.exchange_order_id == report.exchange_order_id])
+        own = [fill for fill in fills if fill.exchange_order_id == report.exchange_order_id]
+        recording.record(order, own, ending=lambda recorded: _end_of(order, report, recorded))
+        if order.state == S.FILLED:
+            return
         if report.filled_quantity > order.filled_quantity and _has_ended(report) and _is_overdue(report):
             recording.infer(order, report)
     columns: dict[str, Any] = {"exchange_order_id": report.exchange_order_id or order.exchange_order_id}
@@ -132,8 +135,27 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         return
     if to not in {S.FILLED, S.CANCELED, S.REJECTED}:
         columns["next_at"] = world.now() + timedelta(seconds=1)
-    evidence = {"status": report.status.value, "filled_quantity": f"{report.filled_quantity:f}"}
-    advance(order, to, cause="told by the exchange", evidence=evidence, **columns)
+    advance(order, to, cause="told by the exchange", evidence=_told_in(report), **columns)
+
+
+def _end_of(order: Order, report: OrderReport, recorded: Decimal) -> dict[str, Any] | None:
+    """Return the move that an order under way makes with its last fill; None when it is not that simple."""
+    is_filled = report.status is OrderStatus.FILLED and recorded >= report.filled_quantity
+    if not is_filled or order.state not in {S.ACCEPTED, S.PARTIAL}:
+        return None
+    return {
+        "to": S.FILLED,
+        "cause": "told by the exchange",
+        "evidence": _told_in(report),
+        "exchange_order_id": report.exchange_order_id or order.exchange_order_id,
+        "acknowledged_at": order.acknowledged_at or world.now(),
+        "reason_code": "",
+        "reason": "",
+    }
+
+
+def _told_in(report: OrderReport) -> dict[str, str]:
+    return {"status": report.status.value, "filled_quantity": f"{report.filled_quantity:f}"}
 
 
 def _state_for(report: OrderReport, *, recorded: Decimal) -> OrderState | None:

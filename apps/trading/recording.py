@@ -1,7 +1,7 @@
 """FillReport → Fill → Position → LedgerEntry, once per trade id, in one transaction."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
@@ -26,7 +26,7 @@ from apps.trading.accounting import (
     Rebuilt,
 )
 from apps.trading.models import Adjustment, Fill, LedgerEntry, Order, Position
-from apps.trading.transitions import note
+from apps.trading.transitions import move, note
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +74,13 @@ class _Unwritten:
         return together(*rows, *more)[len(rows) :]
 
 
-def record(order: Order, reports: Sequence[FillReport]) -> int:
+def record(
+    order: Order, reports: Sequence[FillReport], *, ending: Callable[[Decimal], Mapping[str, Any] | None] | None = None
+) -> int:
     """Record the fills that are new, move the position and write the ledger; return how many were new.
 
-    `order` is read again under a row lock and comes back current.
+    `order` is read again under a row lock and comes back current. `ending` is asked, with the quantity that is recorded
+    then, whether the order has come to its end by that: it returns what `move` takes, which is done in the same step.
     """
     if not reports:
         return 0
@@ -106,7 +109,12 @@ def record(order: Order, reports: Sequence[FillReport]) -> int:
         ):
             _record_one(order, position, report, adjusted_at, unwritten)
         _, fills = unwritten.write(_saved(position), _fills_of.asked(order=order.pk))
-        note(order, cause="fills", evidence={"trade_ids": sorted(fresh)}, **_totals(fills))
+        totals, evidence = _totals(fills), {"trade_ids": sorted(fresh)}
+        end = ending(totals["filled_quantity"]) if ending is not None else None
+        if end is None:
+            note(order, cause="fills", evidence=evidence, **totals)
+        else:
+            move(order, **{**end, "evidence": {**end["evidence"], **evidence}}, **totals)
     return len(fresh)
 
 
@@ -402,7 +410,7 @@ _OF_STATE = (
 )
 
 
-def _totals(fills: Sequence[tuple[Decimal, Decimal, Decimal, str, datetime]]) -> dict[str, object]:
+def _totals(fills: Sequence[tuple[Decimal, Decimal, Decimal, str, datetime]]) -> dict[str, Any]:
     """Add up an order's fills, oldest first (`_fills_of`); the caller has set the precision."""
     total = sum((quantity for quantity, *_ in fills), Decimal(0))
     value = sum((quantity * price for quantity, price, *_ in fills), Decimal(0))

@@ -278,7 +278,7 @@ def test_orders_planned_by_a_worker_that_died_are_sent_once_by_the_sweeper(
     assert futures.status(alert) == (AlertStatus.EXECUTED, "")
 
 
-@pytest.mark.parametrize("at", ["apps.trading.executor._acknowledge", "apps.trading.recording.note"])
+@pytest.mark.parametrize("at", ["apps.trading.executor._acknowledge", "apps.trading.recording.move"])
 def test_database_that_goes_away_after_the_order_is_out_leaves_a_row_to_go_on_from(
     futures: Bench, monkeypatch: pytest.MonkeyPatch, failing: None, at: str
 ) -> None:

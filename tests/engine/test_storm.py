@@ -29,6 +29,7 @@ DEATHS = (
     "apps.trading.executor.settle_legs",
     "apps.trading.executor.waiting_legs",
     "apps.trading.recording.note",
+    "apps.trading.recording.move",
     "apps.trading.following.recording.record",
 )
 

@@ -1,7 +1,9 @@
 """Several statements in one round trip: their order, their transaction, and what is left when one fails."""
 
 import contextlib
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -147,3 +149,36 @@ def test_locking_question_needs_a_transaction() -> None:
 
     with pytest.raises(TransactionManagementError):
         together(locked.asked(pk=ConnectorFactory().pk))
+
+
+@pytest.mark.parametrize("number", [40, 400])
+def test_more_than_the_wire_holds_at_once_comes_through(number: int) -> None:
+    word = "w" * 50_000
+
+    told = together(*(_value("SELECT %s::text || %s::text", [word, str(each)]) for each in range(number)))
+
+    assert told == [f"{word}{each}" for each in range(number)]
+
+
+def test_who_waits_for_a_lock_lets_the_threads_of_its_process_go_on() -> None:
+    connector = ConnectorFactory()
+    locked = Compiled(lambda pk: Connector.unscoped.select_for_update().filter(pk=pk))
+    is_waiting = threading.Event()
+
+    def wait() -> list[Connector]:
+        try:
+            with transaction.atomic():
+                is_waiting.set()
+                return together(locked.asked(pk=connector.pk))[0]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            together(locked.asked(pk=connector.pk))
+            waiter = threads.submit(wait)
+            is_waiting.wait()
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while not run(waiting, []).rows[0][0]:
+                pass
+        assert waiter.result(30) == [connector]

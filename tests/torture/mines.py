@@ -43,7 +43,7 @@ WINDOWS: dict[str, Point] = {
     "bytes out, answer not read": Point("after", "urllib3.connection.HTTPConnection.request", _posts_an_order),
     "answer read, not recorded": Point("after", f"{_FUTURES}.submit"),
     "acknowledged, fills not asked for": Point("before", "apps.trading.executor._follow"),
-    "fills written, not committed": Point("before", "apps.trading.recording.note"),
+    "fills written, not committed": Point("before", "apps.trading.recording.move"),
     "fills committed, state not": Point("after", "apps.trading.recording.record"),
     "close done, opening leg not sent": Point(
         "before", "apps.trading.executor.settle_legs", _closes_in_front_of_another
