@@ -1,6 +1,7 @@
 """Queued alerts to orders: one (connector, symbol) at a time, first come first served, under its lease."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ SAME_FIRING = timedelta(seconds=4)
 REDELIVERY = timedelta(seconds=60)
 # After so long without a word from the exchange a waiting exit is reported as failed instead of tried again.
 GIVE_UP = timedelta(hours=24)
-MOST_ROUNDS = 50
+MOST_ROUNDS = 250
+# So many alerts of one (connector, symbol) run before the others get their turn: whoever has hundreds waits for itself.
+TURN = 4
 
 _IN_QUEUE = (AlertStatus.QUEUED, AlertStatus.EXECUTING)
 
@@ -77,8 +80,16 @@ def execute_due() -> int:
 
 
 def due_keys() -> list[tuple[UUID, str]]:
-    """Return the (connector, symbol) pairs that have a due alert and whose lease is free."""
-    return sorted(set(_due_keys(now=world.now())), key=str)
+    """Return the (connector, symbol) pairs that have a due alert and whose lease is free.
+
+    No connector's second symbol comes before the first of every other: threads are taken in this order.
+    """
+    before: Counter[UUID] = Counter()
+    ranked = []
+    for key in sorted(set(_due_keys(now=world.now())), key=str):
+        ranked.append((before[key[0]], key))
+        before[key[0]] += 1
+    return [key for _, key in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def _with_due_alert(now: datetime) -> QuerySet[Alert, tuple[UUID, str]]:
@@ -95,18 +106,18 @@ _due_keys = Compiled(_with_due_alert)
 
 
 def run_key(key: tuple[UUID, str]) -> None:
-    """Run the due alerts of one (connector, symbol) until none is left."""
+    """Run due alerts of one (connector, symbol), a turn of them at most."""
     connector_id, symbol = key
     with leases.held(connector_id, symbol) as lease:
-        is_fresh = True
-        while lease is not None:
+        for number in range(TURN):
+            if lease is None:
+                return
             queue = _look(connector_id, symbol)
             alert = _next_alert(connector_id, symbol, queue)
             if alert is None:
                 return
-            if not is_fresh:
+            if number:
                 lease.renew()
-            is_fresh = False
             # An alert that has its orders waits for nothing: they are what the others wait for.
             if alert.order_id is None and not _settled(connector_id, symbol, queue.unfinished):
                 _postpone_or_expire(connector_id, symbol)

@@ -144,6 +144,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         "tests/connectors/bitmart/test_wire.py::test_exact_numbers",
         "tests/trading/pure/test_accounting_invariants.py::test_order_and_repeats_change_nothing",
     ),
+    "500 alerts in a second for one workspace while others trade": (
+        "tests/matrix/test_crowd.py::test_all_of_a_crowd_are_kept_and_others_wait_for_a_turn_of_it_and_not_for_its_end",
+        "tests/matrix/test_crowd.py::test_no_second_symbol_of_a_connector_comes_before_the_first_of_another",
+    ),
     "trial end": (f"{REFUSALS}test_entries_are_denied_and_exits_run",),
     "downgrade": (f"{SWITCH}test_with_a_position_open_entries_stop_and_its_exit_goes_out",),
     "maintenance": (
