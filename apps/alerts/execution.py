@@ -566,10 +566,10 @@ def _settled(connector_id: UUID, symbol: str, found: Sequence[Order]) -> bool:
     return is_settled and not _waiting_legs(connector_id, symbol)
 
 
-# An exit that was proved absent is final, yet to be sent anew.
+# An exit that was proved absent is final, yet to be sent anew. A state that only a later release knows is unfinished.
 _unfinished = Compiled(
     lambda connector, symbol: Order.unscoped.filter(
-        Q(state__in=OPEN_STATES) | Q(state=OrderState.NOT_PLACED, next_at__isnull=False),
+        Q(state__in=OPEN_STATES) | Q(next_at__isnull=False) & ~Q(state__in=FINAL_STATES - {OrderState.NOT_PLACED}),
         connector_id=connector,
         symbol=symbol,
     ).select_related("connector", "instrument")

@@ -15,7 +15,7 @@ from apps.alerts.evidence import Evidence
 from apps.alerts.models import Alert, AlertStatus, Preview
 from apps.alerts.redaction import find_marks
 from apps.alerts.times import read_time
-from apps.lib.templatetags.statuses import LOOKS
+from apps.lib.templatetags.statuses import look_of
 from apps.trading import queries as trading
 from apps.trading.denials import DenialCode
 from apps.trading.models import DOUBTFUL_STATES, FINAL_STATES, ZERO, Order, OrderState
@@ -45,10 +45,14 @@ def display_key(alert: Alert, orders: Sequence[Order]) -> str:
 
 def display_status(alert: Alert, orders: Sequence[Order]) -> str:
     """Return the word for `display_key`."""
-    return LOOKS[display_key(alert, orders)].word
+    return look_of(display_key(alert, orders)).word
 
 
 def _key_of_orders(orders: Sequence[Order]) -> str:
+    later = next((order.state for order in orders if order.state not in OrderState), None)
+    if later is not None:
+        # Of a release after this one: shown as it is written.
+        return later
     states = {OrderState(order.state) for order in orders}
     under_way = next((state for state in _UNDER_WAY if state in states), None)
     if under_way in DOUBTFUL_STATES:

@@ -97,6 +97,8 @@ def drive(order: Order) -> None:
 
 def step(order: Order) -> None:
     """Do the one thing that is due for an order: used by the poller and the sweeper."""
+    if order.is_of_a_later_release:
+        return
     if order.state == S.CANCELED and not look(order) and order.query_count < LATE_LOOKS:
         return
     if not look_for_fills(order):

@@ -151,6 +151,16 @@ class _Facts(dict[str, str]):
         return "—"
 
 
+# While two releases are at work: a kind that the newer one opened, on a page of the older one.
+OF_A_LATER_RELEASE = Text(
+    Severity.WARNING,
+    "A newer release of this product, being rolled out now, opened this incident.",
+    "What was done about it is shown once the roll-out is over.",
+    "Look again in a few minutes.",
+    closes_by_itself=True,
+)
+
+
 def filled_in(sentence: str, facts: Mapping[str, str]) -> str:
     return sentence.format_map(_Facts(facts))
 

@@ -12,7 +12,7 @@ from apps.connectors.exchange import Book, MarginMode, OrderType, Side, TimeInFo
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
 from apps.lib.fields import MoneyField
-from apps.trading.incident_kinds import TEXTS, IncidentKind, Severity, Text, filled_in, kind_choices
+from apps.trading.incident_kinds import OF_A_LATER_RELEASE, TEXTS, IncidentKind, Severity, Text, filled_in, kind_choices
 from apps.trading.legs import Intent
 from apps.trading.protecting import ProtectionKind
 
@@ -159,6 +159,11 @@ class Order(WorkspaceOwned):
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def is_of_a_later_release(self) -> bool:
+        """True in a state that this release does not know: whoever wrote it goes on with it, here it is let alone."""
+        return self.state not in OrderState
 
     @property
     def is_resting(self) -> bool:
@@ -619,7 +624,7 @@ class Incident(WorkspaceOwned):
 
     @property
     def text(self) -> Text:
-        return TEXTS[IncidentKind(self.kind)]
+        return TEXTS[IncidentKind(self.kind)] if self.kind in IncidentKind else OF_A_LATER_RELEASE
 
     def _told(self, sentence: str) -> str:
         return filled_in(sentence, {"symbol": self.symbol, **self.facts})

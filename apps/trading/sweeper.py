@@ -30,6 +30,8 @@ _order: Compiled[Order] = Compiled(lambda pk: Order.unscoped.select_related("con
 
 def _take_step(order_id: UUID) -> None:
     (order,) = _order(pk=order_id)
+    if order.is_of_a_later_release:
+        return
     if order.state in {OrderState.PLANNED, OrderState.NOT_PLACED}:
         with leases.held(order.connector_id, order.symbol) as lease:
             if lease is not None and _claim(order):

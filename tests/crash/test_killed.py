@@ -9,9 +9,11 @@ from decimal import Decimal
 
 import pytest
 import requests
+from celery import current_app
 from django.db import connection
 
 from apps.alerts.models import Alert, AlertStatus
+from apps.lib import wakeups
 from apps.trading.models import Fill, Order, OrderState
 from tests.crash.processes import running, running_web, until
 from tests.engine.conftest import Bench, bench
@@ -102,6 +104,19 @@ def test_worker_goes_on_after_the_database_dropped_its_connections(futures: Benc
 
     assert [size for _, size in futures.book()] == ["10", "1", "2", "3", "4", "5"]
     assert futures.held() == 25
+
+
+def test_worker_goes_on_after_a_wake_up_of_another_release(futures: Bench) -> None:
+    later = "apps.alerts.tasks.of_a_later_release"
+    with running("worker"):
+        current_app.send_task(later)
+        current_app.send_task("apps.alerts.tasks.execute_due", args=["what a later release says more"])
+
+        alert = futures.post("buy", "flat", "0.01")
+        wakeups.publish("apps.alerts.tasks.execute_due")
+        until(lambda: is_executed(alert), "the worker runs the alert")
+
+    assert (futures.held(), len(futures.book())) == (10, 1)
 
 
 def test_sweeper_alone_runs_an_alert_that_woke_nobody(futures: Bench) -> None:

@@ -15,6 +15,7 @@ WEBHOOK = "tests/alerts/test_webhook_database.py::"
 BOOKS = "tests/matrix/test_reconciliation.py::"
 KEYS = "tests/matrix/test_keys.py::"
 SWITCH = "tests/matrix/test_kill_switch.py::"
+VERSIONS = "tests/matrix/test_versions.py::"
 
 ROWS: dict[str, tuple[str, ...]] = {
     "repeated delivery": (
@@ -175,6 +176,14 @@ ROWS: dict[str, tuple[str, ...]] = {
         f"{SWITCH}test_halted_with_a_position_open_nothing_is_sent",
     ),
     "SIGTERM under load": (f"{KILLED}test_worker_asked_to_stop_finishes_what_it_is_sending",),
+    "old and new version together": (
+        f"{VERSIONS}test_columns_added_under_running_processes_cost_no_alert",
+        f"{VERSIONS}test_what_a_migration_adds_is_left_out_by_the_release_before_it",
+        f"{VERSIONS}test_order_in_a_state_of_the_other_release_is_let_alone_and_holds_up_its_symbol",
+        f"{VERSIONS}test_alert_in_a_status_of_the_other_release_is_not_run",
+        f"{VERSIONS}test_plan_of_another_form_is_shown_as_such_and_not_replayed",
+        f"{KILLED}test_worker_goes_on_after_a_wake_up_of_another_release",
+    ),
     "disk full, busy database, empty pool": (f"{WEBHOOK}test_refused_connection_is_503_until_the_database_is_back",),
     "poison alert": (
         f"{ALERTS}test_alert_that_raises_blocks_its_symbol_for_three_tries_only",

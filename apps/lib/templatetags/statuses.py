@@ -86,8 +86,9 @@ NOTICE_ICONS = {
 
 @register.simple_tag
 def look_of(status: str) -> Look:
-    """Return how a status word looks. KeyError for a word that nobody gave a look."""
-    return LOOKS[str(status)]
+    """Return how a status word looks; one that only a later release knows is shown as it is written."""
+    word = str(status)
+    return LOOKS.get(word) or Look("status status-calm", "circle-dashed", word.replace("_", " "))
 
 
 @register.filter
