@@ -15,7 +15,7 @@ from apps.alerts.execution import due_keys, execute, execute_due, run_key
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.models import Connector, Pointer
-from apps.trading import leases
+from apps.trading import executor, leases
 from apps.trading.inputs import Inputs
 from apps.trading.models import Lease, Order, OrderState
 from tests.engine.conftest import Bench, bench
@@ -287,6 +287,8 @@ def test_database_that_goes_away_after_the_order_is_out_leaves_a_row_to_go_on_fr
 
     with monkeypatch.context() as patch:
         patch.setattr(at, away)
+        patch.setattr(executor, "RECORD_WITHIN_S", 0.3)
+        patch.setattr(executor, "RECORD_PAUSE_S", 0.1)
         patch.setattr(execution, "MOST_ROUNDS", 1)
         alert = futures.send("buy", "flat", "0.01")
     assert futures.status(alert)[0] == AlertStatus.EXECUTING
