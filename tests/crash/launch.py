@@ -23,7 +23,7 @@ POINTS: dict[str, tuple[str, str]] = {
     "claimed, bytes not sent": ("before", "apps.connectors.bitmart.futures.FuturesExchange.submit"),
     "answer read, not recorded": ("after", "apps.connectors.bitmart.futures.FuturesExchange.submit"),
     "acknowledged, fills not read": ("before", "apps.trading.executor._follow"),
-    "fills recorded, state not": ("after", "apps.trading.recording.record"),
+    "last fill recorded, nobody told": ("after", "apps.trading.recording.record"),
     "filled, alert not finished": ("before", "apps.trading.executor.settle_legs"),
 }
 

@@ -23,7 +23,7 @@ LEFT = {
     NOT_SENT: (AlertStatus.EXECUTING, S.SUBMITTING, 0),
     "answer read, not recorded": (AlertStatus.EXECUTING, S.SUBMITTING, 1),
     "acknowledged, fills not read": (AlertStatus.EXECUTING, S.ACCEPTED, 1),
-    "fills recorded, state not": (AlertStatus.EXECUTING, S.ACCEPTED, 1),
+    "last fill recorded, nobody told": (AlertStatus.EXECUTING, S.FILLED, 1),
     "filled, alert not finished": (AlertStatus.EXECUTING, S.FILLED, 1),
 }
 
