@@ -8,7 +8,7 @@ from apps.accounts.tenancy import WorkspaceOwned
 from apps.connectors.models import Connector, Pointer
 from apps.lib import world
 from apps.lib.compiled import update_asked
-from apps.lib.statements import Asked, run
+from apps.lib.statements import Asked, ask
 from apps.trading.models import Order
 
 
@@ -116,8 +116,7 @@ class Alert(WorkspaceOwned):
 
     def keep(self) -> None:
         """Write what a worker writes, on the row that the webhook made; what arrived is never written twice."""
-        asked = self.kept()
-        run(asked.sql, asked.parameters)
+        ask(self.kept())
 
     def kept(self) -> Asked:
         """Return the statement of `keep`."""

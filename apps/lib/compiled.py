@@ -27,7 +27,7 @@ from django.db.models.query import (
 )
 from django.db.transaction import TransactionManagementError, atomic
 
-from apps.lib.statements import Asked, Result, run, together
+from apps.lib.statements import Asked, Result, ask, together
 
 Row = TypeVar("Row")
 
@@ -81,8 +81,7 @@ class Compiled(Generic[Row]):
         self._statements: dict[tuple[Any, ...], _Statement] = {}
 
     def __call__(self, **arguments: Any) -> list[Row]:
-        asked = self.asked(**arguments)
-        return asked.read(run(asked.sql, asked.parameters))  # type: ignore[no-any-return]
+        return ask(self.asked(**arguments))  # type: ignore[no-any-return]
 
     def asked(self, **arguments: Any) -> Asked:
         """Return the question for `statements.together`, which answers it with the rows."""
@@ -121,7 +120,7 @@ def insert(*rows: Model) -> None:
     """Insert new rows of one model, whose ids are set, all or none. IntegrityError as from `save`."""
     asked = inserting(*rows)
     if len(asked) == 1:
-        asked[0].read(run(asked[0].sql, asked[0].parameters))
+        ask(asked[0])
     else:
         with atomic(savepoint=False):
             together(*asked)
@@ -153,8 +152,7 @@ def _inserting(rows: Sequence[Model]) -> Asked:
 
 def update(model: type[Model], columns: Mapping[str, Any], **where: Any) -> int:
     """Set columns of the rows that equal `where` (None: is null); return how many. Both by attribute name."""
-    asked = update_asked(model, columns, **where)
-    return int(asked.read(run(asked.sql, asked.parameters)))
+    return int(ask(update_asked(model, columns, **where)))
 
 
 def update_asked(model: type[Model], columns: Mapping[str, Any], **where: Any) -> Asked:

@@ -82,6 +82,11 @@ def run(sql: str, parameters: Sequence[Any]) -> Result:
     return _wrapped(database, sql, parameters, _run)  # type: ignore[no-any-return]
 
 
+def ask(asked: Asked) -> Any:
+    """Run one question and return what it reads."""
+    return asked.read(run(asked.sql, asked.parameters))
+
+
 def together(*asked: Asked) -> list[Any]:
     """Run all in one round trip, in their order, and return what each of them reads; the error of the first that fails.
 

@@ -16,7 +16,7 @@ from apps.connectors.exchange import Market, Side
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
 from apps.lib.compiled import Compiled
-from apps.lib.statements import Asked, run, together
+from apps.lib.statements import Asked, ask, together
 from apps.trading.inputs import Counts
 from apps.trading.legs import Intent
 from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, Order, OrderState, Position
@@ -136,11 +136,7 @@ on_the_way = Compiled(
 
 
 def orders_last_minute(connector: Connector) -> int:
-    return _answer(_asked_last_minute(connector))  # type: ignore[no-any-return]
-
-
-def _answer(asked: Asked) -> Any:
-    return asked.read(run(asked.sql, asked.parameters))
+    return ask(_asked_last_minute(connector))  # type: ignore[no-any-return]
 
 
 def _asked_last_minute(connector: Connector) -> Asked:
@@ -172,7 +168,7 @@ def lost_today(connector: Connector, quote: str) -> Decimal:
     UTC, for the members of a workspace may live in several zones and a limit has one meaning. A fee in a third coin is
     not valued here; one in the base coin is a part of what was realised.
     """
-    return _answer(_asked_today(connector, quote))  # type: ignore[no-any-return]
+    return ask(_asked_today(connector, quote))  # type: ignore[no-any-return]
 
 
 def _asked_today(connector: Connector, quote: str) -> Asked:

@@ -106,13 +106,8 @@ def open_in(workspace: Workspace) -> QuerySet[Incident]:
     return rows.select_related("connector", "order").order_by("-opened_at", "-id")
 
 
-def blocking(connector: Connector, symbol: str) -> Incident | None:
-    """Return an open incident that keeps new positions in the symbol from being opened, or None."""
-    found = blocking_in(connector=connector.pk, symbol=symbol)
-    return found[0] if found else None
-
-
-blocking_in: Compiled[Incident] = Compiled(
+# An open incident that keeps new positions in the symbol from being opened, if there is one.
+blocking: Compiled[Incident] = Compiled(
     lambda connector, symbol: Incident.unscoped.filter(
         Q(symbol="") | Q(symbol=symbol), connector_id=connector, resolved_at=None, kind__in=BLOCKING
     ).order_by("opened_at")[:1]

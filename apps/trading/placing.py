@@ -230,7 +230,7 @@ def standing(connector: Connector, symbol: str) -> dict[str, object]:
 def _asked_standing(connector: Connector, symbol: str) -> list[Asked]:
     return [
         _subscriptions.asked(workspace=connector.workspace_id),
-        incidents.blocking_in.asked(connector=connector.pk, symbol=symbol),
+        incidents.blocking.asked(connector=connector.pk, symbol=symbol),
         _site.asked(),
     ]
 

@@ -14,7 +14,7 @@ from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, Or
 from apps.connectors.models import Instrument
 from apps.lib import world
 from apps.lib.compiled import Compiled, inserting, update_asked
-from apps.lib.statements import Asked, run, together
+from apps.lib.statements import Asked, ask, together
 from apps.trading import accounting
 from apps.trading.accounting import (
     AdjustmentFacts,
@@ -383,8 +383,7 @@ def _locked_position(order: Order) -> Position:
 def store(position: Position, state: PositionState, contract_size: Decimal) -> None:
     """Write what `state` says of a position whose row is locked."""
     _put(position, state, contract_size)
-    asked = _saved(position)
-    run(asked.sql, asked.parameters)
+    ask(_saved(position))
 
 
 def _put(position: Position, state: PositionState, contract_size: Decimal) -> None:

@@ -11,7 +11,7 @@ from apps.lib import world
 from apps.lib.compiled import field_of, inserting, prepared, update, updating
 from apps.lib.decimals import normalize_text
 from apps.lib.process import process_name
-from apps.lib.statements import Asked, run
+from apps.lib.statements import Asked, ask, run
 from apps.trading import incidents
 from apps.trading.denials import Denial
 from apps.trading.incident_kinds import IncidentKind
@@ -58,7 +58,7 @@ def note(order: Order, *, cause: str, evidence: dict[str, Any] | None = None, **
 def born(order: Order, *, cause: str, evidence: dict[str, Any] | None = None) -> None:
     """Insert a new order with its first event; the caller's transaction holds both. IntegrityError when it exists."""
     for asked in being_born(order, cause=cause, evidence=evidence):
-        asked.read(run(asked.sql, asked.parameters))
+        ask(asked)
 
 
 def being_born(order: Order, *, cause: str, evidence: dict[str, Any] | None = None) -> list[Asked]:

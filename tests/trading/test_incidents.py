@@ -77,11 +77,11 @@ def test_an_incident_blocks_its_symbol_or_the_whole_connector(owner: Member) -> 
     orphan = incidents.open_incident(connector, K.ORPHAN_ORDER, symbol="BTCUSDT")
     incidents.open_incident(connector, K.POSITION_EXTERNAL, symbol="ETHUSDT")
 
-    assert incidents.blocking(connector, "BTCUSDT") == orphan
-    assert incidents.blocking(connector, "ETHUSDT") is None
-    assert incidents.blocking(other, "BTCUSDT") is None
+    assert incidents.blocking(connector=connector.pk, symbol="BTCUSDT") == [orphan]
+    assert incidents.blocking(connector=connector.pk, symbol="ETHUSDT") == []
+    assert incidents.blocking(connector=other.pk, symbol="BTCUSDT") == []
     key = incidents.open_incident(connector, K.KEY_REFUSED)
-    assert incidents.blocking(connector, "ETHUSDT") == key
+    assert incidents.blocking(connector=connector.pk, symbol="ETHUSDT") == [key]
 
 
 def test_its_owners_are_mailed_once_with_the_outcome_in_the_subject(owner: Member) -> None:
