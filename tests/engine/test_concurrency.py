@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.alerts import reading
+from apps.alerts import execution, reading
 from apps.alerts.execution import execute, execute_due
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
@@ -16,7 +16,7 @@ from apps.connectors.bitmart.transport import Transport
 from apps.trading import leases
 from apps.trading.executor import drive, step
 from apps.trading.following import look
-from apps.trading.models import Fill, LedgerEntry, Order, OrderState
+from apps.trading.models import Fill, LedgerEntry, Order, OrderState, PlanRecord
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench, bench
 from tests.shared_paper import SharedPaper
@@ -180,3 +180,21 @@ def test_lease_is_given_back_although_the_database_dropped_the_connection(future
         other.close()
 
     assert not leases.is_taken(futures.connector.pk, "BTCUSDT")
+
+
+def test_alert_that_was_put_aside_while_it_was_planned_gets_no_order(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = futures.post("buy", "flat", "0.01")
+    prepare = execution.prepare
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        prepared = prepare(*args, **kwargs)
+        Alert.unscoped.filter(pk=alert.pk).update(status=AlertStatus.FAILED, next_at=None)
+        return prepared
+
+    monkeypatch.setattr(execution, "prepare", slowly)
+    execute_due()
+
+    assert (futures.status(alert)[0], futures.orders(), futures.book()) == (AlertStatus.FAILED, [], [])
+    assert not PlanRecord.unscoped.exists()
