@@ -9,26 +9,21 @@ from django.test import Client
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
-from apps.connectors import instruments, opening, pointers
+from apps.connectors import instruments, pointers
 from apps.connectors.models import Connector, Instrument, MarketPrice
 from apps.trading.models import Order, Position
 from apps.trading.sweeper import sweep
 from tests.engine.replays import assert_replays
 from tests.factories import ConnectorFactory, PointerFactory
-from tests.paper.running import PaperAccount, PaperProcess, running_paper
-
-
-@pytest.fixture(scope="session")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
-    with running_paper(tmp_path_factory.mktemp("paper"), seed=1, faults=True) as process:
-        yield process
+from tests.paper.running import PaperAccount
+from tests.shared_paper import SharedPaper
 
 
 @dataclass(slots=True)
 class Desk:
     """One connector with a real account at the paper exchange, and the sender of its alerts."""
 
-    paper: PaperProcess
+    paper: SharedPaper
     account: PaperAccount
     connector: Connector
     pointer: str
@@ -76,7 +71,7 @@ class Desk:
 _listed: dict[tuple[str, str], list[Instrument]] = {}
 
 
-def list_instruments(paper: PaperProcess, market: str) -> None:
+def list_instruments(paper: SharedPaper, market: str) -> None:
     """Store the listing, read once: the exchange limits how often one address may ask for it."""
     key = (paper.base_url, market)
     if key not in _listed:
@@ -88,9 +83,7 @@ def list_instruments(paper: PaperProcess, market: str) -> None:
     Instrument.objects.bulk_create(_listed[key])
 
 
-def desk(paper: PaperProcess, market: str, settings: Any, **options: Any) -> Desk:
-    settings.PAPER_URL = paper.base_url
-    opening.close_all()
+def desk(paper: SharedPaper, market: str, **options: Any) -> Desk:
     account = paper.new_account(
         spot={"USDT": "10000"} if market == "spot" else None,
         futures={"USDT": "10000"} if market == "futures" else None,
@@ -105,12 +98,12 @@ def desk(paper: PaperProcess, market: str, settings: Any, **options: Any) -> Des
 
 
 @pytest.fixture
-def futures(db: None, paper: PaperProcess, settings: Any) -> Iterator[Desk]:
-    yield desk(paper, "futures", settings)
+def futures(db: None, paper: SharedPaper) -> Iterator[Desk]:
+    yield desk(paper, "futures")
     assert_replays()
 
 
 @pytest.fixture
-def spot(db: None, paper: PaperProcess, settings: Any) -> Iterator[Desk]:
-    yield desk(paper, "spot", settings)
+def spot(db: None, paper: SharedPaper) -> Iterator[Desk]:
+    yield desk(paper, "spot")
     assert_replays()

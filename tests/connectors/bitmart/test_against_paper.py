@@ -71,6 +71,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
 
 @pytest.fixture(autouse=True)
 def _held_prices(paper: PaperProcess) -> None:
+    paper.end_windows()
     paper.set_price("BTC_USDT", "60000")
     paper.set_price("BTCUSDT", "60000")
 

@@ -64,7 +64,7 @@ TRIGGER = TriggerRequest(
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
-    with running_paper(tmp_path_factory.mktemp("paper"), seed=12) as process:
+    with running_paper(tmp_path_factory.mktemp("paper"), seed=12, faults=True) as process:
         process.set_price("BTC_USDT", "60000")
         process.set_price("BTCUSDT", "60000")
         yield process
@@ -72,6 +72,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
 
 @pytest.fixture
 def account(paper: PaperProcess) -> PaperAccount:
+    paper.end_windows()
     return paper.new_account(spot={"USDT": "10000", "BTC": "0.5"}, futures={"USDT": "1000"})
 
 
