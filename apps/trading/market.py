@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from apps.connectors import instruments
+from apps.connectors.budget import standing
 from apps.connectors.exchange import (
     Balance,
     Book,
@@ -24,6 +25,7 @@ from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.lib import world
 from apps.lib.compiled import Compiled
+from apps.lib.flights import Flights
 from apps.lib.statements import Asked
 from apps.trading.inputs import Account
 from apps.trading.legs import Holding
@@ -66,6 +68,8 @@ class _Kept:
 
 _modes = _Kept(30)
 _fees = _Kept(3600)
+# At the close of a bar hundreds of alerts find the same price too old in one moment.
+_asking: Flights[MarketPrice | None] = Flights()
 
 
 def read_account(
@@ -146,17 +150,26 @@ def read_ticker(instrument: InstrumentRow, stored: Sequence[MarketPrice] | None 
     else:
         price = stored[0] if stored else None
     if price is None:
-        try:
-            instruments.refresh_prices({(instrument.environment, instrument.market): [instrument.symbol]})
-        except ExchangeError:
-            price = _stored(instrument, USABLE)
-            if price is None:
-                raise
-        else:
-            price = _stored(instrument, FRESH)
+        # What is less important waits longer for its turn at the exchange: it keeps nobody waiting who is more so.
+        price = _asking.join((instrument.pk, standing().priority), lambda: _asked_now(instrument))
     if price is None:
         return None
     return Ticker(instrument.symbol, price.last, price.bid, price.ask, price.mark, price.at)
+
+
+def _asked_now(instrument: InstrumentRow) -> MarketPrice | None:
+    # Whoever asked before may have just been answered.
+    price = _stored(instrument, FRESH)
+    if price is not None:
+        return price
+    try:
+        instruments.refresh_prices({(instrument.environment, instrument.market): [instrument.symbol]})
+    except ExchangeError:
+        price = _stored(instrument, USABLE)
+        if price is None:
+            raise
+        return price
+    return _stored(instrument, FRESH)
 
 
 def _stored(instrument: InstrumentRow, age: timedelta) -> MarketPrice | None:
