@@ -26,6 +26,7 @@ from apps.connectors.models import Instrument as InstrumentRow
 from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.flights import Flights
+from apps.lib.pool import at_once
 from apps.lib.statements import Asked
 from apps.trading.inputs import Account
 from apps.trading.legs import Holding
@@ -84,12 +85,12 @@ def read_account(
         holding = Holding(long=free.get(instrument.base, zero))
         return Account(holding, free.get(instrument.quote, zero), PositionMode.ONE_WAY, None, None, equity)
     mode = _modes.get((connector.pk, connector.credentials_set_at), exchange.position_mode)
-    positions = [position for position in exchange.positions(instrument.symbol) if position.signed_quantity]
+    told, balances = at_once(lambda: exchange.positions(instrument.symbol), exchange.balances)
+    positions = [position for position in told if position.signed_quantity]
     if any(p.book is not Book.NET for p in positions) is not (mode is PositionMode.HEDGE) and positions:
         # The account was switched since the mode was read.
         _modes.forget((connector.pk, connector.credentials_set_at))
         mode = _modes.get((connector.pk, connector.credentials_set_at), exchange.position_mode)
-    balances = exchange.balances()
     available = sum((b.available for b in balances if b.currency == instrument.quote), Decimal(0))
     open_position = positions[0] if positions else None
     return Account(

@@ -80,3 +80,9 @@ def test_a_failure_is_not_kept() -> None:
         flights.join("BTC", lambda: str(1 // 0))
 
     assert flights.join("BTC", lambda: "61000") == "61000"
+
+
+def test_a_thread_does_not_wait_for_itself() -> None:
+    flights: Flights[str] = Flights()
+
+    assert flights.join("BTC", lambda: flights.join("BTC", lambda: "61000")) == "61000"

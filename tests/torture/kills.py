@@ -205,7 +205,7 @@ def _worker() -> None:
     from apps.lib import pool
     from config import processes
 
-    pool._threads.cache_clear()
+    pool.forget_threads()
     processes.worker()
 
 
