@@ -50,7 +50,8 @@ from apps.trading.legs import Intent
 from apps.trading.models import LIVE_STATES, Order, OrderState, Position
 from apps.trading.placing import limits_of, standing
 from apps.trading.protecting import guard_of, with_presets
-from apps.trading.protection import CLOSING_LEG, protect
+from apps.trading.protection import protect
+from apps.trading.protection_alarms import CLOSING_LEG
 from apps.trading.reversal import give_up, is_ready, replan_exit, waiting_legs
 from apps.trading.transitions import LOOK_PAUSES_S, StaleOrderError, advance, deny, move
 

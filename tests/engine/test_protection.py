@@ -13,7 +13,7 @@ from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Protection as ProtectionWord
 from apps.connectors.exchange import ProtectionRequest, Side
 from apps.connectors.models import Connector
-from apps.trading import cancelling, executor, protection
+from apps.trading import cancelling, executor, protection, protection_rows
 from apps.trading.models import Fill, Incident, Order, OrderState, Protection, ProtectionState
 from tests.engine.conftest import Bench, bench
 from tests.shared_paper import SharedPaper
@@ -362,23 +362,23 @@ def test_guard_that_another_process_placed_meanwhile_is_not_placed_again(
 ) -> None:
     """A process that was slow for longer than its claim comes back to a guard that another one has sent."""
     sent: list[str] = []
-    submit, held = protection._submit, protection._held
+    submit, held = protection._submit, protection.held_there
 
     def counted(row: Protection, *more: Any) -> str:
         sent.append(str(row.pk))
         return submit(row, *more)
 
     def slow(row: Protection, *more: Any) -> Decimal:
-        monkeypatch.setattr(protection, "_held", held)
-        protection.step(protection._rows(Q(pk=row.pk)).get())
+        monkeypatch.setattr(protection, "held_there", held)
+        protection.step(protection.rows_with(Q(pk=row.pk)).get())
         return held(row, *more)
 
     preset_hidden(monkeypatch)
     futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
     monkeypatch.setattr(protection, "PRESET_SHOWS_WITHIN", timedelta(0))
     monkeypatch.setattr(protection, "_submit", counted)
-    monkeypatch.setattr(protection, "_held", slow)
-    protection.step(protection._rows(Q()).get())
+    monkeypatch.setattr(protection, "held_there", slow)
+    protection.step(protection.rows_with(Q()).get())
 
     assert len(sent) == 1
 
@@ -428,7 +428,7 @@ def test_resting_entry_is_guarded_as_it_fills(futures: Bench) -> None:
 
 
 def test_piece_for_which_no_guard_can_be_named_is_told(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protection, "_LEGS", protection._LEGS[:2])
+    monkeypatch.setattr(protection_rows, "LEGS", protection_rows.LEGS[:2])
     profits = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
     futures.send("buy", "flat", "0.01", order_type="limit", limit_price="59000", take_profit=profits)
     futures.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59000", "depth": "4"})
