@@ -26,7 +26,7 @@ from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
-from apps.lib.statements import together
+from apps.lib.statements import UNHURRIED, together
 from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
@@ -421,6 +421,8 @@ def _commit(alert: Alert, prepared: Prepared) -> Sequence[Order]:
     else:
         # What an earlier try said of itself no longer holds.
         set_reason(alert, "", "", {})
+    # What is to be sent waits for the disk with the commit that says it is being sent: see executor.send.
+    rows += [UNHURRIED] if any(order.state == OrderState.PLANNED for order in prepared.orders) else []
     try:
         with transaction.atomic():
             undecided, *_ = together(_undecided.asked(alert=alert.pk), *rows, alert.kept())

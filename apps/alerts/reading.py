@@ -21,7 +21,7 @@ from apps.connectors.models import Instrument
 from apps.connectors.symbols import UnknownSymbolError, resolve
 from apps.lib import world
 from apps.lib.compiled import Compiled, update
-from apps.lib.statements import together
+from apps.lib.statements import UNHURRIED, together
 from apps.trading.signal import Signal
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,8 @@ def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID], *, is_alon
             _read(alert, names)
             if is_alone and alert.external_id:
                 _claim_external_id(alert)
-        together(*(alert.kept() for alert in claimed))
+        # What is read here is read again, the same, from the body that the webhook committed.
+        together(UNHURRIED, *(alert.kept() for alert in claimed))
     return len(claimed)
 
 

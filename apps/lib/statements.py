@@ -74,6 +74,12 @@ class Asked:
     read: Callable[[Result], Any]
 
 
+# As a part of a transaction: its commit does not wait for the disk. Only for what is made anew, the same, from what is
+# left, should the database server die within the next half second. Commits become durable in their order: the next one
+# that waits for the disk waits for these too, and whatever was seen by others is not lost before what they made of it.
+UNHURRIED = Asked("SELECT set_config('synchronous_commit', 'off', true)", (), lambda _: None)
+
+
 def run(sql: str, parameters: Sequence[Any]) -> Result:
     """Run `sql` with `%s` places; `django.db.Error` as from a cursor. Its types follow from where the places stand."""
     database = connections[DEFAULT_DB_ALIAS]
