@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
@@ -102,7 +102,7 @@ def _names_for(alerts: Sequence[Alert]) -> _Names:
 def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID], *, is_alone: bool = False) -> int:
     """Read what `claim` gives, all or none; `lot` names what was claimed, also when it raises.
 
-    IntegrityError when an id of a sender is taken already; an alert that `is_alone` is then a duplicate.
+    IntegrityError when another process takes a sender's id meanwhile; an alert that `is_alone` is then a duplicate.
     """
     with transaction.atomic():
         claimed = claim()
@@ -112,8 +112,10 @@ def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID], *, is_alon
         names = _names_for(claimed)
         for alert in claimed:
             _read(alert, names)
-            if is_alone and alert.external_id:
-                _claim_external_id(alert)
+        if is_alone:
+            _claim_external_ids(claimed)
+        else:
+            _mark_known_ids(claimed)
         # What is read here is read again, the same, from the body that the webhook committed.
         together(UNHURRIED, *(alert.kept() for alert in claimed))
     return len(claimed)
@@ -244,14 +246,37 @@ def _find_symbol(alert: Alert, signal: Signal, names: _Names) -> bool:
     return True
 
 
-def _claim_external_id(alert: Alert) -> None:
+def _mark_known_ids(alerts: Sequence[Alert]) -> None:
+    """Mark as duplicates the alerts whose sender's id an earlier one has, in the lot or on record."""
+    named = [alert for alert in alerts if alert.external_id]
+    if not named:
+        return
+    on_record = together(*(_original.asked(connector=alert.connector_id, name=alert.external_id) for alert in named))
+    first: dict[tuple[UUID, str], Alert] = {}
+    for alert, found in zip(named, on_record, strict=True):
+        original = first.setdefault((alert.connector_id, alert.external_id), found[0] if found else alert)
+        if original is not alert:
+            mark_duplicate(alert, original)
+
+
+def _claim_external_ids(alerts: Sequence[Alert]) -> None:
     """Take the sender's own id for this connector, for ever; an alert that comes second is a duplicate."""
-    try:
-        with transaction.atomic():
-            update(Alert, {"external_id": alert.external_id}, id=alert.pk)
-    except IntegrityError:
-        original = Alert.unscoped.get(connector=alert.connector, external_id=alert.external_id, duplicate_of=None)
-        mark_duplicate(alert, original)
+    for alert in alerts:
+        if not alert.external_id:
+            continue
+        try:
+            with transaction.atomic():
+                update(Alert, {"external_id": alert.external_id}, id=alert.pk)
+        except IntegrityError:
+            mark_duplicate(alert, *_original(connector=alert.connector_id, name=alert.external_id))
+
+
+# By an expression that its partial index has.
+_original: Compiled[Alert] = Compiled(
+    lambda connector, name: Alert.unscoped.filter(
+        ~Q(external_id=""), connector_id=connector, external_id=name, duplicate_of=None
+    )
+)
 
 
 def mark_duplicate(alert: Alert, original: Alert) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.alerts import release
+from apps.alerts import reading, release
 from apps.alerts.models import Alert, AlertStatus
 from apps.trading.models import OrderState
 from tests.line.conftest import Desk
@@ -97,6 +97,31 @@ def test_an_id_counts_once_for_ever(futures: Desk, clock: Any) -> None:
 
     assert statuses(futures) == ["ignored", "duplicate"]
     assert futures.at_exchange() == []
+
+
+def test_known_ids_among_many_leave_the_others_to_be_read_together(
+    futures: Desk, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock(0)
+    futures.post(futures.message("buy", "flat", "0.001", id="known"))
+    futures.work()
+    read_together, lots = reading._read_together, []
+
+    def counted(*args: Any, **kwargs: Any) -> int:
+        lots.append(read_together(*args, **kwargs))
+        return lots[-1]
+
+    monkeypatch.setattr(reading, "_read_together", counted)
+    for number, name in enumerate(("new", "known", "new", "another")):
+        clock(5 + number / 10)
+        futures.post(futures.message("buy", "flat", "0.001", id=name))
+    reading.read_received()
+
+    assert lots == [4]
+    assert statuses(futures) == ["executed", "queued", "duplicate", "duplicate", "queued"]
+    first, second, *again = Alert.unscoped.filter(connector=futures.connector).order_by("received_at")
+    assert [alert.duplicate_of_id for alert in again] == [first.pk, second.pk, None]
+    assert [alert.facts.get("after_s") for alert in again] == ["5.100", "0.200", None]
 
 
 def test_equal_bodies_with_their_own_ids_both_run(futures: Desk, clock: Any) -> None:
