@@ -26,14 +26,14 @@ from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
-from apps.lib.statements import UNHURRIED, together
+from apps.lib.statements import UNHURRIED, run, together
 from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.executor import BESIDE_OPEN, drive, settle_legs, step
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
-from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Position, ShadowPosition
+from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Position
 from apps.trading.placing import Prepared, prepare, read_standing
 from apps.trading.protection import plan_rows
 from apps.trading.signal import Signal, SignalKind
@@ -162,13 +162,13 @@ def _next_alert(connector_id: UUID, symbol: str, queue: _Queue) -> Alert | None:
         return None
     if first.status == AlertStatus.EXECUTING or first.is_exit or len(queue.first_two) == 1:
         return first
-    burst = _waiting(connector_id, symbol).filter(
-        is_exit=True, received_at__lte=first.received_at + BURST, next_at__lte=world.now()
-    )
-    if first.parent_id is not None:
-        # The messages of one delivery run as they were written.
-        burst = burst.exclude(parent_id=first.parent_id)
-    return next((alert for alert in burst if _closes_what_is_held(alert)), first)
+    held = _held(connector=connector_id, symbol=symbol)
+    if not held:
+        return first
+    burst = _exits_until(connector=connector_id, symbol=symbol, until=first.received_at + BURST, now=world.now())
+    # The messages of one delivery run as they were written.
+    others = (alert for alert in burst if first.parent_id is None or alert.parent_id != first.parent_id)
+    return next((alert for alert in others if _closes(alert, held)), first)
 
 
 def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
@@ -180,15 +180,28 @@ def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
 _queued = Compiled(lambda connector, symbol: _waiting(connector, symbol)[:2])
 
 
-def _closes_what_is_held(alert: Alert) -> bool:
-    """Whether our rows hold the side that the exit says it closes; a close-all closes any."""
-    held = Position.unscoped.filter(connector_id=alert.connector_id, symbol=alert.symbol).exclude(signed_quantity=0)
+_exits_until = Compiled(
+    lambda connector, symbol, until, now: _waiting(connector, symbol).filter(
+        is_exit=True, received_at__lte=until, next_at__lte=now
+    )
+)
+_held: Compiled[Decimal] = Compiled(
+    lambda connector, symbol: (
+        Position.unscoped.filter(connector_id=connector, symbol=symbol)
+        .exclude(signed_quantity=0)
+        .values_list("signed_quantity", flat=True)
+    )
+)
+
+
+def _closes(alert: Alert, held: Sequence[Decimal]) -> bool:
+    """Whether the exit says that it closes a side of what our rows hold; a close-all closes any."""
     match alert.understood.get("prev_position"):
         case "long":
-            held = held.filter(signed_quantity__gt=0)
+            return any(quantity > 0 for quantity in held)
         case "short":
-            held = held.filter(signed_quantity__lt=0)
-    return held.exists()
+            return any(quantity < 0 for quantity in held)
+    return True
 
 
 def _unread(connector_id: UUID | OuterRef) -> QuerySet[Alert]:
@@ -584,39 +597,55 @@ def _is_over(order: Order) -> bool:
 
 def _waiting_legs(connector_id: UUID, symbol: str) -> bool:
     """Whether a leg behind another one is unfinished; one that was sent and rests at the exchange holds up nothing."""
-    waiting = Order.unscoped.filter(connector_id=connector_id, symbol=symbol, waits_for_parent=True)
-    return any(not order.is_resting for order in waiting.exclude(state__in=FINAL_STATES))
+    return any(not order.is_resting for order in _waiting_behind(connector=connector_id, symbol=symbol))
+
+
+_waiting_behind: Compiled[Order] = Compiled(
+    lambda connector, symbol: Order.unscoped.filter(
+        connector_id=connector, symbol=symbol, waits_for_parent=True
+    ).exclude(state__in=sorted(FINAL_STATES))
+)
 
 
 def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
     """Behind an unfinished order entries wait until they are too old, exits until it is finished."""
     now = world.now()
-    waiting = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status=AlertStatus.QUEUED)
-    for alert in waiting.filter(next_at__lte=now).select_related(
-        "connector", "connector__workspace", "pointer", "parent"
-    ):
+    too_old = now - timedelta(seconds=settings.ENTRY_MAX_AGE_S)
+    for alert in _entries_until(connector=connector_id, symbol=symbol, until=too_old, now=now):
         with watched(alert.pk):
-            inputs = _standing_of_old(alert, now)
-            denial = precheck(inputs) if inputs is not None else None
-            if inputs is not None and denial is not None:
+            inputs = _standing_of(alert, signal_of(alert))
+            denial = precheck(inputs)
+            if denial is not None:
                 _commit(alert, Prepared(inputs, Planned(denial=denial), ()))
-                continue
-            queued = Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None)
-            queued.update(next_at=now + BLOCKED)
+    run(_POSTPONE, (now + BLOCKED, connector_id, symbol, now))
 
 
-def _standing_of_old(alert: Alert, now: datetime) -> Inputs | None:
-    """Return what may refuse an entry that has waited too long; None for an exit or a young one."""
-    if alert.is_exit or now - alert.received_at < timedelta(seconds=settings.ENTRY_MAX_AGE_S):
-        return None
-    return _standing_of(alert, signal_of(alert))
+# All that wait at once: hundreds may stand behind one order.
+_POSTPONE = f"""
+UPDATE alerts_alert SET next_at = %s
+WHERE connector_id = %s AND symbol = %s AND status = '{AlertStatus.QUEUED}' AND order_id IS NULL AND next_at <= %s
+"""  # noqa: S608 - a word of ours
+_entries_until: Compiled[Alert] = Compiled(
+    lambda connector, symbol, until, now: (
+        Alert.unscoped.filter(connector_id=connector, symbol=symbol, status=AlertStatus.QUEUED, is_exit=False)
+        .filter(received_at__lte=until, next_at__lte=now)
+        .select_related("connector", "connector__workspace", "pointer", "parent")
+    )
+)
 
 
 def _store_shadow(alert: Alert, shadow: Shadow | None) -> None:
     if shadow is None:
         return
-    ShadowPosition.unscoped.update_or_create(
-        connector=alert.connector,
-        symbol=alert.symbol,
-        defaults={"workspace_id": alert.workspace_id, "signed_quantity": -shadow.short},
+    run(
+        _SHADOW,
+        (world.new_id(), alert.workspace_id, alert.connector_id, alert.symbol, -shadow.short, world.now()),
     )
+
+
+_SHADOW = """
+INSERT INTO trading_shadowposition (id, workspace_id, connector_id, symbol, signed_quantity, updated_at)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (connector_id, symbol) DO UPDATE
+SET signed_quantity = excluded.signed_quantity, updated_at = excluded.updated_at
+"""
