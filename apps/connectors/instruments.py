@@ -18,11 +18,11 @@ from apps.connectors.listing_changes import (
     row_of,
     symbols_listed,
 )
-from apps.connectors.models import Environment, Instrument, InstrumentChange, MarketPrice
+from apps.connectors.models import Environment, Instrument, InstrumentChange
 from apps.connectors.opening import open_public
 from apps.lib import world
 from apps.lib.compiled import Compiled
-from apps.lib.statements import Asked
+from apps.lib.statements import Asked, run
 
 logger = logging.getLogger(__name__)
 
@@ -175,31 +175,22 @@ def refresh_prices(wanted: Mapping[tuple[str, str], Collection[str]]) -> int:
 
 def write_prices(environment: str, market: str, tickers: Collection[words.Ticker]) -> int:
     """Store prices that were just told and return how many; `at` is our clock, so that an age can be told."""
-    now = world.now()
-    symbols = [ticker.symbol for ticker in tickers]
-    listed = Instrument.objects.filter(environment=environment, market=market, symbol__in=symbols)
-    known = dict(listed.values_list("symbol", "pk"))
-    rows = [
-        MarketPrice(
-            instrument_id=known[ticker.symbol],
-            last=ticker.last,
-            bid=ticker.bid,
-            ask=ticker.ask,
-            mark=ticker.mark if ticker.mark is not None else ticker.last,
-            at=now,
-        )
-        for ticker in tickers
-        if ticker.symbol in known
-    ]
-    # In one order everywhere: two processes that write the same prices must not wait for each other in a circle.
-    rows.sort(key=lambda row: row.instrument_id)
-    MarketPrice.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["instrument"],
-        update_fields=["last", "bid", "ask", "mark", "at"],
-    )
-    return len(rows)
+    rows = [(row.symbol, row.last, row.bid, row.ask, row.mark if row.mark is not None else row.last) for row in tickers]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * 5
+    return run(_WRITE_PRICES, (world.now(), *columns, environment, market)).count
+
+
+# In one order everywhere: two processes that write the same prices must not wait for each other in a circle.
+_WRITE_PRICES = """
+INSERT INTO connectors_marketprice AS price (instrument_id, last, bid, ask, mark, at)
+SELECT listed.id, told.last, told.bid, told.ask, told.mark, %s
+FROM unnest(%s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
+    AS told (symbol, last, bid, ask, mark)
+JOIN connectors_instrument AS listed ON listed.symbol = told.symbol AND listed.environment = %s AND listed.market = %s
+ORDER BY listed.id
+ON CONFLICT (instrument_id) DO UPDATE
+SET last = excluded.last, bid = excluded.bid, ask = excluded.ask, mark = excluded.mark, at = excluded.at
+"""
 
 
 def environments() -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from apps.connectors.exchange import CredentialsError
 from apps.connectors.models import CheckStatus, Connector
 from apps.lib import world
 from apps.lib.compiled import Compiled
+from apps.lib.statements import run
 from apps.trading import incidents
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import AccountWatch, Incident, Order
@@ -27,19 +28,22 @@ logger = logging.getLogger(__name__)
 REFUSED_AT_LEAST = 3
 REFUSED_FOR = timedelta(seconds=60)
 
+_READ_NOW = "UPDATE trading_accountwatch SET next_at = %s WHERE connector_id = %s AND next_at > %s"
+_COUNT_REFUSAL = "UPDATE trading_accountwatch SET refused_count = refused_count + 1, refused_since = %s WHERE id = %s"
 _WITHDRAWS = [{"what": "Withdrawal", "ok": False}]
 
 
 def suspect(connector_id: UUID) -> None:
     """A call of ours was refused for its key: have the account read now, which tells whether that stands."""
-    AccountWatch.unscoped.filter(connector_id=connector_id, next_at__gt=world.now()).update(next_at=world.now())
+    now = world.now()
+    run(_READ_NOW, (now, connector_id, now))
 
 
 def refused(connector: Connector, watch: AccountWatch, error: CredentialsError) -> None:
     """Count a refusal of the key; after three over more than a minute entries are off."""
     now = world.now()
     since = watch.refused_since or now
-    AccountWatch.unscoped.filter(pk=watch.pk).update(refused_count=F("refused_count") + 1, refused_since=since)
+    run(_COUNT_REFUSAL, (since, watch.pk))
     if watch.refused_count + 1 < REFUSED_AT_LEAST or now - since <= REFUSED_FOR:
         return
     why = f"{error.sentence} ({error.reason})"
