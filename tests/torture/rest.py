@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -33,13 +34,15 @@ class Rest:
         return self.is_for_people and self.rows == before.rows and was_asked
 
 
-def _rests(order: Order, now: datetime) -> bool:
-    """True for a limit order that lies at the exchange, as it may for ever, and was looked at a moment ago."""
+def _rests(order: Order, now: datetime, in_book: Mapping[str, Decimal]) -> bool:
+    """True for a limit order in the book as we have it, where it may stay for ever, that was looked at a moment ago."""
     is_seen = order.next_at is not None and order.next_at <= now + timedelta(seconds=LIVE_PAUSE_S)
-    return order.is_resting and is_seen and order.cancel_requested_at is None
+    is_as_we_say = in_book.get(order.client_order_id) == order.filled_quantity
+    return order.is_resting and is_seen and order.cancel_requested_at is None and is_as_we_say
 
 
-def read() -> Rest:
+def read(in_book: Mapping[str, Decimal]) -> Rest:
+    """`in_book` is what was filled of each order that is open at the exchange, by our name for it."""
     due = Order.unscoped.filter(~Q(state__in=FINAL_STATES) | Q(next_at__isnull=False))
     alerts = list(Alert.unscoped.filter(status__in=WAITING).values_list("id", "connector_id", "status"))
     told = set(
@@ -48,7 +51,7 @@ def read() -> Rest:
         )
     )
     now = world.now()
-    orders = [row for row in due if row.pk in told or not _rests(row, now)]
+    orders = [row for row in due if row.pk in told or not _rests(row, now, in_book)]
     if not orders and not alerts:
         return Rest()
     # Before the fence the exchange may still take it: that is for time to bring.

@@ -98,7 +98,7 @@ class Scene:
             self.engine.beat()
             self.engine.wake()
             self.engine.sweep()
-            left = rest.read()
+            left = rest.read(self.venue.open_orders())
             standing = standing + 1 if left.stands_still_since(before) and not self.venue.has_in_flight else 0
             if number >= 3 and (left.is_empty or standing >= STANDSTILL_ROUNDS):
                 return

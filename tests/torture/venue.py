@@ -170,6 +170,10 @@ class Venue:
     def orders(self, account_id: int) -> list[Order]:
         return self.exchange.store.find(Order, "account_id = ?", account_id, order="id")
 
+    def open_orders(self) -> dict[str, Decimal]:
+        """Return what was filled of each order that is open, by its client order id."""
+        return {row.client_order_id: row.filled_size for row in self.exchange.store.orders.rows() if row.is_live}
+
     def fills(self, account_id: int) -> list[Fill]:
         return self.exchange.store.find(Fill, "account_id = ?", account_id, order="id")
 
