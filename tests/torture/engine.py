@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
@@ -16,6 +17,7 @@ from apps.connectors.bitmart import transport
 from apps.connectors.budget import Budget
 from apps.connectors.budget_windows import LocalWindows, Taken
 from apps.lib import wakeups, world
+from apps.lib.compiled import Compiled
 from apps.trading.leases import LeaseLostError
 from apps.trading.sweeper import sweep
 from tests.torture.death import Reaper
@@ -84,8 +86,13 @@ class Engine:
 
 def _sweep() -> None:
     sweep()
-    if Alert.unscoped.filter(next_at__lt=world.now() - OVERDUE).exists():
+    if _overdue(before=world.now() - OVERDUE):
         execute_due()
+
+
+_overdue: Compiled[UUID] = Compiled(
+    lambda before: Alert.unscoped.filter(next_at__lt=before).values_list("pk", flat=True)[:1]
+)
 
 
 def _as_a_process(work: Any) -> None:

@@ -16,7 +16,7 @@ from apps.connectors.bitmart import open_exchange, transport
 from apps.connectors.exchange import Credentials, Exchange, ExchangeError, Market, OrderRequest, OrderType, Side
 from apps.connectors.models import Connector
 from apps.lib import world
-from apps.lib.compiled import update
+from apps.lib.compiled import Compiled, update
 from apps.trading import cancelling
 from apps.trading.models import FINAL_STATES, Order
 from tests.torture.tenants import Tenant
@@ -257,14 +257,15 @@ def brake(history: History) -> str:
 def trial(history: History) -> str:
     over = history.dice.random() < 0.4
     ends_at = world.now() + (timedelta(seconds=-1) if over else timedelta(days=14))
-    Subscription.objects.filter(workspace_id=history.connector.workspace_id).update(trial_ends_at=ends_at)
+    update(Subscription, {"trial_ends_at": ends_at}, workspace_id=history.connector.workspace_id)
     return "trial over" if over else "trial runs"
 
 
 def judge_held(history: History) -> str:
-    held = Alert.unscoped.filter(connector=history.connector, status=AlertStatus.HELD).order_by("received_at").first()
-    if held is None:
+    found = _held(connector=history.connector.pk)
+    if not found:
         return "a moment passes"
+    (held,) = found
     if history.dice.random() < 0.5:
         release.run(held)
         return "the held alert is run"
@@ -274,15 +275,27 @@ def judge_held(history: History) -> str:
 
 def take_back(history: History) -> str:
     """The owner cancels an order on its page."""
-    rows = Order.unscoped.filter(connector=history.connector, cancel_requested_at=None)
-    order = rows.exclude(state__in=FINAL_STATES).order_by("created_at").first()
-    if order is None:
+    found = _not_taken_back(connector=history.connector.pk)
+    if not found:
         return "a moment passes"
+    (order,) = found
     return f"{order.client_order_id} is cancelled: {cancelling.request(order, by='its owner')}"
 
 
 def moment(history: History) -> str:
     return "a moment passes"
+
+
+_held: Compiled[Alert] = Compiled(
+    lambda connector: Alert.unscoped.filter(connector_id=connector, status=AlertStatus.HELD).order_by("received_at")[:1]
+)
+_not_taken_back: Compiled[Order] = Compiled(
+    lambda connector: (
+        Order.unscoped.filter(connector_id=connector, cancel_requested_at=None)
+        .exclude(state__in=sorted(FINAL_STATES))
+        .order_by("created_at")[:1]
+    )
+)
 
 
 class _ByHand:

@@ -9,11 +9,12 @@ from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
-from apps.accounts.models import Membership, PlatformState, Subscription
+from apps.accounts.models import Membership, PlatformState, Subscription, Workspace
 from apps.accounts.trading_state import TradingState
 from apps.connectors import pointers
 from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.policies import ExitExcess, Mismatch, SuspectedDuplicate
+from apps.lib.compiled import update
 from apps.trading import market
 from tests.factories import (
     ConnectorFactory,
@@ -73,17 +74,21 @@ def begin_anew(tenants: list[Tenant], dice: random.Random, now: object) -> None:
     assert not Membership.objects.exists()
     market._modes._values.clear()
     market._fees._values.clear()
+    Workspace.objects.update(trading_state=TradingState.ACTIVE)
     for tenant in tenants:
         row = tenant.connector
-        row.refresh_from_db()
-        row.trading_state = TradingState.ACTIVE
-        row.paused_at = row.deleted_at = None
-        row.exit_excess = dice.choice(ExitExcess.values)
-        row.mismatch = dice.choice([Mismatch.CLOSE_ONLY, Mismatch.CLOSE_ONLY, *Mismatch.values])
-        row.suspected_duplicate = dice.choice(SuspectedDuplicate.values)
-        row.leverage = Decimal(dice.choice([1, 3, 10, 20]))
-        row.clock_offset_ms, row.clock_measured_at = 0, now
-        row.save()
-        row.workspace.trading_state = TradingState.ACTIVE
-        row.workspace.save()
+        chosen = {
+            "trading_state": TradingState.ACTIVE,
+            "paused_at": None,
+            "deleted_at": None,
+            "exit_excess": dice.choice(ExitExcess.values),
+            "mismatch": dice.choice([Mismatch.CLOSE_ONLY, Mismatch.CLOSE_ONLY, *Mismatch.values]),
+            "suspected_duplicate": dice.choice(SuspectedDuplicate.values),
+            "leverage": Decimal(dice.choice([1, 3, 10, 20])),
+            "clock_offset_ms": 0,
+            "clock_measured_at": now,
+        }
+        for name, value in chosen.items():
+            setattr(row, name, value)
+        update(Connector, chosen, id=row.pk)
     Subscription.objects.update(status="trial", trial_ends_at=now + timedelta(days=14))  # type: ignore[operator]
