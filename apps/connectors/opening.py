@@ -15,6 +15,7 @@ from apps.connectors.exchange import Credentials, Exchange, Market
 from apps.connectors.models import Connector, Environment
 from apps.connectors.sealing import Place, fingerprint, seal, unseal
 from apps.lib import world
+from apps.lib.pool import at_once
 
 _MOST_OPEN = 500
 _open: OrderedDict[UUID, tuple[datetime, Exchange]] = OrderedDict()
@@ -41,6 +42,7 @@ def open_connector(connector: Connector) -> Exchange:
                 user_agent=settings.USER_AGENT,
                 budget=_budget(),
                 outgoing_address=_outgoing_address(),
+                at_once=at_once,
             )
             _open[connector.pk] = (connector.credentials_set_at, exchange)
             if len(_open) > _MOST_OPEN:
@@ -60,6 +62,7 @@ def open_public(environment: str, market: str) -> Exchange:
                 user_agent=settings.USER_AGENT,
                 budget=_budget(),
                 outgoing_address=_outgoing_address(),
+                at_once=at_once,
             )
         return _public[environment, market]
 

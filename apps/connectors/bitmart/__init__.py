@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from apps.connectors.bitmart.client import Client, system_clock_ms
-from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.bitmart.futures import AtOnce, FuturesExchange, in_turn
 from apps.connectors.bitmart.spot import SpotExchange
 from apps.connectors.budget import Budget
 from apps.connectors.exchange import Credentials, Exchange, Market, RequestTrace
@@ -22,13 +22,14 @@ def open_exchange(
     clock_offset_ms: int = 0,
     budget: Budget | None = None,
     outgoing_address: str = "",
+    at_once: AtOnce = in_turn,
 ) -> Exchange:
     """Return one account at one market; without credentials only public calls work. Opens no connection yet.
 
     `clock_ms` and `clock_offset_ms` (venue clock minus ours) date signed queries; the returned object's
     `clock_offset_ms` may be set again. `on_trace` is called after each answer and must not raise. Without `budget`
     requests leave as they come; `outgoing_address` names the address that the venue's limits by address are counted
-    for.
+    for. `at_once` makes the calls beside each other that one answer of ours is made of.
     """
     client = Client(
         base_url=base_url,
@@ -40,4 +41,4 @@ def open_exchange(
         budget=budget,
         outgoing_address=outgoing_address,
     )
-    return SpotExchange(client) if market is Market.SPOT else FuturesExchange(client)
+    return SpotExchange(client) if market is Market.SPOT else FuturesExchange(client, at_once=at_once)

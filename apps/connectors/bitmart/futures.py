@@ -88,11 +88,20 @@ _POSITION_MODES = {"hedge_mode": PositionMode.HEDGE, "one_way_mode": PositionMod
 _WIRE_MODES = {mode: name for name, mode in _POSITION_MODES.items()}
 
 
+AtOnce = Callable[..., tuple[Any, ...]]
+
+
+def in_turn(*calls: Callable[[], Any]) -> tuple[Any, ...]:
+    return tuple(call() for call in calls)
+
+
 class FuturesExchange(TriggerCalls, MoneyCalls, FuturesMarketCalls):
     market = Market.FUTURES
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, at_once: AtOnce = in_turn) -> None:
+        """`at_once` makes several calls, beside each other or in turn, and raises the first error in their order."""
         self._client = client
+        self._at_once = at_once
 
     @property
     def clock_offset_ms(self) -> int:
@@ -134,10 +143,9 @@ class FuturesExchange(TriggerCalls, MoneyCalls, FuturesMarketCalls):
             raise
         if not listed:
             return None
-        mark = self._mark(symbol)
         if not with_depth:
-            return to_ticker(listed[0], at=self._now(), bid=None, ask=None, mark=mark)
-        depth = table(self._client.public("/contract/public/depth", {"symbol": symbol}).data, "depth")
+            return to_ticker(listed[0], at=self._now(), bid=None, ask=None, mark=self._mark(symbol))
+        mark, depth = self._at_once(lambda: self._mark(symbol), lambda: self._depth(symbol))
         return to_ticker(
             listed[0],
             at=instant(depth, "timestamp"),
@@ -145,6 +153,9 @@ class FuturesExchange(TriggerCalls, MoneyCalls, FuturesMarketCalls):
             ask=best_price(depth.get("asks")),
             mark=mark,
         )
+
+    def _depth(self, symbol: str) -> Row:
+        return table(self._client.public("/contract/public/depth", {"symbol": symbol}).data, "depth")
 
     def _mark(self, symbol: str) -> Decimal | None:
         """Return the close of the newest mark-price minute; None when there is none yet."""

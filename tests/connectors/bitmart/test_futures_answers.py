@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 import responses
 
+from apps.connectors.bitmart.futures import FuturesExchange, in_turn
 from apps.connectors.exchange import (
     Balance,
     Book,
@@ -23,7 +25,7 @@ from apps.connectors.exchange import (
     Ticker,
     UnreachableError,
 )
-from tests.connectors.bitmart.venue import BASE, answer, futures, recorded, sent, serve
+from tests.connectors.bitmart.venue import BASE, answer, client, futures, recorded, sent, serve
 
 TRADES = "/contract/private/trades"
 NOW = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
@@ -80,6 +82,24 @@ def test_a_single_ticker_brings_book_and_mark() -> None:
         BASE + "/contract/public/markprice-kline?symbol=BTCUSDT&step=1&start_time=1759999700&end_time=1760000060",
         BASE + "/contract/public/depth?symbol=BTCUSDT",
     ]
+
+
+@responses.activate
+def test_book_and_mark_are_asked_for_at_once() -> None:
+    for name in ("details", "depth", "markprice-kline"):
+        serve(f"futures/{name}")
+    asked: list[int] = []
+
+    def at_once(*calls: Callable[[], Any]) -> tuple[Any, ...]:
+        asked.append(len(responses.calls))
+        answers = in_turn(*reversed(calls))
+        asked.append(len(responses.calls))
+        return answers[::-1]
+
+    tickers = FuturesExchange(client(), at_once=at_once).tickers(["BTCUSDT"])
+
+    assert asked == [1, 3]
+    assert (tickers[0].bid, tickers[0].mark) == (Decimal(60000), Decimal("60002.5"))
 
 
 @responses.activate
