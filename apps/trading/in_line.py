@@ -1,7 +1,8 @@
 """A position that differs, brought in line by a person: each way is shown exactly before it is gone.
 
-Either our row takes over the exchange's figure, or an order closes at the exchange what our row does not have. Only
-what reduces is ever sent; what the exchange lacks cannot be bought back here.
+Either our row takes over the exchange's figure, or an order closes at the exchange what our row does not have. That
+order's fill takes from our row as well, so the row takes over what is closed before: else the two would differ as much
+as before. Only what reduces is ever sent; what the exchange lacks cannot be bought back here.
 
 Acted on is under the symbol's lease, and only while no order of ours in it may still trade: an alert that is being
 carried out, or a resting order that fills in this moment, would make the figures of two moments.
@@ -12,9 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import uuid5
+
+from django.db import transaction
 
 from apps.connectors import instruments
-from apps.connectors.exchange import Book, Market
+from apps.connectors.exchange import Book, Instrument, Market
 from apps.lib import world
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading import drift, flatten, incidents, leases, reconcile
@@ -22,6 +26,7 @@ from apps.trading.adjusting import adjust
 from apps.trading.halting import halted
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import FINAL_STATES, Adjustment, Incident, Order, Position
+from apps.trading.sizing import largest_part
 
 FRESH = timedelta(minutes=6)
 
@@ -37,13 +42,17 @@ class NotInLineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`closing` is what the order would close, signed as it is held; None = nothing can be closed to make it match."""
+    """`closing` is what the order would close, signed as it is held; None = nothing can be closed to make it match.
+
+    `left` is by how much the two still differ afterwards: what goes beyond the largest order the exchange takes.
+    """
 
     position: Position
     ours: Decimal
     theirs: Decimal
     read_at: datetime
     closing: Decimal | None
+    left: Decimal = Decimal(0)
 
     @property
     def shown(self) -> dict[str, str]:
@@ -65,9 +74,21 @@ class Preview:
             return ""
         words = instruments.in_words(self.position.instrument)
         side = "Sell" if self.closing > 0 else "Buy"
-        size = drift.described(self.closing, words).removeprefix("long ").removeprefix("short ")
         kind = "market, reduce only" if words.market is Market.FUTURES else "market"
-        return f"{side} {size} of {words.symbol}, {kind}. Afterwards the exchange holds what our fills add up to."
+        order = (
+            f"{side} {_size(self.closing, words)} of {words.symbol}, {kind}; our row takes them over first, at the "
+            "market price, for the order to close."
+        )
+        if self.left:
+            return (
+                f"{order} It is the largest order the exchange takes: the two will still differ by "
+                f"{_size(self.left, words)}. Close them the same way once the new figures are shown here."
+            )
+        return f"{order} Afterwards both say {drift.described(self.ours, words)}."
+
+
+def _size(quantity: Decimal, words: Instrument) -> str:
+    return drift.described(quantity, words).removeprefix("long ").removeprefix("short ")
 
 
 def preview(incident: Incident) -> Preview | None:
@@ -88,7 +109,12 @@ def preview(incident: Incident) -> Preview | None:
     if not reconcile.is_quiet(position.connector, position.symbol, since=position.reconciled_at - reconcile.SETTLING):
         return None
     ours, theirs = position.signed_quantity, position.exchange_quantity
-    return Preview(position, ours, theirs, position.reconciled_at, _closing(position, ours, theirs))
+    excess = _excess(position, ours, theirs)
+    if excess is None:
+        return Preview(position, ours, theirs, position.reconciled_at, None)
+    size = largest_part(abs(excess), instruments.in_words(position.instrument))
+    closing = size.copy_sign(excess)
+    return Preview(position, ours, theirs, position.reconciled_at, closing, excess - closing)
 
 
 def take_over(incident: Incident, *, ours: str, theirs: str) -> Adjustment:
@@ -121,18 +147,31 @@ def close_difference(incident: Incident, *, ours: str, theirs: str) -> Order:
         halt = halted(incident.connector)
         if halt is not None:
             raise NotInLineError(halt.code.value, halt.sentence)
-        return flatten.close(
-            incident.connector,
-            shown.position.instrument,
-            Book(shown.position.book),
-            shown.closing,
-            # One order for one incident: pressed twice, it is sent once.
-            origin_id=incident.pk,
-            cause="brought in line by hand",
-        )
+        with transaction.atomic():
+            instrument, book = shown.position.instrument, Book(shown.position.book)
+            taken = adjust(
+                incident.connector,
+                instrument,
+                book,
+                expected=shown.ours,
+                target=shown.ours + shown.closing,
+                price=None,
+                cause=Adjustment.Cause.BY_HAND,
+            )
+            if taken is None:
+                raise _moved()
+            return flatten.close(
+                incident.connector,
+                instrument,
+                book,
+                shown.closing,
+                # One order for what was shown: pressed twice, it is sent once.
+                origin_id=uuid5(incident.pk, f"{ours}|{theirs}"),
+                cause="brought in line by hand",
+            )
 
 
-def _closing(position: Position, ours: Decimal, theirs: Decimal) -> Decimal | None:
+def _excess(position: Position, ours: Decimal, theirs: Decimal) -> Decimal | None:
     """Return the part of `theirs` that we do not have, in its direction."""
     words = instruments.in_words(position.instrument)
     kept = ours if ours * theirs > 0 else Decimal(0)

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Workspace
 from apps.connectors.exchange import Side
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Instrument, MarketPrice
 from apps.trading import leases
 from apps.trading.models import Adjustment, Incident, LedgerEntry, Order, OrderState, Position
 from tests.engine.conftest import Bench
@@ -40,7 +40,10 @@ def test_page_shows_both_ways_exactly(futures: Bench, differing: Incident) -> No
     page, _, _ = press(differing)
 
     assert "Our row becomes long 14 contracts; the ledger gets one entry of 0.004 BTC, taken over by hand." in page
-    assert "Sell 4 contracts of BTCUSDT, market, reduce only." in page
+    assert (
+        "Sell 4 contracts of BTCUSDT, market, reduce only; our row takes them over first, at the market price" in page
+    )
+    assert "Afterwards both say long 10 contracts." in page
     assert (futures.held(), len(futures.book())) == (10, 2)
 
 
@@ -63,6 +66,48 @@ def test_the_difference_is_closed_by_the_order_that_was_shown_once(futures: Benc
     order = Order.unscoped.get(intent="exit")
     assert (order.side, order.quantity, order.reduce_only, order.state) == ("sell", 4, True, OrderState.FILLED)
     assert [size for _, size in futures.book()] == ["10", "4", "4"]
+
+
+def test_both_say_the_same_after_the_difference_is_closed(futures: Bench, differing: Incident) -> None:
+    futures.paper.set_price("BTCUSDT", "61000")
+    MarketPrice.objects.update(mark=61000)
+
+    press(differing, way="close", ours="10", theirs="14")
+    at_first = futures.held()
+    futures.wait(2)
+    futures.end_windows()
+    poll(3)
+
+    position = Position.unscoped.get()
+    assert (at_first, position.signed_quantity, position.exchange_quantity) == (14, 10, 10)
+    assert Adjustment.unscoped.get().price == 61000
+    differing.refresh_from_db()
+    assert differing.resolved_at is not None
+
+
+def test_a_difference_above_the_largest_order_is_closed_in_steps_each_shown(
+    futures: Bench, differing: Incident
+) -> None:
+    Instrument.objects.update(max_quantity=2)
+
+    first, _, _ = press(differing, way="close", ours="10", theirs="14")
+    press(differing, way="close", ours="10", theirs="14")
+    futures.wait(2)
+    futures.end_windows()
+    poll(3)
+    last, _, _ = press(differing, way="close", ours="10", theirs="12")
+    futures.wait(2)
+    futures.end_windows()
+    poll(3)
+
+    assert (
+        "Sell 2 contracts of BTCUSDT, market, reduce only; our row takes them over first, at the market price" in first
+    )
+    assert "It is the largest order the exchange takes: the two will still differ by 2 contracts." in first
+    assert "for the order to close. Afterwards both say long 10 contracts." in last
+    assert [size for _, size in futures.book()] == ["10", "4", "2", "2"]
+    position = Position.unscoped.get()
+    assert (position.signed_quantity, position.exchange_quantity) == (10, 10)
 
 
 @pytest.mark.parametrize(
