@@ -1,46 +1,254 @@
 """A guard that fires becomes an order of the exchange's own making, named PLAN_<id of the guard>.
 
-It gets an Order row here, so that its fills are ours and the position follows.
+It gets an Order row here, so that its fills are ours and the position follows. A guard that fired before the exchange
+ever listed it has no id to ask by. What it fired is then looked for among the finished orders, and only when the
+exchange holds less than our fills say. It counts as ours on proof alone:
+
+    it closes the guard's side, waited for the guard's price, and was made after the entry's first fill
+    nobody's row has its id, and it was not seen waiting as an order that somebody else had placed
+    it traded no more than the entry filled, and no more than what the exchange holds less than our fills say
+    no other order is like that, and no other guard of ours that is sought is either
+
+Otherwise nothing is taken onto record, and the position follows as after a trade by hand.
 """
 
-from django.db import IntegrityError, transaction
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
-from apps.connectors.exchange import Exchange
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from apps.connectors.exchange import Exchange, OrderReport, OrderStatus, Side
 from apps.lib import world
 from apps.lib.decimals import normalize_text
+from apps.trading import incidents
 from apps.trading.following import look
-from apps.trading.models import Order, OrderState, Protection, ProtectionState
-from apps.trading.protection_rows import LEGS, exit_row, put, watch_again
-from apps.trading.transitions import born
+from apps.trading.incident_kinds import IncidentKind
+from apps.trading.models import Order, OrderEvent, OrderState, Protection, ProtectionState
+from apps.trading.protecting import ProtectionKind, guard_of
+from apps.trading.protection_lists import Listed, is_late_preset, known_ids
+from apps.trading.protection_rows import LEGS, OPEN, exit_row, insert, one_more, put, rows_with, watch_again
+from apps.trading.transitions import StaleOrderError, born, note
+
+logger = logging.getLogger(__name__)
+
+P = ProtectionState
+NAME = "PLAN_"
+SOUGHT_FOR = timedelta(days=1)
+# A guard was taken for gone by our clock, what it fired is dated by the exchange's: no more apart than either trades.
+CLOCKS_APART = timedelta(seconds=60)
+OF_ANOTHER = "another's order waits at the price of a guard"
+_ENDED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED})
 
 
 def has_fired(row: Protection, exchange: Exchange) -> bool:
     """Find the order that the exchange made of a guard, and take it onto record."""
-    name = f"PLAN_{row.exchange_order_id}"
-    report = exchange.find_order(row.symbol, client_order_id=name)
+    report = exchange.find_order(row.symbol, client_order_id=f"{NAME}{row.exchange_order_id}")
     if report is None:
         return False
-    entry = Order.unscoped.select_related("connector", "instrument").get(pk=row.entry_id)
+    entry = _entry_of(row)
+    quantity = report.quantity or row.quantity or entry.filled_quantity
+    _take(row, entry, report, quantity, evidence={"guard": row.exchange_order_id})
+    return True
+
+
+def has_fired_unseen(row: Protection, exchange: Exchange, *, missing: Decimal) -> bool:
+    """Find what a guard fired that was never listed; `missing` is what the exchange holds less than our fills say.
+
+    True when it is on record now; the guard's own row has not ended where it filled in part: the rest is to be guarded.
+    """
+    if missing <= 0 or not _is_sought(row):
+        return False
+    entry = _entry_of(row)
+    if entry.first_fill_at is None:
+        return False
+    reports = exchange.order_history(row.symbol, since=entry.first_fill_at)
+    return bool(_take_unseen(row, entry, reports, missing))
+
+
+def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: str, missing: Decimal) -> int:
+    """Do the same for all guards of a position, ended ones too; return how many had fired.
+
+    `missing` is signed: our position less the exchange's.
+    """
+    side = Side.SELL if missing > 0 else Side.BUY
+    since = world.now() - SOUGHT_FOR
+    mine = Q(connector_id=connector_id, symbol=symbol, book=book, side=side.value, created_at__gt=since)
+    sought = [row for row in rows_with(mine) if _is_sought(row) and row.entry.first_fill_at is not None]
+    if not sought:
+        return 0
+    reports = exchange.order_history(symbol, since=min(row.entry.first_fill_at for row in sought))
+    left, found = abs(missing), 0
+    for row in sought:
+        taken = _take_unseen(row, _entry_of(row), reports, left)
+        left, found = left - taken, found + (taken > 0)
+    return found
+
+
+def note_others(row: Protection, listed: Iterable[Listed]) -> None:
+    """Keep which orders at the price of a guard that is not listed are not ours: once fired they look like its own."""
+    alike = {
+        one.exchange_order_id
+        for one in listed
+        if (one.side, one.price) == (Side(row.side), row.price)
+        and one.exchange_order_id != row.exchange_order_id
+        and not is_late_preset(row, one)
+    }
+    if not alike or not _is_sought(row):
+        return
+    entry = _entry_of(row)
+    others = alike - known_ids(row.connector_id, row.symbol) - _of_others(entry)
+    if others:
+        try:
+            note(entry, cause=OF_ANOTHER, evidence={"exchange_order_ids": sorted(others)})
+        except StaleOrderError:
+            logger.info("order %s moved on; who else waits at the price of its guard is seen next time", entry.pk)
+
+
+def _is_sought(row: Protection) -> bool:
+    """True for a guard that may be at the exchange under an id that we were never told."""
+    if row.kind == ProtectionKind.TRAILING_STOP:
+        # What a trailing stop fires names no price that we know.
+        return False
+    if not row.exchange_order_id and not row.in_entry and row.signed_at is not None:
+        return True
+    if not guard_of(row.guard).in_entry:
+        return False
+    seen = Protection.unscoped.filter(entry_id=row.entry_id, guard=row.guard, in_entry=True)
+    return not seen.exclude(exchange_order_id="").exists()
+
+
+def _take_unseen(row: Protection, entry: Order, reports: Sequence[OrderReport], missing: Decimal) -> Decimal:
+    """Take what a guard fired onto record; return how much that traded, 0 where there is no proof."""
+    report = _fired_by(row, entry, reports)
+    if report is None or not 0 < report.filled_quantity <= min(missing, entry.filled_quantity):
+        return Decimal(0)
+    quantity = report.quantity or report.filled_quantity
+    is_whole = not row.exchange_order_id and report.status is OrderStatus.FILLED
+    fired = row if is_whole else _beside(row, report, quantity)
+    if fired is None:
+        return Decimal(0)
+    evidence = {
+        "guard": _guard_id(report),
+        "matched_by": "the only order that waited for this price on this side: its guard was never listed",
+        "trigger_price": normalize_text(row.price),
+        "exchange_order_id": report.exchange_order_id,
+        "filled_quantity": normalize_text(report.filled_quantity),
+        "missing": normalize_text(missing),
+        "made_at": report.created_at.isoformat() if report.created_at else "",
+    }
+    logger.warning("guard %s: fired as %s before it was ever listed", fired.pk, report.client_order_id)
+    _take(fired, entry, report, quantity, evidence=evidence)
+    return report.filled_quantity
+
+
+def _beside(row: Protection, report: OrderReport, quantity: Decimal) -> Protection | None:
+    """Return a row for a firing whose guard's own row stands for another order, or goes on for what was left open."""
+    extra = one_more(row)
+    if extra is None:
+        return None
+    extra.in_entry, extra.replaces, extra.quantity = True, row, quantity
+    extra.state, extra.exchange_order_id = P.LIVE, _guard_id(report)
+    return extra if insert(extra) else None
+
+
+def _fired_by(row: Protection, entry: Order, reports: Sequence[OrderReport]) -> OrderReport | None:
+    """Return the one order that can only have come from this guard."""
+    since, side = entry.first_fill_at, Side(row.side)
+    alike = [
+        report
+        for report in reports
+        if report.client_order_id.startswith(NAME)
+        and (report.side, report.trigger_price) == (side, row.price)
+        and report.only_closes
+        and not report.is_forced
+        and report.created_at is not None
+        and since is not None
+        and report.created_at >= since
+    ]
+    found = _unknown(entry, alike)
+    if len(found) != 1:
+        return None
+    [report] = found
+    if report.status not in _ENDED or (report.quantity or 0) > entry.filled_quantity:
+        return None
+    return report if _is_in_time(row, report) and not _rivals(row, report) else None
+
+
+def _unknown(entry: Order, reports: Sequence[OrderReport]) -> list[OrderReport]:
+    """Leave out what is on record, of any connector of the same account, and what another had placed."""
+    names = [report.client_order_id for report in reports]
+    ids = [_guard_id(report) for report in reports]
+    fired = set(Order.unscoped.filter(client_order_id__in=names).values_list("client_order_id", flat=True))
+    known = set(Protection.unscoped.filter(exchange_order_id__in=ids).values_list("exchange_order_id", flat=True))
+    known |= _of_others(entry) if reports else set()
+    return [one for one in reports if one.client_order_id not in fired and _guard_id(one) not in known]
+
+
+def _is_in_time(row: Protection, report: OrderReport) -> bool:
+    """False for what was made when the guard can no longer have been there unlisted."""
+    if report.created_at is None:
+        return False
+    if row.signed_at is not None and (row.fence_at is None or report.created_at > row.fence_at):
+        # Its stand-in was sent, or it was sent itself: whatever is not listed by the fence is not there.
+        return False
+    return row.finished_at is None or report.created_at <= row.finished_at + CLOCKS_APART
+
+
+def _rivals(row: Protection, report: OrderReport) -> bool:
+    """True when a guard of another entry, sought like this one, may have fired it."""
+    alike = Q(connector_id=row.connector_id, symbol=row.symbol, side=row.side, price=row.price)
+    others = rows_with(alike & (Q(state__in=OPEN) | Q(finished_at__gt=report.created_at))).exclude(pk=row.pk)
+    elsewhere = others.filter(entry__first_fill_at__lte=report.created_at).exclude(entry_id=row.entry_id)
+    return any(_is_sought(one) for one in elsewhere)
+
+
+def _of_others(entry: Order) -> set[str]:
+    seen = OrderEvent.unscoped.filter(order=entry, cause=OF_ANOTHER).values_list("evidence", flat=True)
+    return {one for evidence in seen for one in evidence["exchange_order_ids"]}
+
+
+def _guard_id(report: OrderReport) -> str:
+    return report.client_order_id.removeprefix(NAME)
+
+
+def _entry_of(row: Protection) -> Order:
+    found: Order = Order.unscoped.select_related("connector", "instrument").get(pk=row.entry_id)
+    return found
+
+
+def _take(row: Protection, entry: Order, report: OrderReport, quantity: Decimal, *, evidence: dict[str, Any]) -> None:
+    """Give what a guard fired its Order row and end the guard with it, then read its fills."""
     what = str(row.kind).replace("_", " ")
     order = exit_row(
         entry,
         leg=LEGS[row.number],
-        client_order_id=name,
-        quantity=report.quantity or row.quantity or entry.filled_quantity,
+        client_order_id=report.client_order_id,
+        quantity=quantity,
         sentence=f"The {what} at {normalize_text(row.price)} fired",
     )
     order.state, order.exchange_order_id = OrderState.ACCEPTED, report.exchange_order_id
     order.acknowledged_at = order.next_at = world.now()
+    columns: dict[str, Any] = {"state": P.FIRED, "finished_at": world.now(), "next_at": None}
+    if not row.exchange_order_id:
+        columns |= {"exchange_order_id": _guard_id(report), "reason": ""}
     with transaction.atomic():
-        if not put(row, state=ProtectionState.FIRED, finished_at=world.now(), next_at=None):
-            return True
+        if not put(row, **columns):
+            return
         try:
             with transaction.atomic():
-                born(order, cause="fired at the exchange", evidence={"guard": row.exchange_order_id})
+                born(order, cause="fired at the exchange", evidence=evidence)
         except IntegrityError:
-            order = Order.unscoped.select_related("connector", "instrument").get(pk=order.pk)
+            named = {"connector_id": order.connector_id, "client_order_id": order.client_order_id}
+            order = Order.unscoped.select_related("connector", "instrument").get(**named)
         put(row, fired_id=order.pk)
+    if row.alarmed_at is not None:
+        how = "It had fired before it was seen at the exchange."
+        incidents.resolve(row.connector, IncidentKind.PROTECTION_MISSING, order=row.entry, symbol=row.symbol, how=how)
     look(order)
     if order.state == OrderState.FILLED:
         watch_again(order)
-    return True

@@ -39,7 +39,7 @@ from apps.lib.pool import run_all
 from apps.lib.statements import together
 from apps.trading import breakers, incidents
 from apps.trading.fencing import fence
-from apps.trading.firing import has_fired
+from apps.trading.firing import has_fired, has_fired_unseen, note_others
 from apps.trading.following import NOT_FOUND_APART
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
@@ -266,7 +266,13 @@ def _seek(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> None
         return
     if row.exchange_order_id and has_fired(row, exchange):
         return
-    if not held_there(row, exchange):
+    note_others(row, listed)
+    ours, held = held_here(row), held_there(row, exchange)
+    # Every other time: the history is one of the scarcest requests.
+    is_asked = row.missing_count % 2 == 0
+    if is_asked and has_fired_unseen(row, exchange, missing=ours - held) and row.state not in OPEN:
+        return
+    if not held:
         if row.missing_count >= MISSING_TIMES:
             finish(row, P.GONE, "The position is closed.")
         else:
@@ -310,6 +316,7 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> Non
         columns["quantity"] = found.quantity
     put(row, **columns)
     _take_back_presets(row, exchange, listed)
+    note_others(row, listed)
     ours = held_here(row)
     # The exchange is asked what it holds only when our own fills say that the guard covers too much.
     held = held_there(row, exchange) if not ours or (row.quantity or ours) > ours else None

@@ -34,6 +34,7 @@ from apps.lib.pool import run_all
 from apps.lib.statements import run, together
 from apps.trading import bookings, breakers, drift, incidents, orphans
 from apps.trading.adjusting import adjust
+from apps.trading.firing import sweep_unseen
 from apps.trading.following import look
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import (
@@ -246,7 +247,9 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
         counts[name] = differing.get(name, 0) + 1
         if counts[name] == 1:
             _look_at_guards(connector, symbol)
-        if counts[name] < IN_A_ROW or not _is_ours_read(connector, exchange, symbol, readings=counts[name]):
+        if counts[name] < IN_A_ROW:
+            continue
+        if not _is_ours_read(connector, exchange, symbol, book=book, missing=ours - theirs, readings=counts[name]):
             continue
         report = reading.reports.get(key)
         if _settle(connector, exchange, instrument, Book(book), ours=ours, theirs=theirs, report=report):
@@ -367,8 +370,11 @@ _guards_to_follow: Compiled[UUID] = Compiled(
 )
 
 
-def _is_ours_read(connector: Connector, exchange: Exchange, symbol: str, *, readings: int) -> bool:
-    """Look for what of our own may explain a difference: fills of resting orders, orders that nobody remembers.
+def _is_ours_read(
+    connector: Connector, exchange: Exchange, symbol: str, *, book: str, missing: Decimal, readings: int
+) -> bool:
+    """Look for what of our own may explain a difference: fills of resting orders, orders that nobody remembers, guards
+    that fired unseen.
 
     False when there is any, or may be: then the difference is not settled by this reading.
     """
@@ -379,8 +385,11 @@ def _is_ours_read(connector: Connector, exchange: Exchange, symbol: str, *, read
         if not look(order) or order.filled_quantity != before:
             return False
     settled_at = IN_A_ROW_WHILE_RESTING if orders else IN_A_ROW
-    if readings in {IN_A_ROW, settled_at} and orphans.sweep_symbol(connector, exchange, symbol):
-        return False
+    if readings in {IN_A_ROW, settled_at}:
+        if orphans.sweep_symbol(connector, exchange, symbol):
+            return False
+        if sweep_unseen(connector.pk, symbol, exchange, book=book, missing=missing):
+            return False
     return readings >= settled_at
 
 

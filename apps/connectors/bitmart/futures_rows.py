@@ -45,6 +45,7 @@ from apps.connectors.exchange import (
 # Every BitMart contract of this API is settled in USDT; a fill row names no fee currency.
 FEE_CURRENCY = "USDT"
 _SIDES = {1: Side.BUY, 2: Side.BUY, 3: Side.SELL, 4: Side.SELL}
+_CLOSING_SIDES = (2, 3)
 _ROLES = {"maker": LiquidityRole.MAKER, "taker": LiquidityRole.TAKER}
 _MARGIN_MODES = {"isolated": MarginMode.ISOLATED, "cross": MarginMode.CROSS}
 _BOOKS = {"both": Book.NET, "long": Book.LONG, "short": Book.SHORT}
@@ -124,6 +125,9 @@ def to_order(row: Row) -> OrderReport:
         created_at=instant_or_none(row, "create_time"),
         updated_at=instant_or_none(row, "update_time"),
         is_forced=text(row, "type") in _FORCED_TYPES,
+        only_closes=whole(row, "side") in _CLOSING_SIDES,
+        # In the history only.
+        trigger_price=positive_or_none(row, "trigger_price"),
     )
 
 

@@ -207,6 +207,39 @@ def test_open_orders_are_read_exactly() -> None:
     assert sent().url == BASE + "/contract/private/get-open-orders?limit=100"
 
 
+@pytest.mark.parametrize(
+    ("side", "told", "only_closes", "price"),
+    [
+        (3, "58000.1", True, Decimal("58000.1")),
+        (2, "62000", True, Decimal(62000)),
+        (4, "58000", False, Decimal(58000)),
+        (1, "0", False, None),
+        (3, "", True, None),
+        (3, "-", True, None),
+    ],
+)
+@responses.activate
+def test_finished_order_says_what_it_waited_for_and_whether_it_may_open(
+    side: int, told: str, only_closes: bool, price: Decimal | None
+) -> None:
+    row = recorded("futures/order-history")["response"]["data"][0]
+    row |= {"side": side, "trigger_price": told, "client_order_id": "PLAN_230930336848609001"}
+    answer("GET", "/contract/private/order-history", [row])
+
+    [report] = futures().order_history("LTCUSDT")
+
+    assert (report.only_closes, report.trigger_price) == (only_closes, price)
+    assert report.client_order_id == "PLAN_230930336848609001"
+
+
+@responses.activate
+def test_history_without_trigger_prices_names_none() -> None:
+    row = recorded("futures/order-history")["response"]["data"][0]
+    answer("GET", "/contract/private/order-history", [{k: v for k, v in row.items() if k != "trigger_price"}])
+
+    assert futures().order_history("LTCUSDT")[0].trigger_price is None
+
+
 @responses.activate
 def test_a_full_page_of_open_orders_is_no_answer() -> None:
     row = recorded("futures/get-open-orders")["response"]["data"][0]
