@@ -463,6 +463,19 @@ def test_order_made_when_the_preset_would_have_been_listed_long_ago_is_the_owner
     as_after_a_trade_by_hand(futures)
 
 
+def test_order_of_the_owner_in_the_place_of_a_guard_that_was_listed_is_his(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss=STOP)
+    assert [row.state for row in guards(futures)] == [P.LIVE]
+    take_back_by_hand(futures, 1)
+    set_by_hand(futures, "58000", "10")
+
+    futures.paper.set_price("BTCUSDT", "57900")
+    give_up(futures)
+
+    assert [size for _, size in fired_there(futures)] == ["10"]
+    as_after_a_trade_by_hand(futures)
+
+
 def test_one_order_that_two_guards_may_have_fired_is_nobodys(futures: Bench) -> None:
     hide(futures)
     futures.send("buy", "flat", "0.01", stop_loss=STOP)
