@@ -12,7 +12,8 @@ from django.db.models import Q
 from apps.alerts.models import WAITING, Alert
 from apps.lib import world
 from apps.trading import doubts
-from apps.trading.models import FINAL_STATES, Incident, Order, OrderState
+from apps.trading.models import FINAL_STATES, Incident, Order, OrderState, Protection, ProtectionState
+from apps.trading.protection_rows import OPEN
 from apps.trading.transitions import LIVE_PAUSE_S
 
 
@@ -52,7 +53,10 @@ def read(in_book: Mapping[str, Decimal]) -> Rest:
     )
     now = world.now()
     orders = [row for row in due if row.pk in told or not _rests(row, now, in_book)]
-    if not orders and not alerts:
+    # A guard may be live for ever, once it is seen where it is.
+    moving = Protection.unscoped.filter(state__in=OPEN).exclude(state=ProtectionState.LIVE, missing_count=0)
+    guards = list(moving.values_list("id", "connector_id", "state", "missing_count"))
+    if not orders and not alerts and not guards:
         return Rest()
     # Before the fence the exchange may still take it: that is for time to bring.
     in_doubt = [row for row in orders if row.pk in told and (row.fence_at is None or row.fence_at < now)]
@@ -60,9 +64,9 @@ def read(in_book: Mapping[str, Decimal]) -> Rest:
     others = [row for row in orders if row not in in_doubt]
     return Rest(
         rows=frozenset(
-            {*alerts, *((row.pk, row.state, row.not_found_count, row.filled_quantity) for row in orders)},
+            {*alerts, *guards, *((row.pk, row.state, row.not_found_count, row.filled_quantity) for row in orders)},
         ),
         asked={row.pk: row.query_count for row in in_doubt},
         is_for_people=all(row.state == OrderState.PLANNED and row.connector_id in blocked for row in others)
-        and all(connector_id in blocked for _, connector_id, _ in alerts),
+        and all(row[1] in blocked for row in (*alerts, *guards)),
     )

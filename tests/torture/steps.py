@@ -140,6 +140,9 @@ def alert(history: History) -> str:
         # Up to 0.8 % off: the price moves by 1 % at most in a step, so that some are filled at once and some rest.
         limit = history.venue.prices[history.tenant.symbol] * (1 + Decimal(dice.randint(-80, 80)) / 10_000)
         message |= {"order_type": "limit", "limit_price": str(limit.quantize(Decimal("0.1")))}
+    if history.tenant.market == "futures" and dice.random() < 0.15:
+        for name in dice.choice((("stop_loss",), ("take_profit",), ("stop_loss", "take_profit"))):
+            message[name] = {"percent": dice.choice(("0.5", "1.5", "4"))}
     if dice.random() < 0.06:
         message = {"ticker": history.tenant.symbol, "closeall": "true", "pointer": history.tenant.pointer}
     if dice.random() < 0.5:
