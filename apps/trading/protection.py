@@ -41,6 +41,7 @@ from apps.trading import breakers, incidents
 from apps.trading.fencing import fence
 from apps.trading.firing import has_fired, has_fired_unseen, note_others
 from apps.trading.following import NOT_FOUND_APART
+from apps.trading.halting import halted
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
 from apps.trading.models import FINAL_STATES, Order, OrderState, Protection, ProtectionState
@@ -181,7 +182,14 @@ def _step(row: Protection, exchange: Exchange) -> None:
 
 
 def _place(row: Protection, exchange: Exchange) -> None:
-    """Send a guard once; SUBMITTING with its fence is committed first."""
+    """Send a guard once; SUBMITTING with its fence is committed first.
+
+    Where everything is halted it waits: only cancels and queries are left then, and a guard is an order.
+    """
+    halt = halted(row.connector)
+    if halt is not None:
+        put(row, reason=halt.sentence[:500], next_at=world.now() + WATCH_EVERY)
+        return
     quantity = wanted_quantity(row)
     held = held_there(row, exchange)
     if not held:

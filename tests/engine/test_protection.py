@@ -8,6 +8,7 @@ import pytest
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.accounts.models import PlatformState, Workspace
 from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Protection as ProtectionWord
@@ -21,6 +22,7 @@ from tests.shared_paper import SharedPaper
 S, P = OrderState, ProtectionState
 TP_SL, TRAIL = "/contract/private/submit-tp-sl-order", "/contract/private/submit-trail-order"
 LISTED = "/contract/private/current-plan-order"
+TWO_PROFITS = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,10 @@ def at_exchange(bench: Bench) -> list[tuple[str, str, str]]:
         for one in exchange.trigger_orders("BTCUSDT")
     ]
     return sorted(listed)
+
+
+def trailing_there(bench: Bench) -> int:
+    return len(protection.open_connector(bench.connector).open_orders("BTCUSDT"))
 
 
 def wait(bench: Bench, rounds: int = 1) -> None:
@@ -304,6 +310,8 @@ def test_halt_stops_the_closing_of_what_has_no_stop_from_the_first_moment(
     Protection.unscoped.update(state=P.WAITING, exchange_order_id="", next_at=timezone.now())
     Connector.unscoped.update(trading_state=state)
     futures.fault("code", TRAIL, code=40031, status=400)
+    # Halted, the guard is not even sent, and what is not proven in time is told.
+    run_late(futures)
 
     wait(futures, 2)
 
@@ -313,6 +321,68 @@ def test_halt_stops_the_closing_of_what_has_no_stop_from_the_first_moment(
     assert [size for _, size in futures.book()] == ["10", "10"][: 1 if held else 2]
     did = Incident.unscoped.get().facts["did"]
     assert did.startswith("It was kept open. Halted: connector" if held else "It is closed at the market")
+
+
+HALTS: dict[str, Any] = {
+    "connector": lambda state: Connector.unscoped.update(trading_state=state),
+    "workspace": lambda state: Workspace.objects.update(trading_state=state),
+    "staff": lambda state: Workspace.objects.update(staff_state=state, staff_reason="drill"),
+    "site": lambda state: PlatformState.objects.update_or_create(pk=1, defaults={"trading_state": state}),
+}
+
+
+@pytest.mark.parametrize("who", HALTS)
+def test_guard_is_an_order_and_waits_while_everything_is_halted(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    with monkeypatch.context() as dead:
+        dead.setattr("apps.trading.executor.protect", lambda order: None)
+        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1}, take_profit=TWO_PROFITS)
+    HALTS[who]("halted")
+
+    wait(futures, 3)
+
+    assert [(row.state, row.signed_at, row.reason[:6]) for row in guards(futures)] == [(P.WAITING, None, "Halted")] * 3
+    assert (at_exchange(futures), trailing_there(futures)) == ([], 0)
+    assert not Incident.unscoped.exists()
+    HALTS[who]("active")
+    wait(futures, 2)
+
+    assert [(row.state, row.reason) for row in guards(futures)] == [(P.LIVE, "")] * 3
+    assert at_exchange(futures) == [("take_profit", "61000", "5"), ("take_profit", "62000", "5")]
+    assert trailing_there(futures) == 1
+
+
+def test_halt_that_outlives_the_time_for_proof_is_told_and_trades_nothing(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dead:
+        dead.setattr("apps.trading.executor.protect", lambda order: None)
+        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    Connector.unscoped.update(trading_state="halted")
+    wait(futures)
+    run_late(futures)
+
+    wait(futures, 2)
+
+    facts = Incident.unscoped.get(kind="protection_missing").facts
+    assert facts["why"].startswith("its trailing stop at 59400 was not placed: Halted: connector")
+    assert facts["did"].startswith("It was kept open. Halted: connector")
+    assert (futures.held(), [size for _, size in futures.book()], trailing_there(futures)) == (10, ["10"], 0)
+
+
+def test_guard_that_nothing_halts_is_placed_on_a_connector_that_only_reduces(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dead:
+        dead.setattr("apps.trading.executor.protect", lambda order: None)
+        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    Connector.unscoped.update(trading_state="reduce_only")
+
+    wait(futures, 2)
+
+    assert [row.state for row in guards(futures)] == [P.LIVE]
+    assert trailing_there(futures) == 1
 
 
 def test_take_profit_that_is_refused_is_told_and_closes_nothing(futures: Bench) -> None:
