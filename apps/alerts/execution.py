@@ -173,7 +173,10 @@ def _next_alert(connector_id: UUID, symbol: str, queue: _Queue) -> Alert | None:
 
 def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
     rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status__in=_IN_QUEUE)
-    rows = rows.select_related("connector", "connector__workspace", "pointer", "parent", "order")
+    # Nothing that waits is without a time, and the index of what is due has it: not all that ever came is looked at.
+    rows = rows.filter(next_at__isnull=False).select_related(
+        "connector", "connector__workspace", "pointer", "parent", "order"
+    )
     return rows.order_by("received_at", "id")
 
 
