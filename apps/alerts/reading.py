@@ -255,7 +255,7 @@ def _mark_known_ids(alerts: Sequence[Alert]) -> None:
     first: dict[tuple[UUID, str], Alert] = {}
     for alert, found in zip(named, on_record, strict=True):
         original = first.setdefault((alert.connector_id, alert.external_id), found[0] if found else alert)
-        if original is not alert:
+        if original.pk != alert.pk:
             mark_duplicate(alert, original)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, TypeVar, overload
@@ -42,7 +42,12 @@ def at_once(first: Callable[[], Any], *others: Callable[[], Any]) -> tuple[Any, 
     if not settings.INNER_THREADS:
         return (first(), *(other() for other in others))
     # Threads of their own: those above may all be waiting here. The context says what the calls are for.
-    under_way = [_waiters().submit(copy_context().run, other) for other in others]
+    under_way: list[Future[Any]] = []
+    try:
+        for other in others:
+            under_way.append(_waiters().submit(copy_context().run, other))
+    except RuntimeError:
+        logger.info("no more threads, this process is ending: asking in turn")
     try:
         answer = first()
     finally:
@@ -50,12 +55,13 @@ def at_once(first: Callable[[], Any], *others: Callable[[], Any]) -> tuple[Any, 
     for failure in failures:
         if failure is not None:
             raise failure
-    return (answer, *(one.result() for one in under_way))
+    return (answer, *(one.result() for one in under_way), *(other() for other in others[len(under_way) :]))
 
 
 @lru_cache(maxsize=1)
 def _waiters() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(settings.INNER_THREADS, thread_name_prefix="wait")
+    # More than the threads above: tasks, pages and the sweeper ask by themselves as well.
+    return ThreadPoolExecutor(2 * settings.INNER_THREADS, thread_name_prefix="wait")
 
 
 def forget_threads() -> None:

@@ -254,5 +254,8 @@ def _numbered(sql: str) -> bytes:
 def _expect(raw: "psycopg.Connection[Any]", result: Any, status: ExecStatus) -> None:
     if raw.pgconn.status != ConnStatus.OK:
         raise psycopg.OperationalError(result.get_error_message())
+    if result.status != status and not result.error_field(DiagnosticField.SQLSTATE):
+        # Nobody but libpq itself says nothing more than that: the server is gone, and it has not noticed yet.
+        raise psycopg.OperationalError(result.get_error_message())
     if result.status != status:
         raise psycopg.errors.error_from_result(result, encoding=raw.info.encoding)

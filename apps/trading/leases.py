@@ -17,16 +17,18 @@ from apps.trading.models import Lease
 
 # Free whatever our clock is turned back to.
 FREE = datetime(1970, 1, 1, tzinfo=UTC)
-# The row is locked before its `until` is looked at: of two who take it at once one gets nothing. No lease waits for the
-# disk: with a database server that dies it is lost like one that ran out.
+# The row is locked before its `until` is looked at: of two who take it at once one gets nothing. Taking and giving back
+# wait for no disk: a database server that dies may lose both, and the row's id with them. Whoever had the lease then
+# must not take the next one's for its own, so a token is drawn, never counted.
 _TAKE = """
 INSERT INTO trading_lease AS kept (connector_id, symbol, owner, until, token)
-SELECT %s::uuid, %s, %s, %s::timestamptz, 1 WHERE {unhurried}
+SELECT %s::uuid, %s, %s, %s::timestamptz, %s::bigint WHERE {unhurried}
 ON CONFLICT (connector_id, symbol) DO UPDATE
-SET owner = excluded.owner, until = excluded.until, token = kept.token + 1 WHERE kept.until <= %s
+SET owner = excluded.owner, until = excluded.until, token = excluded.token WHERE kept.until <= %s
 RETURNING id, token
 """
 _GIVE_BACK = "UPDATE trading_lease SET until = %s, owner = '' WHERE id = %s AND token = %s AND {unhurried}"
+_TOKENS = 2**63
 _UNHURRIED = "set_config('synchronous_commit', 'off', true) = 'off'"
 
 
@@ -64,7 +66,8 @@ class HeldLease:
 def take(connector_id: UUID, symbol: str) -> HeldLease | None:
     """Take the lease, or return None while another worker holds it."""
     now = world.now()
-    taken = run(_unhurried(_TAKE), (connector_id, symbol, process_name(), now + length(), now)).rows
+    token = world.new_id().int % _TOKENS
+    taken = run(_unhurried(_TAKE), (connector_id, symbol, process_name(), now + length(), token, now)).rows
     return HeldLease(*taken[0]) if taken else None
 
 

@@ -70,7 +70,7 @@ class _Kept:
 _modes = _Kept(30)
 _fees = _Kept(3600)
 # At the close of a bar hundreds of alerts find the same price too old in one moment.
-_asking: Flights[MarketPrice | None] = Flights()
+_asking: Flights[MarketPrice | None] = Flights(ExchangeError)
 
 
 def read_account(

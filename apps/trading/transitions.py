@@ -143,7 +143,8 @@ def _swap(order: Order, columns: dict[str, Any], event: OrderEvent) -> None:
         raise StaleOrderError(str(order.pk))
 
 
-_WAS = ("id", "state", "version")
+# `created_at` is of the plan: one that a database server lost as it died was made anew, under the same id.
+_WAS = ("id", "state", "version", "created_at")
 _EVENT = tuple(field.attname for field in OrderEvent._meta.concrete_fields)
 
 

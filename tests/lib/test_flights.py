@@ -20,14 +20,14 @@ class Gate:
     def __call__(self) -> object:
         self.asked += 1
         assert self.let.wait(10)
-        if isinstance(self._answer, Exception):
+        if isinstance(self._answer, Exception) and (self.asked == 1 or isinstance(self._answer, LookupError)):
             raise self._answer
         return self._answer
 
 
 def crowd(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> list[Future[Any]]:
     """Have eight threads ask one question, seven of them while the first is being answered."""
-    flights: Flights[object] = Flights()
+    flights: Flights[object] = Flights(LookupError)
     waiting = threading.Semaphore(0)
     wait = Future.result
 
@@ -58,12 +58,22 @@ def test_one_asks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_are_told_of_the_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(ValueError("no answer"))
+    gate = Gate(LookupError("no answer"))
 
     answers = crowd(gate, monkeypatch)
 
     assert [str(answer.exception()) for answer in answers] == ["no answer"] * 8
     assert gate.asked == 1
+
+
+def test_what_is_wrong_with_who_asks_is_nobody_elses_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(ConnectionError("mine"))
+
+    first, *others = crowd(gate, monkeypatch)
+
+    assert str(first.exception()) == "mine"
+    assert [other.exception() for other in others] == [None] * OTHERS
+    assert gate.asked == 1 + OTHERS
 
 
 def test_who_comes_later_asks_anew() -> None:

@@ -69,3 +69,9 @@ def test_an_error_is_raised_once_all_have_ended() -> None:
         at_once(lambda: failing(ValueError("first")), late)
 
     assert ended.is_set()
+
+
+def test_where_no_thread_can_be_had_any_more_the_rest_is_asked_in_turn() -> None:
+    _waiters().shutdown()
+
+    assert at_once(lambda: 1, lambda: 2, threading.get_ident) == (1, 2, threading.get_ident())

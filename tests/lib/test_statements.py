@@ -10,8 +10,9 @@ import pytest
 from django.db import DatabaseError, DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
-from apps.lib.statements import run
+from apps.lib.statements import _expect, run
 from tests.factories import ConnectorFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -212,3 +213,24 @@ def test_an_error_that_is_caught_inside_a_transaction_commits_nothing() -> None:
 def test_a_text_is_refused_as_a_whole_rather_than_cut() -> None:
     with pytest.raises((DataError, ValueError)):
         run(PUT, (ID, None, None, "before\x00after", None, None))
+
+
+def test_a_server_that_is_gone_is_told_as_that_before_the_connection_knows() -> None:
+    class Gone:
+        """As libpq makes it when the other end is closed: no answer of a server, so no code of one."""
+
+        status = ExecStatus.FATAL_ERROR
+
+        def error_field(self, field: DiagnosticField) -> None:
+            return None
+
+        def get_error_message(self) -> str:
+            return "server closed the connection unexpectedly"
+
+    connection.ensure_connection()
+    raw = connection.connection
+    assert raw is not None
+    assert raw.pgconn.status == ConnStatus.OK
+
+    with pytest.raises(psycopg.OperationalError, match="closed the connection"):
+        _expect(raw, Gone(), ExecStatus.TUPLES_OK)

@@ -46,6 +46,15 @@ def test_row_and_event_come_in_one_statement(order: Order) -> None:
     assert abs(event.at - datetime.now(UTC)).total_seconds() < 60
 
 
+def test_a_plan_made_anew_is_not_sent_as_the_one_that_was_lost(order: Order) -> None:
+    Order.unscoped.update(created_at=AT)
+
+    with pytest.raises(StaleOrderError):
+        transitions.move(order, OrderState.ACCEPTED, cause="acknowledged")
+
+    assert (OrderEvent.unscoped.count(), Order.unscoped.get().version) == (0, 1)
+
+
 @pytest.mark.parametrize("moved_by_another", [{"state": "unknown"}, {"version": 2}])
 def test_stale_order_writes_nothing(order: Order, moved_by_another: dict[str, object]) -> None:
     Order.unscoped.update(**moved_by_another)

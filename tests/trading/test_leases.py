@@ -1,0 +1,64 @@
+"""What is left of a lease after a database server died and lost it."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from apps.trading import leases
+from apps.trading.models import Lease
+from tests.factories import ConnectorFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def key() -> tuple[UUID, str]:
+    return ConnectorFactory().pk, "BTCUSDT"
+
+
+def lost(lease: leases.HeldLease) -> None:
+    """Forget the lease as a server does that dies before it was written: its row, and that its id was given."""
+    number = lease._row_id
+    with connection.cursor() as cursor:
+        Lease.objects.all().delete()
+        cursor.execute(f"ALTER SEQUENCE trading_lease_id_seq RESTART WITH {number}")
+
+
+def taken(key: tuple[UUID, str]) -> leases.HeldLease:
+    lease = leases.take(*key)
+    assert lease is not None
+    return lease
+
+
+def test_a_lost_lease_gives_back_nobody_elses(key: tuple[UUID, str]) -> None:
+    before = taken(key)
+    lost(before)
+    after = taken((key[0], "ETHUSDT"))
+
+    before.release()
+
+    assert after._row_id == before._row_id
+    assert leases.is_taken(key[0], "ETHUSDT")
+
+
+def test_a_lost_lease_is_not_renewed(key: tuple[UUID, str]) -> None:
+    before = taken(key)
+    lost(before)
+    taken(key)
+
+    with pytest.raises(leases.LeaseLostError):
+        before.renew()
+
+
+def test_a_lease_that_ran_out_is_somebody_elses(key: tuple[UUID, str], settings: Any) -> None:
+    settings.LEASE_S = 0
+    first = taken(key)
+    settings.LEASE_S = 30
+    taken(key)
+
+    first.release()
+
+    assert leases.is_taken(*key)
+    assert leases.take(*key) is None
