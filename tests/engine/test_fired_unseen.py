@@ -1,8 +1,11 @@
 """A stop or profit inside the entry that fires before the exchange ever listed it: found on proof, and on it alone."""
 
+import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,12 +37,13 @@ from apps.trading.models import (
     ProtectionState,
 )
 from tests.engine.conftest import Bench, bench
+from tests.engine.replays import assert_replays
 from tests.engine.test_protection import at_exchange, guards
 from tests.engine.test_protection import wait as wait_once
 from tests.factories import OrderFactory, ago
 from tests.matrix.outside import by_hand
 from tests.matrix.outside import poll as poll_once
-from tests.shared_paper import SharedPaper
+from tests.shared_paper import SharedPaper, hang_up
 
 S, P = OrderState, ProtectionState
 LISTED, HISTORY = "/contract/private/current-plan-order", "/contract/private/order-history"
@@ -239,7 +243,24 @@ def test_history_that_cannot_be_read_keeps_everything_as_it_is_and_due(futures: 
     assert (guards(futures)[0].state, futures.held()) == (P.FIRED, 0)
 
 
-def test_stop_that_fires_in_part_leaves_its_rest_to_be_guarded(futures: Bench) -> None:
+@pytest.fixture
+def alone(db: None, tmp_path: Path, settings: Any) -> Iterator[Bench]:
+    """An exchange of its own: what accounts of other tests left resting would fill the rest."""
+    paper = SharedPaper(tmp_path, faults=True, control_token=secrets.token_hex(16))
+    paper.start()
+    try:
+        paper.prepare()
+        settings.PAPER_URL, settings.PAPER_CONTROL_TOKEN = paper.base_url, paper.control_token
+        hang_up()
+        yield bench(paper, "futures")
+        assert_replays()
+    finally:
+        hang_up()
+        paper.stop()
+
+
+def test_stop_that_fires_in_part_leaves_its_rest_to_be_guarded(alone: Bench) -> None:
+    futures = alone
     Connector.unscoped.update(max_order_notional=5000)
     hide(futures)
     futures.send("buy", "flat", "0.08", stop_loss=STOP)
