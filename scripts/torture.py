@@ -57,7 +57,7 @@ LAYERS = (
     Layer("money", "money properties, PostgreSQL", 20_000, 500_000, PROCESSES),
     Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, PROCESSES),
     Layer("seeded_bugs", "seeded bugs, each caught", 20, 20),
-    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, SIMULATORS, quick_seconds=480, least=600),
+    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, SIMULATORS, quick_seconds=690, least=1_000),
 )
 
 
