@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import lru_cache
-from typing import Any, TypeVar, overload
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -13,7 +13,6 @@ from django.db import close_old_connections
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
-C = TypeVar("C")
 
 logger = logging.getLogger(__name__)
 
@@ -29,33 +28,27 @@ def run_all(work: Callable[[T], object], items: Iterable[T]) -> None:
         future.result()
 
 
-@overload
-def at_once(first: Callable[[], A], second: Callable[[], B], /) -> tuple[A, B]: ...
-@overload
-def at_once(first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], /) -> tuple[A, B, C]: ...
-def at_once(first: Callable[[], Any], *others: Callable[[], Any]) -> tuple[Any, ...]:
-    """Wait for several answers of the network at the same time; return them once all are there.
+def at_once(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """Wait for two answers of the network at the same time; return them once both are there.
 
-    None of the calls may use the database, nor call this again. All have ended when the error of the first that failed,
-    as they are written, is raised. One after the other, and no further than an error, where INNER_THREADS is 0.
+    Neither call may use the database, nor call this again. Both have ended when an error is raised, that of the first
+    before that of the second. One after the other, and no further than an error, where INNER_THREADS is 0.
     """
     if not settings.INNER_THREADS:
-        return (first(), *(other() for other in others))
-    # Threads of their own: those above may all be waiting here. The context says what the calls are for.
-    under_way: list[Future[Any]] = []
+        return first(), second()
     try:
-        for other in others:
-            under_way.append(_waiters().submit(copy_context().run, other))
+        # Threads of their own: those above may all be waiting here. The context says what the calls are for.
+        other = _waiters().submit(copy_context().run, second)
     except RuntimeError:
         logger.info("no more threads, this process is ending: asking in turn")
+        return first(), second()
     try:
         answer = first()
     finally:
-        failures = [one.exception() for one in under_way]
-    for failure in failures:
-        if failure is not None:
-            raise failure
-    return (answer, *(one.result() for one in under_way), *(other() for other in others[len(under_way) :]))
+        failure = other.exception()
+    if failure is not None:
+        raise failure
+    return answer, other.result()
 
 
 @lru_cache(maxsize=1)

@@ -77,7 +77,8 @@ class Asked:
 # As a part of a transaction: its commit does not wait for the disk. Only for what is made anew, the same, from what is
 # left, should the database server die within the next half second. Commits become durable in their order: the next one
 # that waits for the disk waits for these too, and whatever was seen by others is not lost before what they made of it.
-UNHURRIED = Asked("SELECT set_config('synchronous_commit', 'off', true)", (), lambda _: None)
+UNHURRIED_SQL = "set_config('synchronous_commit', 'off', true)"
+UNHURRIED = Asked(f"SELECT {UNHURRIED_SQL}", (), lambda _: None)
 
 
 def run(sql: str, parameters: Sequence[Any]) -> Result:

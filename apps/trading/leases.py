@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef
 from apps.lib import world
 from apps.lib.compiled import update
 from apps.lib.process import process_name
-from apps.lib.statements import run
+from apps.lib.statements import UNHURRIED_SQL, run
 from apps.trading.models import Lease
 
 # Free whatever our clock is turned back to.
@@ -29,7 +29,6 @@ RETURNING id, token
 """
 _GIVE_BACK = "UPDATE trading_lease SET until = %s, owner = '' WHERE id = %s AND token = %s AND {unhurried}"
 _TOKENS = 2**63
-_UNHURRIED = "set_config('synchronous_commit', 'off', true) = 'off'"
 
 
 class LeaseLostError(Exception):
@@ -84,7 +83,7 @@ def held(connector_id: UUID, symbol: str) -> Iterator[HeldLease | None]:
 
 def _unhurried(statement: str) -> str:
     # As a part of a larger transaction it has no say in how that one ends.
-    return statement.format(unhurried="true" if connection.in_atomic_block else _UNHURRIED)
+    return statement.format(unhurried="true" if connection.in_atomic_block else f"{UNHURRIED_SQL} = 'off'")
 
 
 def is_taken(connector_id: UUID, symbol: str) -> bool:

@@ -22,14 +22,14 @@ def failing(error: Exception) -> None:
     raise error
 
 
-def test_all_are_waited_for_at_the_same_time() -> None:
-    meeting = threading.Barrier(3, timeout=5)
+def test_both_are_waited_for_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=5)
 
     def answer(text: str) -> str:
         meeting.wait()
         return text
 
-    assert at_once(lambda: answer("a"), lambda: answer("b"), lambda: answer("c")) == ("a", "b", "c")
+    assert at_once(lambda: answer("a"), lambda: answer("b")) == ("a", "b")
 
 
 def test_each_call_is_for_what_the_caller_said() -> None:
@@ -55,10 +55,15 @@ def test_the_first_error_as_they_are_written_is_raised(settings: Any, threads: i
         raise ValueError("late")
 
     with pytest.raises(ValueError, match="late"):
-        at_once(lambda: 1, late, lambda: failing(quick))
+        at_once(late, lambda: failing(quick))
 
 
-def test_an_error_is_raised_once_all_have_ended() -> None:
+def test_the_error_of_the_second_is_raised() -> None:
+    with pytest.raises(ValueError, match="second"):
+        at_once(lambda: 1, lambda: failing(ValueError("second")))
+
+
+def test_an_error_is_raised_once_both_have_ended() -> None:
     ended = threading.Event()
 
     def late() -> None:
@@ -74,4 +79,4 @@ def test_an_error_is_raised_once_all_have_ended() -> None:
 def test_where_no_thread_can_be_had_any_more_the_rest_is_asked_in_turn() -> None:
     _waiters().shutdown()
 
-    assert at_once(lambda: 1, lambda: 2, threading.get_ident) == (1, 2, threading.get_ident())
+    assert at_once(lambda: 1, threading.get_ident) == (1, threading.get_ident())

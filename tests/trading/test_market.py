@@ -57,14 +57,23 @@ def exchange(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], None]) -> lis
     return asked
 
 
-def test_a_herd_asks_for_the_price_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    instrument = InstrumentFactory()
+def rise_of(instrument: Instrument) -> Callable[[], None]:
+    """Have an old price of 100 stored; return an answer of the exchange that makes it 105."""
     price = MarketPriceFactory(instrument=instrument, last=Decimal(100), at=timezone.now() - timedelta(minutes=1))
 
     def answer() -> None:
         MarketPrice.objects.filter(pk=price.pk).update(last=Decimal(105), at=timezone.now())
 
-    asked = exchange(monkeypatch, answer)
+    return answer
+
+
+def no_answer() -> None:
+    raise UnreachableError("no answer")
+
+
+def test_a_herd_asks_for_the_price_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    instrument = InstrumentFactory()
+    asked = exchange(monkeypatch, rise_of(instrument))
 
     assert herd(instrument, [Priority.ENTRY] * HERD) == [Decimal(105)] * HERD
     assert asked == [instrument.symbol]
@@ -72,12 +81,7 @@ def test_a_herd_asks_for_the_price_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_exit_does_not_wait_for_an_entry_to_be_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     instrument = InstrumentFactory()
-    price = MarketPriceFactory(instrument=instrument, last=Decimal(100), at=timezone.now() - timedelta(minutes=1))
-
-    def answer() -> None:
-        MarketPrice.objects.filter(pk=price.pk).update(last=Decimal(105), at=timezone.now())
-
-    asked = exchange(monkeypatch, answer)
+    asked = exchange(monkeypatch, rise_of(instrument))
 
     assert herd(instrument, [Priority.ENTRY, Priority.EXIT]) == [Decimal(105)] * 2
     assert asked == [instrument.symbol] * 2
@@ -86,11 +90,7 @@ def test_an_exit_does_not_wait_for_an_entry_to_be_answered(monkeypatch: pytest.M
 def test_a_herd_makes_do_with_a_price_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     instrument = InstrumentFactory()
     MarketPriceFactory(instrument=instrument, last=Decimal(100), at=timezone.now() - timedelta(seconds=9))
-
-    def answer() -> None:
-        raise UnreachableError("no answer")
-
-    asked = exchange(monkeypatch, answer)
+    asked = exchange(monkeypatch, no_answer)
 
     assert herd(instrument, [Priority.ENTRY] * HERD) == [Decimal(100)] * HERD
     assert asked == [instrument.symbol]
@@ -98,11 +98,7 @@ def test_a_herd_makes_do_with_a_price_of_the_last_seconds(monkeypatch: pytest.Mo
 
 def test_a_herd_is_told_that_there_is_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
     instrument = InstrumentFactory()
-
-    def answer() -> None:
-        raise UnreachableError("no answer")
-
-    asked = exchange(monkeypatch, answer)
+    asked = exchange(monkeypatch, no_answer)
 
     assert herd(instrument, [Priority.ENTRY] * HERD) == [None] * HERD
     assert asked == [instrument.symbol]
