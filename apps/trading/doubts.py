@@ -35,14 +35,11 @@ def told(order: Order) -> None:
     incidents.resolve_of_order(order, *KINDS, how=f"The exchange told what became of it: {order.get_state_display()}.")
 
 
-def not_told(order: Order, *, account_changed: bool = False) -> None:
-    """Tell a person once the order is silent for too long, or at once when only a person can know."""
-    if order.state == S.UNKNOWN and (account_changed or _silent_for(order, order.signed_at) > TELL_AFTER):
-        why = (
-            "it is not to be found there, yet the account changed"
-            if account_changed
-            else f"the exchange has given no certain answer for {_minutes(_silent_for(order, order.signed_at))} minutes"
-        )
+def not_told(order: Order, *, contradiction: str = "") -> None:
+    """Tell a person once the order is silent for too long, or at once with what only a person can settle."""
+    if order.state == S.UNKNOWN and (contradiction or _silent_for(order, order.signed_at) > TELL_AFTER):
+        minutes = _minutes(_silent_for(order, order.signed_at))
+        why = contradiction or f"the exchange has given no certain answer for {minutes} minutes"
         incidents.open_incident(
             order.connector,
             IncidentKind.ORDER_IN_DOUBT,

@@ -41,6 +41,7 @@ from apps.lib import world
 from apps.lib.compiled import update
 from apps.lib.decimals import normalize_text
 from apps.trading import breakers, guards
+from apps.trading.absence import ID_IS_KNOWN
 from apps.trading.cancelling import drop_unsent, open_orders, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import fence
@@ -266,7 +267,7 @@ class _Verdict:
 def _verdict(order: Order, error: ExchangeError) -> _Verdict:
     match error:
         case DuplicateOrderError():
-            return _Verdict(S.UNKNOWN, "client order id known to the exchange")
+            return _Verdict(S.UNKNOWN, ID_IS_KNOWN)
         case UnreachableError():
             return _Verdict(S.UNKNOWN, "no proof of the outcome")
         case BudgetError():

@@ -5,17 +5,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from apps.connectors import instruments
-from apps.connectors.exchange import Book, Exchange, ExchangeError, OrderReport, OrderStatus, Side
+from apps.connectors.exchange import Exchange, ExchangeError, OrderReport, OrderStatus
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
-from apps.lib.compiled import Compiled, update
+from apps.lib.compiled import update
 from apps.lib.decimals import normalize_text
-from apps.trading import doubts, recording
+from apps.trading import absence, doubts, recording
 from apps.trading.legs import Intent
-from apps.trading.market import read_holding
-from apps.trading.models import FINAL_STATES, MOVES, Fill, Order, OrderState
+from apps.trading.models import FINAL_STATES, MOVES, Order, OrderState
 from apps.trading.transitions import StaleOrderError, advance, note, postpone
 
 logger = logging.getLogger(__name__)
@@ -198,7 +196,7 @@ def _is_overdue(report: OrderReport) -> bool:
 
 
 def _not_found(order: Order, exchange: Exchange) -> None:
-    """Before the fence an absence proves nothing; after it, two of them and an unchanged account do."""
+    """Before the fence an absence proves nothing; after it, two of them do where nothing contradicts them."""
     if order.state != S.UNKNOWN:
         postpone(order, cause="not found")
         doubts.not_told(order)
@@ -220,10 +218,10 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         # Our clock was turned since it was measured; up to the fence by its own, the exchange may still take the order.
         postpone(order, cause="not found before the fence")
         return
-    if not _account_is_unchanged(order, exchange):
-        logger.error("order %s: not found, yet the account changed; a person has to look", order.pk)
-        postpone(order, cause="not found, account changed")
-        doubts.not_told(order, account_changed=True)
+    if contradiction := absence.contradicted(order, exchange):
+        logger.error("order %s: %s; a person has to look", order.pk, contradiction)
+        postpone(order, cause="not found, contradicted", evidence={"why": contradiction})
+        doubts.not_told(order, contradiction=contradiction)
         return
     advance(
         order,
@@ -234,48 +232,3 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         evidence={"not_found": 2, "fence_at": order.fence_at.isoformat()},
         next_at=world.now() if order.intent == Intent.EXIT else None,
     )
-
-
-def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
-    """What is held is what was held, but for what other orders of ours filled since this one was signed."""
-    before = order.facts.get("account", {})
-    now = read_holding(exchange, instruments.in_words(order.instrument))
-    held = {"held_long": now.long, "held_short": now.short}
-    book = Book(order.book)
-    # On a book of its own the other side may have moved by another leg of the same alert.
-    sides = {Book.LONG: ("held_long",), Book.SHORT: ("held_short",)}.get(book, ("held_long", "held_short"))
-    if any(name not in before for name in sides):
-        return False
-    was = {name: Decimal(before[name]) for name in sides}
-    moved = _filled_by_others(order, timedelta(milliseconds=exchange.clock_offset_ms))
-    if book is not Book.NET:
-        return held[sides[0]] == was[sides[0]] + (moved if book is Book.LONG else -moved)
-    if not moved:
-        return all(held[name] == was[name] for name in sides)
-    return held["held_long"] - held["held_short"] == was["held_long"] - was["held_short"] + moved
-
-
-def _filled_by_others(order: Order, offset: timedelta) -> Decimal:
-    """Return what our other orders filled in the order's book since the account was read: positive = bought.
-
-    A fill that falls between the two is not counted: then the account looks changed, and the doubt stays.
-    """
-    was_read_again = order.waits_for_parent or order.attempt > 1
-    since = order.signed_at if was_read_again else order.created_at + offset
-    fills = _others(
-        connector=order.connector_id,
-        symbol=order.symbol,
-        book=order.book,
-        since=since or order.created_at,
-        order=order.pk,
-    )
-    return sum((quantity if side == Side.BUY else -quantity for side, quantity in fills), Decimal(0))
-
-
-_others: Compiled[tuple[str, Decimal]] = Compiled(
-    lambda connector, symbol, book, since, order: (
-        Fill.unscoped.filter(connector_id=connector, symbol=symbol, book=book, filled_at__gte=since)
-        .exclude(order_id=order)
-        .values_list("side", "quantity")
-    )
-)

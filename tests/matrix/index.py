@@ -15,6 +15,7 @@ WEBHOOK = "tests/alerts/test_webhook_database.py::"
 BOOKS = "tests/matrix/test_reconciliation.py::"
 KEYS = "tests/matrix/test_keys.py::"
 SWITCH = "tests/matrix/test_kill_switch.py::"
+ABSENCE = "tests/engine/test_absence.py::"
 VERSIONS = "tests/matrix/test_versions.py::"
 
 ROWS: dict[str, tuple[str, ...]] = {
@@ -80,7 +81,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         f"{ERRORS}test_rate_limits_say_how_long",
     ),
     "403": (f"{ERRORS}test_html_is_never_an_exchange_answer",),
-    "duplicate-id answer": (f"{REFUSALS}test_answer_that_the_id_is_known_makes_the_order_looked_for",),
+    "duplicate-id answer": (
+        f"{REFUSALS}test_answer_that_the_id_is_known_makes_the_order_looked_for",
+        f"{ABSENCE}test_order_whose_id_the_exchange_knows_is_never_taken_for_absent",
+    ),
     "not found for 20 s and then found": (
         f"{UNKNOWN}test_order_not_shown_for_a_while_is_found_in_the_end",
         f"{UNKNOWN}test_order_shown_only_after_the_fence_is_not_taken_for_absent",
@@ -88,6 +92,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "another order in the answer": (
         "tests/connectors/bitmart/test_find_order.py::test_futures_history_with_an_ignored_filter_is_compared_here",
         "tests/connectors/bitmart/test_find_order.py::test_futures_fills_of_a_stranger_are_not_ours",
+        f"{ABSENCE}test_order_just_like_it_under_another_id_keeps_a_limit_order_in_doubt",
     ),
     "partial fill then cancel": (f"{FILLS}test_cancelled_order_keeps_the_fills_it_had",),
     "fill during cancel": (f"{CANCEL}test_fill_during_the_cancellation_is_recorded",),

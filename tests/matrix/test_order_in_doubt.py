@@ -106,7 +106,7 @@ def test_before_the_fence_nobodys_word_counts(futures: Bench, blind: list[bool])
     futures.fault("drop_request")
     futures.send("buy", "flat", "0.01")
     order = futures.order()
-    doubts.not_told(order, account_changed=True)
+    doubts.not_told(order, contradiction="its account changed")
 
     answer = settle(futures, found="not_placed")
 

@@ -1,0 +1,91 @@
+"""What speaks against an order not being there: two clean absences after the fence are no proof beside any of it."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from apps.connectors import instruments
+from apps.connectors.exchange import Book, Exchange, OrderType, Side
+from apps.lib.compiled import Compiled
+from apps.trading.market import read_holding
+from apps.trading.models import Fill, Order, OrderEvent
+
+# The cause of the event that keeps this answer: the exchange knows our id, and no order but this one ever had it.
+ID_IS_KNOWN = "client order id known to the exchange"
+# An order in doubt was signed by our clock, what waits is dated by the exchange's: no more apart than either trades.
+CLOCKS_APART = timedelta(seconds=60)
+
+
+def contradicted(order: Order, exchange: Exchange) -> str:
+    """Return why an order that is not found may be there all the same; "" when nothing speaks for that.
+
+    ExchangeError means no news: then nothing is proved.
+    """
+    if OrderEvent.unscoped.filter(order=order, cause=ID_IS_KNOWN).exists():
+        return "it is not to be found there, yet the exchange said that it has an order with this id"
+    if not _account_is_unchanged(order, exchange):
+        return "it is not to be found there, yet the account changed"
+    if order.order_type == OrderType.LIMIT and _has_a_double(order, exchange):
+        return "it is not to be found there, yet an order just like it waits there under an id that is not ours"
+    return ""
+
+
+def _has_a_double(order: Order, exchange: Exchange) -> bool:
+    """True when an order like this one waits there that is on nobody's record: it may be this one, named wrongly."""
+    since = (order.signed_at or order.created_at) - CLOCKS_APART
+    alike = {
+        report.exchange_order_id: report.client_order_id
+        for report in exchange.open_orders(order.symbol)
+        if (report.side, report.quantity) == (Side(order.side), order.quantity)
+        and (report.created_at is None or report.created_at >= since)
+    }
+    if not alike:
+        return False
+    others = Order.unscoped.filter(connector_id=order.connector_id, symbol=order.symbol).exclude(pk=order.pk)
+    known_ids = set(others.filter(exchange_order_id__in=alike).values_list("exchange_order_id", flat=True))
+    known_names = set(others.filter(client_order_id__in=alike.values()).values_list("client_order_id", flat=True))
+    return any(found not in known_ids and name not in known_names for found, name in alike.items())
+
+
+def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
+    """What is held is what was held, but for what other orders of ours filled since this one was signed."""
+    before = order.facts.get("account", {})
+    now = read_holding(exchange, instruments.in_words(order.instrument))
+    held = {"held_long": now.long, "held_short": now.short}
+    book = Book(order.book)
+    # On a book of its own the other side may have moved by another leg of the same alert.
+    sides = {Book.LONG: ("held_long",), Book.SHORT: ("held_short",)}.get(book, ("held_long", "held_short"))
+    if any(name not in before for name in sides):
+        return False
+    was = {name: Decimal(before[name]) for name in sides}
+    moved = _filled_by_others(order, timedelta(milliseconds=exchange.clock_offset_ms))
+    if book is not Book.NET:
+        return held[sides[0]] == was[sides[0]] + (moved if book is Book.LONG else -moved)
+    if not moved:
+        return all(held[name] == was[name] for name in sides)
+    return held["held_long"] - held["held_short"] == was["held_long"] - was["held_short"] + moved
+
+
+def _filled_by_others(order: Order, offset: timedelta) -> Decimal:
+    """Return what our other orders filled in the order's book since the account was read: positive = bought.
+
+    A fill that falls between the two is not counted: then the account looks changed, and the doubt stays.
+    """
+    was_read_again = order.waits_for_parent or order.attempt > 1
+    since = order.signed_at if was_read_again else order.created_at + offset
+    fills = _others(
+        connector=order.connector_id,
+        symbol=order.symbol,
+        book=order.book,
+        since=since or order.created_at,
+        order=order.pk,
+    )
+    return sum((quantity if side == Side.BUY else -quantity for side, quantity in fills), Decimal(0))
+
+
+_others: Compiled[tuple[str, Decimal]] = Compiled(
+    lambda connector, symbol, book, since, order: (
+        Fill.unscoped.filter(connector_id=connector, symbol=symbol, book=book, filled_at__gte=since)
+        .exclude(order_id=order)
+        .values_list("side", "quantity")
+    )
+)

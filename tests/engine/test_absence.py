@@ -1,0 +1,115 @@
+"""What the lists of the exchange do not show is proved absent only where nothing it says speaks against that."""
+
+from typing import Any
+
+import pytest
+
+from apps.connectors.opening import open_connector
+from apps.trading.models import Incident, OrderState
+from tests.engine.conftest import Bench
+
+S = OrderState
+OPEN = "/contract/private/get-open-orders"
+FAR = {"order_type": "limit", "limit_price": "50000"}
+
+
+def lists_lie(futures: Bench) -> None:
+    """Each list of open orders names them wrongly."""
+    futures.fault("other_order", OPEN, times=1000)
+
+
+def rest_by_hand(futures: Bench, *, size: int) -> None:
+    client = open_connector(futures.connector)._client  # type: ignore[attr-defined]
+    body: dict[str, Any] = {"symbol": "BTCUSDT", "side": 1, "type": "limit", "size": size, "mode": 1, "price": "50000"}
+    body |= {"leverage": "1", "open_type": "isolated", "client_order_id": "byhand1"}
+    client.signed_once("/contract/private/submit-order", body, signed_at_ms=client.now_ms())
+
+
+def look_after_the_fence(futures: Bench) -> None:
+    futures.pass_fence()
+    futures.wait(4)
+
+
+def why(futures: Bench) -> str:
+    return str(Incident.unscoped.get(connector=futures.connector, kind="order_in_doubt").what)
+
+
+def test_order_whose_id_the_exchange_knows_is_never_taken_for_absent(futures: Bench) -> None:
+    futures.fault("code", code=40050, status=400, accepted=True)
+    futures.send("buy", "flat", "0.01", **FAR)
+    for route in (OPEN, "/contract/private/order-history", "/contract/private/trades"):
+        futures.fault("invisible", route, delay_ms=60_000, times=1000)
+
+    look_after_the_fence(futures)
+
+    assert (futures.order().state, futures.order().attempt) == (S.UNKNOWN, 1)
+    assert "said that it has an order with this id" in why(futures)
+    waiting = futures.send("buy", "flat", "0.02")
+    assert (waiting.status, len(futures.book())) == ("queued", 1)
+
+    futures.paper.control("DELETE", "faults")
+    futures.wait()
+
+    assert futures.orders()[0].state == S.ACCEPTED
+    assert not Incident.unscoped.filter(resolved_at=None).exists()
+
+
+def test_order_just_like_it_under_another_id_keeps_a_limit_order_in_doubt(futures: Bench) -> None:
+    futures.fault("status", status=502, accepted=True)
+    futures.send("buy", "flat", "0.01", **FAR)
+    lists_lie(futures)
+
+    look_after_the_fence(futures)
+
+    assert (futures.order().state, futures.order().attempt) == (S.UNKNOWN, 1)
+    assert "just like it waits there under an id that is not ours" in why(futures)
+
+    futures.paper.control("DELETE", "faults")
+    futures.wait()
+
+    order = futures.order()
+    assert order.state == S.ACCEPTED
+    assert futures.book() == [(order.client_order_id, "10")]
+    assert not Incident.unscoped.filter(resolved_at=None).exists()
+
+
+def test_list_that_cannot_be_read_proves_nothing(futures: Bench) -> None:
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01", **FAR)
+    futures.pass_fence()
+    futures.wait()
+    # The second absence asks for the list once, the comparison once more: that one is not answered.
+    before = futures.order().not_found_count
+    futures.fault("status", OPEN, status=502, accepted=False, times=1000)
+
+    futures.wait(3)
+
+    assert (before, futures.order().state) == (1, S.UNKNOWN)
+    futures.paper.control("DELETE", "faults")
+    futures.wait(2)
+    assert (futures.order().state, futures.book()) == (S.NOT_PLACED, [])
+
+
+@pytest.mark.parametrize(("size", "state"), [(10, S.UNKNOWN), (7, S.NOT_PLACED)])
+def test_order_of_the_owner_keeps_it_in_doubt_only_where_it_could_be_ours(
+    futures: Bench, size: int, state: OrderState
+) -> None:
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01", **FAR)
+    rest_by_hand(futures, size=size)
+
+    look_after_the_fence(futures)
+
+    assert (futures.order().state, futures.order().attempt) == (state, 1)
+    assert [size for _, size in futures.book()] == [str(size)]
+
+
+def test_another_order_of_ours_keeps_it_in_no_doubt(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", **FAR)
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01", **FAR)
+
+    look_after_the_fence(futures)
+
+    assert [order.state for order in futures.orders()] == [S.ACCEPTED, S.NOT_PLACED]
+    assert [size for _, size in futures.book()] == ["10"]
