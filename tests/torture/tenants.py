@@ -7,13 +7,13 @@ from decimal import Decimal
 
 from django.apps import apps
 from django.db import connection
-from django.utils import timezone
 
 from apps.accounts.models import Membership, PlatformState, Subscription, Workspace
 from apps.accounts.trading_state import TradingState
 from apps.connectors import pointers
 from apps.connectors.models import Connector, MarketPrice
 from apps.connectors.policies import ExitExcess, Mismatch, SuspectedDuplicate
+from apps.lib import world
 from apps.lib.compiled import update
 from apps.trading import market
 from tests.factories import (
@@ -23,6 +23,7 @@ from tests.factories import (
     SpotInstrumentFactory,
     SubscriptionFactory,
 )
+from tests.torture.clock import VirtualWorld
 
 SYMBOLS = {"futures": "BTCUSDT", "spot": "BTC_USDT"}
 EMPTIED_ROOMS = ("alerts", "trading")
@@ -44,19 +45,22 @@ class Tenant:
 
 
 def found(count: int) -> list[Tenant]:
-    """Make workspaces, connectors and pointers; every fourth trades on spot."""
-    InstrumentFactory()
-    SpotInstrumentFactory()
-    tenants = []
-    for number in range(count):
-        credentials = (f"simkey{number:034d}", f"simsecret{number:055d}", f"memo{number}")
-        connector = ConnectorFactory(
-            workspace=SubscriptionFactory(trial_started_at=timezone.now()).workspace,
-            market="spot" if number % 4 == 3 else "futures",
-            credentials=credentials,
-        )
-        tenants.append(Tenant(connector, credentials, pointers.reveal(PointerFactory(connector=connector))))
-    return tenants
+    """Make workspaces, connectors and pointers, named alike by every process; every fourth trades on spot."""
+    # What is read in the order of their ids comes in the same order for the same seed then.
+    with world.replaced(VirtualWorld(count)):
+        InstrumentFactory()
+        SpotInstrumentFactory()
+        return [_tenant(number) for number in range(count)]
+
+
+def _tenant(number: int) -> Tenant:
+    credentials = (f"simkey{number:034d}", f"simsecret{number:055d}", f"memo{number}")
+    connector = ConnectorFactory(
+        workspace=SubscriptionFactory(trial_started_at=world.now()).workspace,
+        market="spot" if number % 4 == 3 else "futures",
+        credentials=credentials,
+    )
+    return Tenant(connector, credentials, pointers.reveal(PointerFactory(connector=connector)))
 
 
 def begin_anew(tenants: list[Tenant], dice: random.Random, now: object) -> None:
