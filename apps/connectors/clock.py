@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.connectors.check import measure_offset_ms
-from apps.connectors.exchange import ExchangeError
+from apps.connectors.exchange import Exchange, ExchangeError
 from apps.connectors.models import Connector
 from apps.connectors.opening import open_public
 from apps.lib import world
@@ -66,6 +66,19 @@ def fresh_reading(connector: Connector, *, or_raise: bool = False) -> ClockReadi
         clock_offset_ms=told.offset_ms, clock_measured_at=told.measured_at
     )
     return reading_of(connector)
+
+
+def measure_again(connector: Connector, exchange: Exchange) -> None:
+    """After the exchange refused the time on a request; without an answer the old offset stays."""
+    try:
+        offset_ms = measure_offset_ms(exchange)
+    except ExchangeError:
+        return
+    connector.clock_offset_ms, connector.clock_measured_at = offset_ms, world.now()
+    exchange.clock_offset_ms = offset_ms
+    Connector.unscoped.filter(pk=connector.pk).update(
+        clock_offset_ms=offset_ms, clock_measured_at=connector.clock_measured_at
+    )
 
 
 def _told_by_others(connector: Connector, now: datetime) -> ClockReading | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.connectors import clock
 from apps.connectors.exchange import (
     ClockError,
     ExchangeError,
@@ -115,6 +116,8 @@ def _send(order: Order, exchange: Any, signed_at_ms: int) -> tuple[str, dict[str
         # Gone already, one way or the other: the query says which.
         return "cancellation refused", evidence_of(error)
     except (NotSentError, ClockError, RateLimitError) as error:
+        if isinstance(error, ClockError):
+            clock.measure_again(order.connector, exchange)
         return "cancellation not taken", evidence_of(error)
     except ExchangeError as error:
         logger.warning("order %s: no proof of its cancellation: %s", order.pk, error.sentence)

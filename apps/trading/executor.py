@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.connectors.check import measure_offset_ms
+from apps.connectors import clock
 from apps.connectors.exchange import (
     Book,
     BudgetError,
@@ -303,7 +303,7 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
     if isinstance(error, CredentialsError):
         breakers.order_refused(order.connector, error)
     if isinstance(error, ClockError):
-        _measure_clock(order.connector, exchange)
+        clock.measure_again(order.connector, exchange)
     advance(order, verdict.to, cause=verdict.cause, evidence=evidence_of(error), **columns)
 
 
@@ -358,16 +358,6 @@ def _is_still_open(order: Order) -> bool:
     """True while a position is open that the exit was meant for: one opened before it was planned."""
     positions = Position.unscoped.filter(connector_id=order.connector_id, symbol=order.symbol)
     return bool(positions.exclude(signed_quantity=0).filter(opened_at__lte=order.created_at).exists())
-
-
-def _measure_clock(connector: Connector, exchange: Exchange) -> None:
-    try:
-        connector.clock_offset_ms = measure_offset_ms(exchange)
-    except ExchangeError:
-        return
-    exchange.clock_offset_ms = connector.clock_offset_ms
-    now = world.now()
-    Connector.unscoped.filter(pk=connector.pk).update(clock_offset_ms=connector.clock_offset_ms, clock_measured_at=now)
 
 
 def _reason_code(error: ExchangeError) -> str:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from apps.connectors.exchange import Exchange, ExchangeError, OrderReport, OrderStatus
+from apps.connectors import clock
+from apps.connectors.exchange import ClockError, Exchange, ExchangeError, OrderReport, OrderStatus
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
@@ -54,6 +55,8 @@ def look(order: Order) -> bool:
     except ExchangeError as error:
         logger.warning("order %s: no news: %s", order.pk, error.sentence)
         postpone(order, cause="query failed", evidence=evidence_of(error))
+        if isinstance(error, ClockError):
+            clock.measure_again(order.connector, exchange)
         doubts.not_told(order)
         return False
     except StaleOrderError:

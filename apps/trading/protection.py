@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from apps.connectors import clock
 from apps.connectors.exchange import (
     Book,
     ClockError,
@@ -213,6 +214,8 @@ def _place(row: Protection, exchange: Exchange) -> None:
     except OrderRejectedError as error:
         finish(row, P.FAILED, error.sentence)
     except ExchangeError as error:
+        if isinstance(error, ClockError):
+            clock.measure_again(row.connector, exchange)
         if _is_unsent(error):
             put(row, state=P.WAITING, next_at=world.now() + LOOK_AGAIN)
             return
@@ -371,6 +374,8 @@ def _cancel(row: Protection, exchange: Exchange) -> None:
             exchange.cancel_trigger(row.symbol, exchange_order_id=name, signed_at_ms=at_ms)
     except ExchangeError as error:
         logger.warning("guard %s: no proof of its cancellation: %s", row.pk, error.sentence)
+        if isinstance(error, ClockError):
+            clock.measure_again(row.connector, exchange)
         return
     _follow_cancel(row, exchange, list_of(row, exchange))
 
