@@ -44,7 +44,9 @@ logger = logging.getLogger(__name__)
 RETRY = timedelta(seconds=2)
 # An exit that the exchange refuses for the key is tried again so often.
 KEY_PAUSE = timedelta(minutes=1)
-BLOCKED = timedelta(seconds=1)
+# Behind an unfinished order an alert is looked at again with that order's own next look, in these bounds: the later one
+# is for what is heard of the order outside its looks.
+BLOCKED, BLOCKED_AT_MOST = timedelta(seconds=1), timedelta(seconds=5)
 CANCELLING = timedelta(milliseconds=300)
 QUOTE_TAKEN = timedelta(milliseconds=200)
 BURST = timedelta(seconds=1)
@@ -120,7 +122,7 @@ def run_key(key: tuple[UUID, str]) -> None:
                 lease.renew()
             # An alert that has its orders waits for nothing: they are what the others wait for.
             if alert.order_id is None and not _settled(connector_id, symbol, queue.unfinished):
-                _postpone_or_expire(connector_id, symbol)
+                _postpone_or_expire(connector_id, symbol, behind=queue.unfinished)
                 return
             with watched(alert.pk):
                 execute(alert)
@@ -610,7 +612,7 @@ _waiting_behind: Compiled[Order] = Compiled(
 )
 
 
-def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
+def _postpone_or_expire(connector_id: UUID, symbol: str, *, behind: Sequence[Order]) -> None:
     """Behind an unfinished order entries wait until they are too old, exits until it is finished."""
     now = world.now()
     too_old = now - timedelta(seconds=settings.ENTRY_MAX_AGE_S)
@@ -620,7 +622,9 @@ def _postpone_or_expire(connector_id: UUID, symbol: str) -> None:
             denial = precheck(inputs)
             if denial is not None:
                 _commit(alert, Prepared(inputs, Planned(denial=denial), ()))
-    run(_POSTPONE, (now + BLOCKED, connector_id, symbol, now))
+    looks = [order.next_at - now for order in behind if not order.is_final and order.next_at is not None]
+    pause = max(BLOCKED, min([BLOCKED_AT_MOST, *looks])) if looks else BLOCKED
+    run(_POSTPONE, (now + pause, connector_id, symbol, now))
 
 
 # All that wait at once: hundreds may stand behind one order.

@@ -11,7 +11,7 @@ from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderReport
 from apps.trading.following import look
-from apps.trading.models import OrderState
+from apps.trading.models import Order, OrderState
 from tests.engine.conftest import Bench
 
 S = OrderState
@@ -125,6 +125,21 @@ def test_exit_waits_behind_an_order_in_doubt_and_then_runs(futures: Bench) -> No
     assert [order.state for order in futures.orders()] == [S.FILLED, S.FILLED]
     assert futures.held() == 0
     assert [size for _, size in futures.book()] == ["10", "10"]
+
+
+@pytest.mark.parametrize(("looked_at_in", "waits"), [(0.5, 1), (4, 4), (60, 5)])
+def test_alert_behind_an_order_in_doubt_is_looked_at_with_its_next_look(
+    futures: Bench, looked_at_in: float, waits: float
+) -> None:
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01")
+    Order.unscoped.update(next_at=timezone.now() + timedelta(seconds=looked_at_in))
+    before = timezone.now()
+
+    alert = futures.send("sell", "long", "0.01")
+
+    assert alert.status == AlertStatus.QUEUED
+    assert timedelta(seconds=waits - 0.4) < alert.next_at - before < timedelta(seconds=waits + 0.4)
 
 
 def test_next_alert_waits_for_an_exit_that_is_to_be_sent_anew(futures: Bench) -> None:
