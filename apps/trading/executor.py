@@ -45,7 +45,7 @@ from apps.trading.absence import ID_IS_KNOWN
 from apps.trading.cancelling import drop_unsent, open_orders, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import fence
-from apps.trading.following import evidence_of, look, look_for_fills
+from apps.trading.following import evidence_of, is_told_by_fills, look, look_for_fills
 from apps.trading.guards import GuardFacts
 from apps.trading.legs import Intent
 from apps.trading.models import LIVE_STATES, Order, OrderState, Position
@@ -235,6 +235,8 @@ def settle_legs(order: Order) -> None:
 
 
 def _follow(order: Order) -> None:
+    if is_told_by_fills(order):
+        return
     until = world.monotonic() + FOLLOW_AT_MOST_S
     for pause in RESTING_PAUSES_S if order.order_type == OrderType.LIMIT else FOLLOW_PAUSES_S:
         if order.is_final or order.state in {S.PLANNED, S.UNKNOWN, S.SUBMITTING} or world.monotonic() > until:

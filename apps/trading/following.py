@@ -1,12 +1,21 @@
 """Ask the exchange about sent orders and record what it says. Sends nothing."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from apps.connectors import clock
-from apps.connectors.exchange import ClockError, Exchange, ExchangeError, OrderReport, OrderStatus
+from apps.connectors.exchange import (
+    ClockError,
+    Exchange,
+    ExchangeError,
+    FillReport,
+    OrderReport,
+    OrderStatus,
+    OrderType,
+)
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
@@ -65,6 +74,29 @@ def look(order: Order) -> bool:
     return True
 
 
+def is_told_by_fills(order: Order) -> bool:
+    """Ask an order that was just acknowledged for its fills, and record them; True when they say that it is done.
+
+    Fills that add up to the quantity are the same proof as the exchange's word that the order is filled, in one answer
+    instead of two. Anything else, silence too, says nothing here: `look` asks about the order then.
+    """
+    is_sure = order.order_type == OrderType.MARKET and order.notional is None
+    if not is_sure or order.state != S.ACCEPTED or not order.exchange_order_id:
+        return False
+    try:
+        exchange = open_connector(order.connector)
+        own = _own(order.exchange_order_id, exchange.fills(order.symbol, exchange_order_id=order.exchange_order_id))
+    except (ExchangeError, SealError):
+        return False
+    recording.record(order, own, ending=lambda recorded: _end_by_fills(order, recorded))
+    return order.state == S.FILLED
+
+
+def _own(exchange_order_id: str, told: Sequence[FillReport]) -> list[FillReport]:
+    """Leave out what an answer tells of other orders: an ignored filter tells of all."""
+    return [fill for fill in told if fill.exchange_order_id == exchange_order_id]
+
+
 def look_for_fills(order: Order) -> bool:
     """Look for the fills that were inferred; False while they are still awaited, and asked for again later."""
     if order.state not in {S.FILLED, S.CANCELED} or recording.inferred_of(order) is None:
@@ -74,7 +106,7 @@ def look_for_fills(order: Order) -> bool:
     except (ExchangeError, SealError) as error:
         logger.warning("order %s: its fills were not read: %s", order.pk, error)
         told = []
-    own = [fill for fill in told if fill.exchange_order_id == order.exchange_order_id]
+    own = _own(order.exchange_order_id, told)
     if recording.replace_inferred(order, own):
         return True
     if order.query_count >= INFERRED_LOOKS:
@@ -102,7 +134,7 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         return
     if report.filled_quantity > order.filled_quantity:
         fills = exchange.fills(order.symbol, exchange_order_id=report.exchange_order_id)
-        own = [fill for fill in fills if fill.exchange_order_id == report.exchange_order_id]
+        own = _own(report.exchange_order_id, fills)
         recording.record(order, own, ending=lambda recorded: _end_of(order, report, recorded))
         if order.state == S.FILLED:
             return
@@ -144,11 +176,21 @@ def _end_of(order: Order, report: OrderReport, recorded: Decimal) -> dict[str, A
     is_filled = report.status is OrderStatus.FILLED and recorded >= report.filled_quantity
     if not is_filled or order.state not in {S.ACCEPTED, S.PARTIAL}:
         return None
+    end = _filled(order, cause="told by the exchange", evidence=_told_in(report))
+    return {**end, "exchange_order_id": report.exchange_order_id or order.exchange_order_id}
+
+
+def _end_by_fills(order: Order, recorded: Decimal) -> dict[str, Any] | None:
+    if order.state not in {S.ACCEPTED, S.PARTIAL} or recorded != order.quantity:
+        return None
+    return _filled(order, cause="its fills add up", evidence={"filled_quantity": f"{recorded:f}"})
+
+
+def _filled(order: Order, *, cause: str, evidence: dict[str, Any]) -> dict[str, Any]:
     return {
         "to": S.FILLED,
-        "cause": "told by the exchange",
-        "evidence": _told_in(report),
-        "exchange_order_id": report.exchange_order_id or order.exchange_order_id,
+        "cause": cause,
+        "evidence": evidence,
         "acknowledged_at": order.acknowledged_at or world.now(),
         "reason_code": "",
         "reason": "",

@@ -97,7 +97,7 @@ def test_the_page_shows_every_step_with_its_proof_and_the_times(futures: Bench) 
     assert gaps["Received"] == round((alert.received_at - sent_at).total_seconds() * 1000)
     moves = [step.event for step in proof.steps if step.event.from_state != step.event.to_state]
     assert [event.to_state for event in moves] == ["planned", "submitting", "accepted", "filled"]
-    for text in (order.client_order_id, order.exchange_order_id, "Told by the exchange", proof.steps[1].event.worker):
+    for text in (order.client_order_id, order.exchange_order_id, "Its fills add up", proof.steps[1].event.worker):
         assert text in html
 
 

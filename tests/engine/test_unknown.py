@@ -1,5 +1,6 @@
 """An order that is not to be seen for a while."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.connectors.exchange import OrderReport
+from apps.connectors.exchange import FillReport, OrderReport
 from apps.trading.following import look
 from apps.trading.models import Order, OrderState
 from tests.engine.conftest import Bench
@@ -19,9 +20,9 @@ S = OrderState
 
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The exchange shows no order for as many questions as stand in the list."""
+    """The exchange shows no order, and no fills, for as many questions as stand in the list."""
     left = [0]
-    find = FuturesExchange.find_order
+    find, fills = FuturesExchange.find_order, FuturesExchange.fills
 
     def found(exchange: FuturesExchange, *args: Any, **kwargs: Any) -> OrderReport | None:
         if left[0]:
@@ -29,7 +30,11 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             return None
         return find(exchange, *args, **kwargs)
 
+    def told(exchange: FuturesExchange, *args: Any, **kwargs: Any) -> Sequence[FillReport]:
+        return [] if left[0] else fills(exchange, *args, **kwargs)
+
     monkeypatch.setattr(FuturesExchange, "find_order", found)
+    monkeypatch.setattr(FuturesExchange, "fills", told)
     return left
 
 

@@ -122,6 +122,7 @@ def test_accepted_order_that_is_never_shown_again_opens_an_incident(
     monkeypatch.setattr("apps.trading.executor.FOLLOW_PAUSES_S", (0,))
     with monkeypatch.context() as nothing:
         nothing.setattr(FuturesExchange, "find_order", lambda *_, **__: None)
+        nothing.setattr(FuturesExchange, "fills", lambda *_, **__: [])
         futures.send("buy", "flat", "0.01")
         futures.wait(2)
         assert Incident.unscoped.count() == 0
