@@ -8,12 +8,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
 from apps.connectors.bitmart.errors import OK_CODE, refusal
 from apps.connectors.bitmart.limits import Meter, told_by
 from apps.connectors.bitmart.signing import signature
-from apps.connectors.bitmart.transport import RawAnswer, open_transport
+from apps.connectors.bitmart.transport import RawAnswer, open_transport, prepared
 from apps.connectors.budget import Budget, Slot
 from apps.connectors.budget_windows import NOTHING
 from apps.connectors.exchange import (
@@ -150,14 +148,14 @@ class Client:
         headers: Callable[[], Mapping[str, str]] = dict,
     ) -> Envelope:
         slot = self._admit(path)
-        request = requests.Request(
+        request = prepared(
             method,
             self._base_url + path,
-            params=dict(params or {}),
-            data=content,
+            params=params or {},
             headers={"User-Agent": self._user_agent, "Accept": "application/json", "Accept-Encoding": "gzip"}
             | dict(headers()),
-        ).prepare()
+            content=content,
+        )
         started = world.monotonic()
         try:
             raw = self._transport.send(request)

