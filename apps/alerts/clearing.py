@@ -37,12 +37,14 @@ def takes_back(signal: Signal) -> bool:
 
 def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
     """Return what a message takes back by what it says, whatever is held. `key` is (connector, symbol)."""
-    return cancelling.open_orders(*key) if takes_back(signal) else Order.unscoped.none()
+    if not takes_back(signal) or not _has_open(key):
+        return Order.unscoped.none()
+    return cancelling.open_orders(*key)
 
 
 def is_in_the_way(plan: Plan | None, key: tuple[UUID, str]) -> bool:
-    """Whether `in_the_way_of` is anything: mostly nothing at all is open, and that is cheaply told."""
-    if not plan or not plan.legs or not _open(connector=key[0], symbol=key[1]):
+    """Whether `in_the_way_of` is anything."""
+    if not plan or not plan.legs or not _has_open(key):
         return False
     return in_the_way_of(plan, key).exists()
 
@@ -57,6 +59,11 @@ def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
         return found
     sides = {leg.side.value for leg in legs if leg.intent is Intent.EXIT}
     return found.filter(intent=Intent.EXIT, side__in=sides)
+
+
+def _has_open(key: tuple[UUID, str]) -> bool:
+    """Mostly nothing at all is open, and that is cheaply told."""
+    return bool(_open(connector=key[0], symbol=key[1]))
 
 
 _open = Compiled(

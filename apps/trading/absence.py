@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from apps.connectors import instruments
 from apps.connectors.exchange import Book, Exchange, OrderType, Side
@@ -20,13 +21,18 @@ def contradicted(order: Order, exchange: Exchange) -> str:
 
     ExchangeError means no news: then nothing is proved.
     """
-    if OrderEvent.unscoped.filter(order=order, cause=ID_IS_KNOWN).exists():
+    if _known_there(order=order.pk, cause=ID_IS_KNOWN):
         return "it is not to be found there, yet the exchange said that it has an order with this id"
     if not _account_is_unchanged(order, exchange):
         return "it is not to be found there, yet the account changed"
     if order.order_type == OrderType.LIMIT and _has_a_double(order, exchange):
         return "it is not to be found there, yet an order just like it waits there under an id that is not ours"
     return ""
+
+
+_known_there: Compiled[UUID] = Compiled(
+    lambda order, cause: OrderEvent.unscoped.filter(order=order, cause=cause).values_list("pk", flat=True)[:1]
+)
 
 
 def _has_a_double(order: Order, exchange: Exchange) -> bool:
