@@ -9,13 +9,16 @@ new ones. With changes that are not committed, or outside of a repository, by ch
 """
 
 import argparse
+import atexit
 import hashlib
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +29,8 @@ from tests.torture.tally import Tally, read  # noqa: E402 - found by the line ab
 
 SEEDS = 10**9
 JUDGED = ("apps", "tests/torture")
-PROCESSES = 2
 # Each waits for its database a tenth of the time or more: one beyond the cores fills that.
-SIMULATORS = 3
+AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Layer:
     """`name` is a module of tests/torture. `shards` processes share the count, each with a seed of its own.
 
     Where `divides` is False each gets the whole count, and TORTURE_SHARD says which part of the work is its own.
-    A layer that mostly waits runs `beside` the others, which take turns on the cores.
+    A layer that mostly waits runs `beside` the others. Of these, AT_ONCE processes run at a time, in the order of the
+    layers: where one ends, the next one begins, so that no core waits for the last process of a layer.
     """
 
     name: str
@@ -57,13 +60,13 @@ class Layer:
 
 LAYERS = (
     Layer("kills", "kill -9 and SIGSTOP, each window", 10, 200, beside=True),
-    Layer("protocol", "protocol model, each id policy", 1_000_000, 20_000_000),
-    Layer("crash_points", "every crash point; full: pairs too", 1, 2, PROCESSES, divides=False),
-    Layer("races", "two workers on one row, each way", 1_000, 50_000, PROCESSES),
-    Layer("money", "money properties, PostgreSQL", 20_000, 500_000, PROCESSES),
-    Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, PROCESSES),
-    Layer("seeded_bugs", "seeded bugs, each caught", 20, 20),
-    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, SIMULATORS, quick_seconds=690, least=1_000),
+    Layer("protocol", "protocol model, each id policy", 1_000_000, 20_000_000, 2),
+    Layer("crash_points", "every crash point; full: pairs too", 1, 2, 2, divides=False),
+    Layer("races", "two workers on one row, each way", 1_000, 50_000, 2),
+    Layer("money", "money properties, PostgreSQL", 20_000, 500_000, 2),
+    Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, 2),
+    Layer("seeded_bugs", "seeded bugs, each caught", 20, 20, 2, divides=False),
+    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, AT_ONCE, quick_seconds=690, least=1_000),
 )
 
 
@@ -85,15 +88,16 @@ def main() -> int:
         if asked.quick and layer.quick_seconds:
             os.environ.setdefault(f"TORTURE_{layer.name.upper()}_SECONDS", str(layer.quick_seconds))
 
-    def run(layer: Layer) -> Tally | None:
-        return _run(layer, asked.count or layer.count(full=asked.full), seed)
-
     started = time.monotonic()
-    with ThreadPoolExecutor() as threads:
-        beside = {layer.name: threads.submit(run, layer) for layer in chosen if layer.beside}
-        found = {layer.name: run(layer) for layer in chosen if not layer.beside}
-        found |= {name: running.result() for name, running in beside.items()}
-    return _print_table([(layer, found[layer.name]) for layer in chosen], time.monotonic() - started)
+    with ThreadPoolExecutor() as aside, ThreadPoolExecutor(AT_ONCE) as cores, ThreadPoolExecutor(len(LAYERS)) as tells:
+
+        def begin(layer: Layer) -> Future[Tally | None]:
+            count = asked.count or layer.count(full=asked.full)
+            running = _start(layer, count, seed, aside if layer.beside else cores)
+            return tells.submit(_tell, layer, count, seed, running)
+
+        found = [telling.result() for telling in [begin(layer) for layer in chosen]]
+    return _print_table(list(zip(chosen, found, strict=True)), time.monotonic() - started)
 
 
 def _seed_of_code() -> int:
@@ -116,37 +120,64 @@ def _git(*words: str) -> str | None:
 def _boot() -> None:
     """Start the servers once for all layers and make the database that each copies."""
     os.environ |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONHASHSEED": "0"}
+    _keep_bytecode()
     import tests.settings  # noqa: F401 - boots PostgreSQL and Redis unless the environment names some
     from tests.torture import database
 
     os.environ["TORTURE_TEMPLATE"] = database.make_template("torture_template")
 
 
-def _run(layer: Layer, count: int, seed: int) -> Tally | None:
-    """Return what the layer's processes counted together; None when one of them told nothing."""
-    print(f"== {layer.name}: {count} from seed {seed}\n", end="", flush=True)
-    started = time.monotonic()
+def _keep_bytecode() -> None:
+    """Compile each module once a run: where nobody keeps bytecode, every process spends three seconds on it."""
+    folder = tempfile.mkdtemp(prefix="sferica-torture-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
+    sys.dont_write_bytecode = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What one process of a layer said, and when it ran."""
+
+    text: str
+    code: int
+    began: float
+    ended: float
+
+
+def _start(layer: Layer, count: int, seed: int, cores: ThreadPoolExecutor) -> list[Future[Ended]]:
+    """Let the layer's processes run when it is their turn."""
     share = -(-count // layer.shards) if layer.divides else count
-    running = [
-        subprocess.Popen(
+
+    def run(shard: int) -> Ended:
+        began = time.monotonic()
+        process = subprocess.run(
             [sys.executable, "-m", "tests.torture", layer.name, "--count", str(share), "--seed", str(seed + shard)],
             cwd=ROOT,
             env=os.environ | {"TORTURE_SHARD": f"{shard}/{layer.shards}"},
             stdout=subprocess.PIPE,
             text=True,
+            check=False,
         )
-        for shard in range(layer.shards)
-    ]
+        return Ended(process.stdout, process.returncode, began, time.monotonic())
+
+    return [cores.submit(run, shard) for shard in range(layer.shards)]
+
+
+def _tell(layer: Layer, count: int, seed: int, running: list[Future[Ended]]) -> Tally | None:
+    """Return what the layer's processes counted together; None when one of them told nothing."""
+    processes = [process.result() for process in running]
+    print(f"== {layer.name}: {count} from seed {seed}\n", end="", flush=True)
     whole: Tally | None = None
     failed = False
-    for process in running:
-        text, _ = process.communicate()
-        told = read(text)
-        said = [line for line in text.splitlines() if not line.startswith("tally:")]
+    for process in processes:
+        told = read(process.text)
+        said = [line for line in process.text.splitlines() if not line.startswith("tally:")]
         print("".join(f"   {layer.name}: {line.strip()}\n" for line in said), end="", flush=True)
-        failed |= process.returncode != 0
+        failed |= process.code != 0
         if not told:
-            print(f"   {layer.name} told nothing and ended with {process.returncode}")
+            print(f"   {layer.name} told nothing and ended with {process.code}")
             failed = True
             continue
         for tally in told:
@@ -156,7 +187,7 @@ def _run(layer: Layer, count: int, seed: int) -> Tally | None:
                 whole.add(tally)
     if whole is None:
         return None
-    whole.seconds = time.monotonic() - started
+    whole.seconds = max(one.ended for one in processes) - min(one.began for one in processes)
     if failed and whole.is_clean:
         whole.violations.append("a process of this layer failed")
     if whole.histories < min(count, layer.least):

@@ -29,9 +29,8 @@ def opened(name: str) -> Iterator[None]:
 
     setup_test_environment(debug=False)  # with it on, every statement is kept and told
     before, database = connection.settings_dict["NAME"], f"test_{name}"
-    template = os.environ.get("TORTURE_TEMPLATE", "")
-    if template:
-        _admin(f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database} TEMPLATE {template}")
+    if "TORTURE_TEMPLATE" in os.environ:
+        copy_template(database)
         connection.close()
         connection.settings_dict["NAME"] = database
     else:
@@ -41,6 +40,15 @@ def opened(name: str) -> Iterator[None]:
     finally:
         connection.creation.destroy_test_db(before, verbosity=0)
         teardown_test_environment()
+
+
+def copy_template(database: str) -> None:
+    """Make a database that is a copy of the one TORTURE_TEMPLATE names."""
+    import django
+
+    django.setup()
+    template = os.environ["TORTURE_TEMPLATE"]
+    _admin(f"DROP DATABASE IF EXISTS {database}", f"CREATE DATABASE {database} TEMPLATE {template}")
 
 
 def make_template(name: str) -> str:

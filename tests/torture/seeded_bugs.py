@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BUGS = Path(__file__).parent / "bugs"
 LAYER = "seeded bugs caught"
 EXPECTED = 20
-BENCHES = 2
 HISTORIES = 40
 SIMULATED_FOR_S = 240
 
@@ -48,26 +46,28 @@ class Bench:
     tree: Path
 
     @property
-    def environment(self) -> dict[str, str]:
-        own = {"TEST_DATABASE": f"test_bugs_{self.number}", "PYTEST_XDIST_WORKER": f"gw{self.number + 8}"}
-        return os.environ | own | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    def database(self) -> str:
+        return f"test_bugs_{self.number}"
+
+    def environment(self, *, keeps_bytecode: bool = False) -> dict[str, str]:
+        own = {"TEST_DATABASE": self.database, "PYTEST_XDIST_WORKER": f"gw{self.number + 8}", "PYTHONHASHSEED": "0"}
+        return os.environ | own | {"PYTHONDONTWRITEBYTECODE": "" if keeps_bytecode else "1"}
 
 
 def main(count: int, seed: int) -> Tally:
-    """Try the first `count` bugs. `histories` counts bugs, `faults` those that were caught."""
+    """Try this process's share of the first `count` bugs. `histories` counts bugs, `faults` those that were caught."""
     tally = Tally(LAYER, seed)
     started = time.monotonic()
     bugs = [_read(path) for path in sorted(BUGS.glob("*.patch"))]
     if len(bugs) != EXPECTED:
         tally.violations.append(f"{len(bugs)} patches, {EXPECTED} expected")
-    chosen = bugs[:count]
-    with tempfile.TemporaryDirectory(prefix="sferica-bugs-") as folder, ThreadPoolExecutor(BENCHES) as threads:
-        benches = [Bench(number, _copy(Path(folder) / f"tree{number}")) for number in range(BENCHES)]
-        shares = [(bench, chosen[bench.number :: BENCHES], seed, tally) for bench in benches]
-        results = [result for share in threads.map(lambda share: _try_all(*share), shares) for result in share]
+    shard, shards = map(int, os.environ.get("TORTURE_SHARD", "0/1").split("/"))
+    chosen = bugs[:count][shard::shards]
+    with tempfile.TemporaryDirectory(prefix="sferica-bugs-") as folder:
+        results = _try_all(Bench(shard, _copy(Path(folder) / "tree")), chosen, seed, tally)
     tally.histories = len(results)
     tally.faults = sum(bool(result.seen_by) for result in results)
-    for result in sorted(results, key=lambda result: result.bug.path.name):
+    for result in results:
         sys.stdout.write(f"  {result.bug.what}: {'; '.join(result.seen_by) or 'NOT CAUGHT'}\n")
         if not result.seen_by:
             tally.violations.append(f"{result.bug.path.name} is not caught\n{result.why}")
@@ -95,15 +95,27 @@ def _copy(tree: Path) -> Path:
     return tree
 
 
+def _make_database(bench: Bench) -> None:
+    """Copy the database that is there for that; without one the first test makes it."""
+    if "TORTURE_TEMPLATE" in os.environ:
+        from tests.torture.database import copy_template
+
+        copy_template(bench.database)
+
+
 def _check_sound(bench: Bench, bugs: list[Bug], tally: Tally) -> None:
-    """Without a bug every one of the tests passes: else a failure would prove nothing."""
-    code, text = _test(bench, sorted({bug.test for bug in bugs}))
+    """Without a bug every one of the tests passes: else a failure would prove nothing.
+
+    Only here bytecode is kept, of the code as it is. A file that a patch changed is newer than that: it is read anew.
+    """
+    code, text = _test(bench, sorted({bug.test for bug in bugs}), bench.environment(keeps_bytecode=True))
     if code != 0:
         tally.violations.append(f"the tests fail without a bug:\n{text[-3000:]}")
 
 
 def _try_all(bench: Bench, bugs: list[Bug], seed: int, tally: Tally) -> list[Result]:
     if bugs:
+        _make_database(bench)
         _check_sound(bench, bugs, tally)
     return [_try(bench, bug, seed) for bug in bugs]
 
@@ -115,7 +127,7 @@ def _try(bench: Bench, bug: Bug, seed: int) -> Result:
     if applied.returncode:
         return Result(bug, [], f"the patch does not fit any more: {applied.stderr.strip()}")
     try:
-        code, text = _test(bench, [bug.test])
+        code, text = _test(bench, [bug.test], bench.environment())
         # 1: tests failed. Anything else is a run that came to nothing, and no proof.
         seen_by = [bug.test] if code == 1 else []
         # A quick run asks the simulator only for what no test sees: that takes longer than all the tests.
@@ -127,10 +139,12 @@ def _try(bench: Bench, bug: Bug, seed: int) -> Result:
     return Result(bug, seen_by, f"{bug.test} ended with {code}\n{text[-1500:]}")
 
 
-def _test(bench: Bench, tests: list[str]) -> tuple[int, str]:
+def _test(bench: Bench, tests: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    # Left out is what takes long to load and none of the tests use.
+    without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "playwright", "xdist")]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--reuse-db", "-p", "no:cacheprovider", "--no-header", *tests],
-        cwd=bench.tree, env=bench.environment, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "pytest", "-q", "--reuse-db", *without, "--no-header", *tests],
+        cwd=bench.tree, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return run.returncode, run.stdout + run.stderr
 
@@ -140,7 +154,7 @@ def _simulate(bench: Bench, seed: int) -> str:
     command = [sys.executable, "-m", "tests.torture", "simulator", "--count", str(HISTORIES), "--seed", str(seed)]
     try:
         run = subprocess.run(
-            command, cwd=bench.tree, env=bench.environment, capture_output=True, text=True, check=False,
+            command, cwd=bench.tree, env=bench.environment(), capture_output=True, text=True, check=False,
             timeout=SIMULATED_FOR_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
