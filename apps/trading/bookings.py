@@ -14,6 +14,7 @@ from apps.trading.models import AccountWatch, LedgerEntry, Position
 
 logger = logging.getLogger(__name__)
 
+EVERY = timedelta(minutes=5)
 OVERLAP = timedelta(minutes=10)
 FIRST_LOOK = timedelta(days=2)
 
@@ -21,9 +22,12 @@ FIRST_LOOK = timedelta(days=2)
 def take_over(connector: Connector, watch: AccountWatch, exchange: Exchange) -> None:
     """Book new funding payments, each once, and set on `watch` until when; the caller keeps it.
 
-    ExchangeError when they could not be read: nothing was booked.
+    They are paid every few hours: asked for with each reading they would be half of its requests, so five minutes lie
+    between. ExchangeError when they could not be read: nothing was booked.
     """
     started = world.now()
+    if watch.booked_until is not None and abs(started - watch.booked_until) < EVERY:
+        return
     # Before the connector was ours its bookings are none of our positions'.
     since = max(connector.created_at, (watch.booked_until or started - FIRST_LOOK) - OVERLAP)
     reports = exchange.transactions(kind=TransactionKind.FUNDING_FEE, since=since)

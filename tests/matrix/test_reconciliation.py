@@ -333,6 +333,7 @@ def test_funding_is_booked_once_for_each_booking(futures: Bench, monkeypatch: py
 
     poll(2)
     told.append(got)
+    let_bookings_be_due()
     poll(2)
 
     entries = LedgerEntry.unscoped.filter(kind="funding").order_by("amount")
@@ -346,9 +347,17 @@ def test_bookings_are_read_on_from_where_they_were_read_to(futures: Bench, monke
     monkeypatch.setattr(FuturesExchange, "transactions", lambda *_, since, **__: asked.append(since) or [])
 
     poll(2)
+    assert len(asked) == 1
+    let_bookings_be_due()
+    poll(2)
 
     assert timezone.now() - asked[0] >= bookings.FIRST_LOOK
-    assert timedelta(minutes=10) <= timezone.now() - asked[1] < timedelta(minutes=11)
+    assert timedelta(minutes=15) <= timezone.now() - asked[1] < timedelta(minutes=16)
+    assert len(asked) == 2
+
+
+def let_bookings_be_due() -> None:
+    AccountWatch.unscoped.update(booked_until=ago(minutes=5))
 
 
 def test_late_fill_leaves_what_was_taken_over_in_place(futures: Bench) -> None:
