@@ -1,26 +1,25 @@
 """Queued alerts to orders: one (connector, symbol) at a time, first come first served, under its lease."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 
-from apps.alerts import chain, clearing, previewing
+from apps.alerts import chain, clearing, previewing, queue
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
-from apps.alerts.reading import finish, mark_duplicate, read_received, set_reason, signal_of
+from apps.alerts.reading import finish, read_received, set_reason, signal_of
+from apps.alerts.repeats import is_repeat
 from apps.connectors import instruments
 from apps.connectors.exchange import CredentialsError, ExchangeError, Market, Side
 from apps.connectors.opening import open_connector
-from apps.connectors.policies import Mismatch, SuspectedDuplicate
+from apps.connectors.policies import Mismatch
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import Compiled
@@ -30,10 +29,10 @@ from apps.lib.statements import UNHURRIED, run, together
 from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
-from apps.trading.executor import BESIDE_OPEN, drive, settle_legs, step
+from apps.trading.executor import BESIDE_OPEN, drive, settle_legs
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
-from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Position
+from apps.trading.models import Order, OrderState
 from apps.trading.placing import Prepared, prepare, read_standing
 from apps.trading.protection import plan_rows
 from apps.trading.signal import Signal, SignalKind
@@ -44,21 +43,13 @@ logger = logging.getLogger(__name__)
 RETRY = timedelta(seconds=2)
 # An exit that the exchange refuses for the key is tried again so often.
 KEY_PAUSE = timedelta(minutes=1)
-# Behind an unfinished order an alert is looked at again with that order's own next look, in these bounds: the later one
-# is for what is heard of the order outside its looks.
-BLOCKED, BLOCKED_AT_MOST = timedelta(seconds=1), timedelta(seconds=5)
 CANCELLING = timedelta(milliseconds=300)
 QUOTE_TAKEN = timedelta(milliseconds=200)
-BURST = timedelta(seconds=1)
-SAME_FIRING = timedelta(seconds=4)
-REDELIVERY = timedelta(seconds=60)
 # After so long without a word from the exchange a waiting exit is reported as failed instead of tried again.
 GIVE_UP = timedelta(hours=24)
 MOST_ROUNDS = 250
 # So many alerts of one (connector, symbol) run before the others get their turn: whoever has hundreds waits for itself.
 TURN = 4
-
-_IN_QUEUE = (AlertStatus.QUEUED, AlertStatus.EXECUTING)
 
 _STATUS = {
     Verdict.IGNORED: AlertStatus.IGNORED,
@@ -73,38 +64,12 @@ def execute_due() -> int:
     handled = 0
     for _ in range(MOST_ROUNDS):
         read = read_received()
-        keys = due_keys()
+        keys = queue.due_keys()
         if not read and not keys:
             break
         run_all(run_key, keys)
         handled += read + len(keys)
     return handled
-
-
-def due_keys() -> list[tuple[UUID, str]]:
-    """Return the (connector, symbol) pairs that have a due alert and whose lease is free.
-
-    No connector's second symbol comes before the first of every other: threads are taken in this order.
-    """
-    before: Counter[UUID] = Counter()
-    ranked = []
-    for key in sorted(set(_due_keys(now=world.now())), key=str):
-        ranked.append((before[key[0]], key))
-        before[key[0]] += 1
-    return [key for _, key in sorted(ranked, key=lambda pair: pair[0])]
-
-
-def _with_due_alert(now: datetime) -> QuerySet[Alert, tuple[UUID, str]]:
-    waiting = Alert.unscoped.filter(status__in=_IN_QUEUE, next_at__isnull=False)
-    before = waiting.filter(connector_id=OuterRef("connector_id"), received_at__lt=OuterRef("received_at"))
-    # Nothing overtakes the alert before it, be that one waiting for its time or not read yet.
-    due = waiting.filter(next_at__lte=now).exclude(Exists(before.filter(symbol=OuterRef("symbol"), next_at__gt=now)))
-    due = due.exclude(Exists(_unread(OuterRef("connector_id")).filter(received_at__lt=OuterRef("received_at"))))
-    due = due.exclude(leases.taken_for_row(now))
-    return due.values_list("connector_id", "symbol").distinct()
-
-
-_due_keys = Compiled(_with_due_alert)
 
 
 def run_key(key: tuple[UUID, str]) -> None:
@@ -114,109 +79,21 @@ def run_key(key: tuple[UUID, str]) -> None:
         for number in range(TURN):
             if lease is None:
                 return
-            queue = _look(connector_id, symbol)
-            alert = _next_alert(connector_id, symbol, queue)
+            waiting = queue.look(connector_id, symbol)
+            alert = queue.next_alert(connector_id, symbol, waiting)
             if alert is None:
                 return
             if number:
                 lease.renew()
             # An alert that has its orders waits for nothing: they are what the others wait for.
-            if alert.order_id is None and not _settled(connector_id, symbol, queue.unfinished):
-                _postpone_or_expire(connector_id, symbol, behind=queue.unfinished)
+            if alert.order_id is None and not queue.is_settled(connector_id, symbol, waiting.unfinished):
+                _expire_or_put_off(connector_id, symbol, behind=waiting.unfinished)
                 return
             with watched(alert.pk):
                 execute(alert)
-            if len(queue.first_two) == 1:
+            if len(waiting.first_two) == 1:
                 # What came meanwhile makes the key due again.
                 return
-
-
-@dataclass(frozen=True, slots=True)
-class _Queue:
-    """What waits for a key: its oldest alerts, the oldest delivery that nobody has read yet, the unfinished orders."""
-
-    first_two: list[Alert]
-    unread_since: list[datetime]
-    unfinished: list[Order]
-
-
-def _look(connector_id: UUID, symbol: str) -> _Queue:
-    return _Queue(
-        *together(
-            _queued.asked(connector=connector_id, symbol=symbol),
-            _oldest_unread.asked(connector=connector_id),
-            _unfinished.asked(connector=connector_id, symbol=symbol),
-        )
-    )
-
-
-def _next_alert(connector_id: UUID, symbol: str, queue: _Queue) -> Alert | None:
-    """Return the alert to run now: the oldest, or an exit of what is held that came within the same second.
-
-    An exit whose position is not there yet stays behind the entry that opens it. None when there is none, or the
-    oldest one waits for its time: nothing overtakes it.
-    """
-    first = queue.first_two[0] if queue.first_two else None
-    if first is None or first.next_at is None or first.next_at > world.now():
-        return None
-    if queue.unread_since and queue.unread_since[0] < first.received_at:
-        # Another process is reading it: what it says, and for which symbol, is known in a moment.
-        return None
-    if first.status == AlertStatus.EXECUTING or first.is_exit or len(queue.first_two) == 1:
-        return first
-    held = _held(connector=connector_id, symbol=symbol)
-    if not held:
-        return first
-    burst = _exits_until(connector=connector_id, symbol=symbol, until=first.received_at + BURST, now=world.now())
-    # The messages of one delivery run as they were written.
-    others = (alert for alert in burst if first.parent_id is None or alert.parent_id != first.parent_id)
-    return next((alert for alert in others if _closes(alert, held)), first)
-
-
-def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
-    rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status__in=_IN_QUEUE)
-    # Nothing that waits is without a time, and the index of what is due has it: not all that ever came is looked at.
-    rows = rows.filter(next_at__isnull=False).select_related(
-        "connector", "connector__workspace", "pointer", "parent", "order"
-    )
-    return rows.order_by("received_at", "id")
-
-
-_queued = Compiled(lambda connector, symbol: _waiting(connector, symbol)[:2])
-
-
-_exits_until = Compiled(
-    lambda connector, symbol, until, now: _waiting(connector, symbol).filter(
-        is_exit=True, received_at__lte=until, next_at__lte=now
-    )
-)
-_held: Compiled[Decimal] = Compiled(
-    lambda connector, symbol: (
-        Position.unscoped.filter(connector_id=connector, symbol=symbol)
-        .exclude(signed_quantity=0)
-        .values_list("signed_quantity", flat=True)
-    )
-)
-
-
-def _closes(alert: Alert, held: Sequence[Decimal]) -> bool:
-    """Whether the exit says that it closes a side of what our rows hold; a close-all closes any."""
-    match alert.understood.get("prev_position"):
-        case "long":
-            return any(quantity > 0 for quantity in held)
-        case "short":
-            return any(quantity < 0 for quantity in held)
-    return True
-
-
-def _unread(connector_id: UUID | OuterRef) -> QuerySet[Alert]:
-    received = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__isnull=False)
-    return received.filter(connector_id=connector_id)
-
-
-_oldest_unread = Compiled(
-    lambda connector: _unread(connector).order_by("received_at").values_list("received_at", flat=True)[:1]
-)
 
 
 def execute(alert: Alert) -> None:
@@ -251,7 +128,7 @@ def _decide(alert: Alert) -> Sequence[Order]:
     """Turn a queued alert into committed orders, or into a reason why there are none. Sends nothing."""
     if alert.claimed_at is None:
         alert.claimed_at = world.now()
-    if _is_repeat(alert):
+    if is_repeat(alert):
         _store(alert)
         return ()
     try:
@@ -519,126 +396,17 @@ def _no_news(alert: Alert, error: ExchangeError, *, pause: timedelta | None = No
     _store(alert)
 
 
-def _is_repeat(alert: Alert) -> bool:
-    """Decide about a delivery that equals an earlier one; True when it must not run now.
-
-    With an id of its own the sender has said that it is new. Identical bodies 4 to 60 s apart are re-deliveries. Closer
-    together they may be two firings: an exit runs (it cannot close more than is held), an entry does what is set.
-    """
-    if alert.external_id or alert.released_at is not None:
-        return False
-    original = _original(alert)
-    if original is None:
-        return False
-    apart = alert.received_at - original.received_at
-    choice = alert.connector.suspected_duplicate
-    if apart >= SAME_FIRING or (choice == SuspectedDuplicate.DROP and not alert.is_exit):
-        mark_duplicate(alert, original)
-        return True
-    if alert.is_exit or choice == SuspectedDuplicate.RUN:
-        return False
-    sentence = (
-        f"Held: the same entry arrived {apart.total_seconds():.3f} s earlier. If both were meant, press Run it; "
-        "put {{timenow}} or an id into the message to tell them apart."
-    )
-    set_reason(alert, "SUSPECTED_DUPLICATE", sentence, {"original": str(original.pk)})
-    alert.status = AlertStatus.HELD
-    alert.next_at = None
-    return True
-
-
-def _original(alert: Alert) -> Alert | None:
-    at = alert.received_at
-    found = _same(
-        connector=alert.connector_id,
-        fingerprint=bytes(alert.fingerprint or b""),
-        pk=alert.pk,
-        at=at,
-        since=at - REDELIVERY,
-    )
-    return found[0] if found else None
-
-
-def _earlier(connector: UUID, fingerprint: bytes, pk: UUID, at: datetime, since: datetime) -> QuerySet[Alert]:
-    rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector, fingerprint=fingerprint, duplicate_of=None)
-    rows = rows.filter(received_at__lte=at, received_at__gt=since).exclude(status=AlertStatus.HELD)
-    # Two deliveries of one microsecond are told apart by their ids.
-    return rows.exclude(pk=pk).exclude(received_at=at, id__gt=pk).order_by("-received_at", "-id")[:1]
-
-
-_same = Compiled(_earlier)
-
-
-def _settled(connector_id: UUID, symbol: str, found: Sequence[Order]) -> bool:
-    """Look at what is under way for the key; False while an order is unfinished or in doubt: nothing new is sent.
-
-    A limit order that rests at the exchange is neither.
-    """
-    now = world.now()
-    if not found:
-        return True
-    under_way = [order for order in found if not order.waits_for_parent and not order.is_resting]
-    for order in under_way:
-        if order.next_at is None or order.next_at <= now or order.state in {OrderState.ACCEPTED, OrderState.PARTIAL}:
-            run_all(step, [order])
-    # A limit order that turned out to rest meanwhile holds up nothing either.
-    is_settled = all(order.is_resting or _is_over(order) for order in under_way)
-    return is_settled and not _waiting_legs(connector_id, symbol)
-
-
-# An exit that was proved absent is final, yet to be sent anew. A state that only a later release knows is unfinished.
-_unfinished = Compiled(
-    lambda connector, symbol: Order.unscoped.filter(
-        Q(state__in=OPEN_STATES) | Q(next_at__isnull=False) & ~Q(state__in=FINAL_STATES - {OrderState.NOT_PLACED}),
-        connector_id=connector,
-        symbol=symbol,
-    ).select_related("connector", "instrument")
-)
-
-
-def _is_over(order: Order) -> bool:
-    return order.is_final and (order.state != OrderState.NOT_PLACED or order.next_at is None)
-
-
-def _waiting_legs(connector_id: UUID, symbol: str) -> bool:
-    """Whether a leg behind another one is unfinished; one that was sent and rests at the exchange holds up nothing."""
-    return any(not order.is_resting for order in _waiting_behind(connector=connector_id, symbol=symbol))
-
-
-_waiting_behind: Compiled[Order] = Compiled(
-    lambda connector, symbol: Order.unscoped.filter(
-        connector_id=connector, symbol=symbol, waits_for_parent=True
-    ).exclude(state__in=sorted(FINAL_STATES))
-)
-
-
-def _postpone_or_expire(connector_id: UUID, symbol: str, *, behind: Sequence[Order]) -> None:
+def _expire_or_put_off(connector_id: UUID, symbol: str, *, behind: Sequence[Order]) -> None:
     """Behind an unfinished order entries wait until they are too old, exits until it is finished."""
     now = world.now()
     too_old = now - timedelta(seconds=settings.ENTRY_MAX_AGE_S)
-    for alert in _entries_until(connector=connector_id, symbol=symbol, until=too_old, now=now):
+    for alert in queue.too_old_entries(connector=connector_id, symbol=symbol, until=too_old, now=now):
         with watched(alert.pk):
             inputs = _standing_of(alert, signal_of(alert))
             denial = precheck(inputs)
             if denial is not None:
                 _commit(alert, Prepared(inputs, Planned(denial=denial), ()))
-    looks = [order.next_at - now for order in behind if not order.is_final and order.next_at is not None]
-    pause = max(BLOCKED, min([BLOCKED_AT_MOST, *looks])) if looks else BLOCKED
-    run(_POSTPONE, (now + pause, connector_id, symbol, now))
-
-
-# All that wait at once: hundreds may stand behind one order.
-_POSTPONE = f"""
-UPDATE alerts_alert SET next_at = %s
-WHERE connector_id = %s AND symbol = %s AND status = '{AlertStatus.QUEUED}' AND order_id IS NULL AND next_at <= %s
-"""  # noqa: S608 - a word of ours
-_entries_until: Compiled[Alert] = Compiled(
-    lambda connector, symbol, until, now: (
-        Alert.unscoped.filter(connector_id=connector, symbol=symbol, status=AlertStatus.QUEUED, is_exit=False)
-        .filter(received_at__lte=until, next_at__lte=now)
-        .select_related("connector", "connector__workspace", "pointer", "parent")
-    )
-)
+    queue.put_off(connector_id, symbol, behind=behind)
 
 
 def _store_shadow(alert: Alert, shadow: Shadow | None) -> None:

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from apps.alerts import execution
+from apps.alerts import queue
 from apps.lib.statements import Asked
 
 pytestmark = pytest.mark.django_db
@@ -22,5 +22,5 @@ def _plan_of(asked: Asked) -> str:
 def test_what_waits_for_a_key_is_found_by_the_index_of_what_is_due() -> None:
     key = {"connector": uuid4(), "symbol": "BTCUSDT"}
 
-    assert "alert_due" in _plan_of(execution._queued.asked(**key))
-    assert "alert_due" in _plan_of(execution._oldest_unread.asked(connector=key["connector"]))
+    assert "alert_due" in _plan_of(queue._queued.asked(**key))
+    assert "alert_due" in _plan_of(queue._oldest_unread.asked(connector=key["connector"]))

@@ -11,7 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.alerts import execution, reading
-from apps.alerts.execution import due_keys, execute, execute_due, run_key
+from apps.alerts.execution import execute, execute_due, run_key
+from apps.alerts.queue import due_keys
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.models import Connector, Pointer

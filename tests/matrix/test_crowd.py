@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from apps.alerts.execution import due_keys, execute_due
+from apps.alerts.execution import execute_due
+from apps.alerts.queue import due_keys
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors import pointers
 from apps.lib import world

@@ -1,0 +1,205 @@
+"""What waits for one (connector, symbol): its alerts in the order they run in, and the orders they wait behind."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from apps.alerts.models import Alert, AlertStatus
+from apps.lib import world
+from apps.lib.compiled import Compiled
+from apps.lib.pool import run_all
+from apps.lib.statements import run, together
+from apps.trading import leases
+from apps.trading.executor import step
+from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Position
+
+# Behind an unfinished order an alert is looked at again with that order's own next look, in these bounds: the later one
+# is for what is heard of the order outside its looks.
+BLOCKED, BLOCKED_AT_MOST = timedelta(seconds=1), timedelta(seconds=5)
+BURST = timedelta(seconds=1)
+
+_IN_QUEUE = (AlertStatus.QUEUED, AlertStatus.EXECUTING)
+
+
+def due_keys() -> list[tuple[UUID, str]]:
+    """Return the (connector, symbol) pairs that have a due alert and whose lease is free.
+
+    No connector's second symbol comes before the first of every other: threads are taken in this order.
+    """
+    before: Counter[UUID] = Counter()
+    ranked = []
+    for key in sorted(set(_due_keys(now=world.now())), key=str):
+        ranked.append((before[key[0]], key))
+        before[key[0]] += 1
+    return [key for _, key in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _with_due_alert(now: datetime) -> QuerySet[Alert, tuple[UUID, str]]:
+    waiting = Alert.unscoped.filter(status__in=_IN_QUEUE, next_at__isnull=False)
+    before = waiting.filter(connector_id=OuterRef("connector_id"), received_at__lt=OuterRef("received_at"))
+    # Nothing overtakes the alert before it, be that one waiting for its time or not read yet.
+    due = waiting.filter(next_at__lte=now).exclude(Exists(before.filter(symbol=OuterRef("symbol"), next_at__gt=now)))
+    due = due.exclude(Exists(_unread(OuterRef("connector_id")).filter(received_at__lt=OuterRef("received_at"))))
+    due = due.exclude(leases.taken_for_row(now))
+    return due.values_list("connector_id", "symbol").distinct()
+
+
+_due_keys = Compiled(_with_due_alert)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits for a key: its oldest alerts, the oldest delivery that nobody has read yet, the unfinished orders."""
+
+    first_two: list[Alert]
+    unread_since: list[datetime]
+    unfinished: list[Order]
+
+
+def look(connector_id: UUID, symbol: str) -> Queue:
+    return Queue(
+        *together(
+            _queued.asked(connector=connector_id, symbol=symbol),
+            _oldest_unread.asked(connector=connector_id),
+            _unfinished.asked(connector=connector_id, symbol=symbol),
+        )
+    )
+
+
+def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
+    """Return the alert to run now: the oldest, or an exit of what is held that came within the same second.
+
+    An exit whose position is not there yet stays behind the entry that opens it. None when there is none, or the
+    oldest one waits for its time: nothing overtakes it.
+    """
+    first = queue.first_two[0] if queue.first_two else None
+    if first is None or first.next_at is None or first.next_at > world.now():
+        return None
+    if queue.unread_since and queue.unread_since[0] < first.received_at:
+        # Another process is reading it: what it says, and for which symbol, is known in a moment.
+        return None
+    if first.status == AlertStatus.EXECUTING or first.is_exit or len(queue.first_two) == 1:
+        return first
+    held = _held(connector=connector_id, symbol=symbol)
+    if not held:
+        return first
+    burst = _exits_until(connector=connector_id, symbol=symbol, until=first.received_at + BURST, now=world.now())
+    # The messages of one delivery run as they were written.
+    others = (alert for alert in burst if first.parent_id is None or alert.parent_id != first.parent_id)
+    return next((alert for alert in others if _closes(alert, held)), first)
+
+
+def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
+    rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status__in=_IN_QUEUE)
+    # Nothing that waits is without a time, and the index of what is due has it: not all that ever came is looked at.
+    rows = rows.filter(next_at__isnull=False).select_related(
+        "connector", "connector__workspace", "pointer", "parent", "order"
+    )
+    return rows.order_by("received_at", "id")
+
+
+_queued = Compiled(lambda connector, symbol: _waiting(connector, symbol)[:2])
+
+
+_exits_until = Compiled(
+    lambda connector, symbol, until, now: _waiting(connector, symbol).filter(
+        is_exit=True, received_at__lte=until, next_at__lte=now
+    )
+)
+_held: Compiled[Decimal] = Compiled(
+    lambda connector, symbol: (
+        Position.unscoped.filter(connector_id=connector, symbol=symbol)
+        .exclude(signed_quantity=0)
+        .values_list("signed_quantity", flat=True)
+    )
+)
+
+
+def _closes(alert: Alert, held: Sequence[Decimal]) -> bool:
+    """Whether the exit says that it closes a side of what our rows hold; a close-all closes any."""
+    match alert.understood.get("prev_position"):
+        case "long":
+            return any(quantity > 0 for quantity in held)
+        case "short":
+            return any(quantity < 0 for quantity in held)
+    return True
+
+
+def _unread(connector_id: UUID | OuterRef) -> QuerySet[Alert]:
+    received = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__isnull=False)
+    return received.filter(connector_id=connector_id)
+
+
+_oldest_unread = Compiled(
+    lambda connector: _unread(connector).order_by("received_at").values_list("received_at", flat=True)[:1]
+)
+
+
+def is_settled(connector_id: UUID, symbol: str, found: Sequence[Order]) -> bool:
+    """Look at what is under way for the key; False while an order is unfinished or in doubt: nothing new is sent.
+
+    A limit order that rests at the exchange is neither.
+    """
+    now = world.now()
+    if not found:
+        return True
+    under_way = [order for order in found if not order.waits_for_parent and not order.is_resting]
+    for order in under_way:
+        if order.next_at is None or order.next_at <= now or order.state in {OrderState.ACCEPTED, OrderState.PARTIAL}:
+            run_all(step, [order])
+    # A limit order that turned out to rest meanwhile holds up nothing either.
+    are_over = all(order.is_resting or _is_over(order) for order in under_way)
+    return are_over and not _waiting_legs(connector_id, symbol)
+
+
+# An exit that was proved absent is final, yet to be sent anew. A state that only a later release knows is unfinished.
+_unfinished = Compiled(
+    lambda connector, symbol: Order.unscoped.filter(
+        Q(state__in=OPEN_STATES) | Q(next_at__isnull=False) & ~Q(state__in=FINAL_STATES - {OrderState.NOT_PLACED}),
+        connector_id=connector,
+        symbol=symbol,
+    ).select_related("connector", "instrument")
+)
+
+
+def _is_over(order: Order) -> bool:
+    return order.is_final and (order.state != OrderState.NOT_PLACED or order.next_at is None)
+
+
+def _waiting_legs(connector_id: UUID, symbol: str) -> bool:
+    """Whether a leg behind another one is unfinished; one that was sent and rests at the exchange holds up nothing."""
+    return any(not order.is_resting for order in _waiting_behind(connector=connector_id, symbol=symbol))
+
+
+_waiting_behind: Compiled[Order] = Compiled(
+    lambda connector, symbol: Order.unscoped.filter(
+        connector_id=connector, symbol=symbol, waits_for_parent=True
+    ).exclude(state__in=sorted(FINAL_STATES))
+)
+
+
+def put_off(connector_id: UUID, symbol: str, *, behind: Sequence[Order]) -> None:
+    """Let all alerts that are due wait for the next look at the orders they stand behind."""
+    now = world.now()
+    looks = [order.next_at - now for order in behind if not order.is_final and order.next_at is not None]
+    pause = max(BLOCKED, min([BLOCKED_AT_MOST, *looks])) if looks else BLOCKED
+    run(_PUT_OFF, (now + pause, connector_id, symbol, now))
+
+
+# All that wait at once: hundreds may stand behind one order.
+_PUT_OFF = f"""
+UPDATE alerts_alert SET next_at = %s
+WHERE connector_id = %s AND symbol = %s AND status = '{AlertStatus.QUEUED}' AND order_id IS NULL AND next_at <= %s
+"""  # noqa: S608 - a word of ours
+too_old_entries: Compiled[Alert] = Compiled(
+    lambda connector, symbol, until, now: (
+        Alert.unscoped.filter(connector_id=connector, symbol=symbol, status=AlertStatus.QUEUED, is_exit=False)
+        .filter(received_at__lte=until, next_at__lte=now)
+        .select_related("connector", "connector__workspace", "pointer", "parent")
+    )
+)

@@ -1,0 +1,64 @@
+"""A delivery that equals an earlier one: sent again, or meant twice."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.reading import mark_duplicate, set_reason
+from apps.connectors.policies import SuspectedDuplicate
+from apps.lib.compiled import Compiled
+
+SAME_FIRING = timedelta(seconds=4)
+REDELIVERY = timedelta(seconds=60)
+
+
+def is_repeat(alert: Alert) -> bool:
+    """Decide about a delivery that equals an earlier one; True when it must not run now.
+
+    With an id of its own the sender has said that it is new. Identical bodies 4 to 60 s apart are re-deliveries. Closer
+    together they may be two firings: an exit runs (it cannot close more than is held), an entry does what is set.
+    """
+    if alert.external_id or alert.released_at is not None:
+        return False
+    original = _original(alert)
+    if original is None:
+        return False
+    apart = alert.received_at - original.received_at
+    choice = alert.connector.suspected_duplicate
+    if apart >= SAME_FIRING or (choice == SuspectedDuplicate.DROP and not alert.is_exit):
+        mark_duplicate(alert, original)
+        return True
+    if alert.is_exit or choice == SuspectedDuplicate.RUN:
+        return False
+    sentence = (
+        f"Held: the same entry arrived {apart.total_seconds():.3f} s earlier. If both were meant, press Run it; "
+        "put {{timenow}} or an id into the message to tell them apart."
+    )
+    set_reason(alert, "SUSPECTED_DUPLICATE", sentence, {"original": str(original.pk)})
+    alert.status = AlertStatus.HELD
+    alert.next_at = None
+    return True
+
+
+def _original(alert: Alert) -> Alert | None:
+    at = alert.received_at
+    found = _same(
+        connector=alert.connector_id,
+        fingerprint=bytes(alert.fingerprint or b""),
+        pk=alert.pk,
+        at=at,
+        since=at - REDELIVERY,
+    )
+    return found[0] if found else None
+
+
+def _earlier(connector: UUID, fingerprint: bytes, pk: UUID, at: datetime, since: datetime) -> QuerySet[Alert]:
+    rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector, fingerprint=fingerprint, duplicate_of=None)
+    rows = rows.filter(received_at__lte=at, received_at__gt=since).exclude(status=AlertStatus.HELD)
+    # Two deliveries of one microsecond are told apart by their ids.
+    return rows.exclude(pk=pk).exclude(received_at=at, id__gt=pk).order_by("-received_at", "-id")[:1]
+
+
+_same = Compiled(_earlier)
