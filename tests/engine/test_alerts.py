@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from apps.alerts import execution, reading
 from apps.alerts.execution import execute, execute_due, run_key
-from apps.alerts.queue import due_keys
 from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.queue import due_keys
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.models import Connector, Pointer
 from apps.trading import executor, leases

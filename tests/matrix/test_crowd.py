@@ -11,8 +11,8 @@ import pytest
 from django.test import Client
 
 from apps.alerts.execution import execute_due
-from apps.alerts.queue import due_keys
 from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.queue import due_keys
 from apps.connectors import pointers
 from apps.lib import world
 from apps.trading.models import OrderState
