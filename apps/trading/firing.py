@@ -73,16 +73,22 @@ def has_fired_unseen(row: Protection, exchange: Exchange, *, missing: Decimal) -
 def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: str, missing: Decimal) -> int:
     """Do the same for all guards of a position, ended ones too; return how many had fired.
 
-    `missing` is signed: our position less the exchange's.
+    A guard whose id we know needs no proof but that id: it was taken for gone, and what it fired was told later. These
+    come first, whatever the difference, for only with them on record is it known. `missing` is signed: our position
+    less the exchange's.
     """
     side = Side.SELL if missing > 0 else Side.BUY
-    since = world.now() - SOUGHT_FOR
-    mine = Q(connector_id=connector_id, symbol=symbol, book=book, side=side.value, created_at__gt=since)
-    sought = [row for row in rows_with(mine) if _is_sought(row) and row.entry.first_fill_at is not None]
-    if not sought:
+    recent = Q(connector_id=connector_id, symbol=symbol, created_at__gt=world.now() - SOUGHT_FOR)
+    recent &= Q(entry__first_fill_at__isnull=False)
+    gone = list(rows_with(recent & Q(fired=None) & ~Q(state__in=OPEN)).exclude(exchange_order_id=""))
+    sought = [row for row in rows_with(recent & Q(book=book, side=side.value)) if _is_sought(row)]
+    if not gone and not sought:
         return 0
-    reports = exchange.order_history(symbol, since=min(row.entry.first_fill_at for row in sought))
-    left, found = abs(missing), 0
+    reports = exchange.order_history(symbol, since=min(row.entry.first_fill_at for row in (*gone, *sought)))
+    found = sum(_take_told_late(row, reports) for row in gone)
+    if found:
+        return found
+    left = abs(missing)
     for row in sought:
         taken = _take_unseen(row, _entry_of(row), reports, left)
         left, found = left - taken, found + (taken > 0)
@@ -120,6 +126,18 @@ def _is_sought(row: Protection) -> bool:
         return False
     seen = Protection.unscoped.filter(entry_id=row.entry_id, guard=row.guard, in_entry=True)
     return not seen.exclude(exchange_order_id="").exists()
+
+
+def _take_told_late(row: Protection, reports: Sequence[OrderReport]) -> bool:
+    """Take what a guard fired that was taken for gone onto record; True when it fired."""
+    name = f"{NAME}{row.exchange_order_id}"
+    report = next((one for one in reports if one.client_order_id == name and one.filled_quantity), None)
+    if report is None:
+        return False
+    logger.warning("guard %s: fired, and was taken for gone before that was told", row.pk)
+    quantity = report.quantity or report.filled_quantity
+    _take(row, _entry_of(row), report, quantity, evidence={"guard": row.exchange_order_id, "told": "late"})
+    return True
 
 
 def _take_unseen(row: Protection, entry: Order, reports: Sequence[OrderReport], missing: Decimal) -> Decimal:
@@ -233,9 +251,9 @@ def _take(row: Protection, entry: Order, report: OrderReport, quantity: Decimal,
     )
     order.state, order.exchange_order_id = OrderState.ACCEPTED, report.exchange_order_id
     order.acknowledged_at = order.next_at = world.now()
-    columns: dict[str, Any] = {"state": P.FIRED, "finished_at": world.now(), "next_at": None}
+    columns: dict[str, Any] = {"state": P.FIRED, "finished_at": world.now(), "next_at": None, "reason": ""}
     if not row.exchange_order_id:
-        columns |= {"exchange_order_id": _guard_id(report), "reason": ""}
+        columns["exchange_order_id"] = _guard_id(report)
     with transaction.atomic():
         if not put(row, **columns):
             return

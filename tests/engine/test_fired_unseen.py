@@ -312,6 +312,36 @@ def test_preset_that_fires_unlisted_beside_its_stand_in_is_ours(
     assert (Adjustment.unscoped.count(), Incident.unscoped.filter(kind="position_external").count()) == (0, 0)
 
 
+@pytest.mark.parametrize("by_owner", [0, 12])
+def test_firing_told_only_after_its_guard_was_taken_for_gone_is_ours(futures: Bench, by_owner: int) -> None:
+    """Whichever way the owner's own trades have turned the difference meanwhile."""
+    futures.send("buy", "flat", "0.01", stop_loss=STOP)
+    wait(futures)
+    [stop] = guards(futures)
+    assert (stop.state, stop.exchange_order_id != "") == (P.LIVE, True)
+    for route in (LISTED, HISTORY, "/contract/private/get-open-orders", "/contract/private/trades"):
+        futures.fault("invisible", route, delay_ms=60_000, times=1000)
+
+    futures.paper.set_price("BTCUSDT", "57900")
+    give_up(futures)
+    assert [row.state for row in guards(futures)] == [P.GONE]
+    assert ours(futures) == []
+    show(futures)
+    futures.paper.set_price("BTCUSDT", "58100")
+    if by_owner:
+        by_hand(futures, Side.BUY, str(by_owner))
+    poll(futures, 3)
+
+    [fired] = ours(futures)
+    stop.refresh_from_db()
+    assert (stop.state, stop.fired_id, stop.reason) == (P.FIRED, fired.pk, "")
+    assert (fired.state, fired.client_order_id) == (S.FILLED, f"PLAN_{stop.exchange_order_id}")
+    assert (Fill.unscoped.filter(order=fired).count(), futures.held()) == (1, 0)
+    assert Adjustment.unscoped.count() == 0
+    poll(futures, 4)
+    assert [row.change for row in Adjustment.unscoped.all()] == ([by_owner] if by_owner else [])
+
+
 def test_position_that_the_owner_closes_by_hand_fired_nothing(futures: Bench) -> None:
     hide(futures)
     futures.send("buy", "flat", "0.01", stop_loss=STOP)
