@@ -2,16 +2,20 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from apps.connectors import instruments
 from apps.connectors.exchange import Book, Exchange, OrderType, Side
 from apps.lib.compiled import Compiled
 from apps.trading.market import read_holding
-from apps.trading.models import Fill, Order, OrderEvent
+from apps.trading.models import Fill, Order, OrderEvent, OrderState
+from apps.trading.transitions import StaleOrderError, note
 
 # The cause of the event that keeps this answer: the exchange knows our id, and no order but this one ever had it.
 ID_IS_KNOWN = "client order id known to the exchange"
+# In the evidence of a sending: what our clock was corrected by.
+OFFSET_MS = "clock_offset_ms"
 # An order in doubt was signed by our clock, what waits is dated by the exchange's: no more apart than either trades.
 CLOCKS_APART = timedelta(seconds=60)
 
@@ -21,13 +25,28 @@ def contradicted(order: Order, exchange: Exchange) -> str:
 
     ExchangeError means no news: then nothing is proved.
     """
-    if _known_there(order=order.pk, cause=ID_IS_KNOWN):
+    if _is_known_there(order):
         return "it is not to be found there, yet the exchange said that it has an order with this id"
     if not _account_is_unchanged(order, exchange):
         return "it is not to be found there, yet the account changed"
     if order.order_type == OrderType.LIMIT and _has_a_double(order, exchange):
         return "it is not to be found there, yet an order just like it waits there under an id that is not ours"
     return ""
+
+
+def note_known(order: Order, evidence: dict[str, Any]) -> None:
+    """Keep that answer also where another process took the order for in doubt before it came."""
+    if _is_known_there(order):
+        return
+    try:
+        note(order, cause=ID_IS_KNOWN, evidence=evidence)
+    except StaleOrderError:
+        order.refresh_from_db()
+        note(order, cause=ID_IS_KNOWN, evidence=evidence)
+
+
+def _is_known_there(order: Order) -> bool:
+    return bool(_known_there(order=order.pk, cause=ID_IS_KNOWN))
 
 
 _known_there: Compiled[UUID] = Compiled(
@@ -48,7 +67,9 @@ def _has_a_double(order: Order, exchange: Exchange) -> bool:
         return False
     others = Order.unscoped.filter(connector_id=order.connector_id, symbol=order.symbol).exclude(pk=order.pk)
     known_ids = set(others.filter(exchange_order_id__in=alike).values_list("exchange_order_id", flat=True))
-    known_names = set(others.filter(client_order_id__in=alike.values()).values_list("client_order_id", flat=True))
+    # One whose id we were never told is known by its name; a name that comes with another's id may be the wrong one.
+    unnumbered = others.filter(client_order_id__in=alike.values(), exchange_order_id="")
+    known_names = set(unnumbered.values_list("client_order_id", flat=True))
     return any(found not in known_ids and name not in known_names for found, name in alike.items())
 
 
@@ -63,12 +84,28 @@ def _account_is_unchanged(order: Order, exchange: Exchange) -> bool:
     if any(name not in before for name in sides):
         return False
     was = {name: Decimal(before[name]) for name in sides}
-    moved = _filled_by_others(order, timedelta(milliseconds=exchange.clock_offset_ms))
+    moved = _filled_by_others(order, _offset_at_sending(order, exchange))
     if book is not Book.NET:
         return held[sides[0]] == was[sides[0]] + (moved if book is Book.LONG else -moved)
     if not moved:
         return all(held[name] == was[name] for name in sides)
     return held["held_long"] - held["held_short"] == was["held_long"] - was["held_short"] + moved
+
+
+def _offset_at_sending(order: Order, exchange: Exchange) -> timedelta:
+    """Return what the exchange's clock was ahead of ours then: since, ours may have been turned and measured anew."""
+    sent = _sent(order=order.pk)
+    offset_ms = sent[0].get(OFFSET_MS) if sent else None
+    return timedelta(milliseconds=exchange.clock_offset_ms if offset_ms is None else int(offset_ms))
+
+
+_sent: Compiled[dict[str, Any]] = Compiled(
+    lambda order: (
+        OrderEvent.unscoped.filter(order=order, to_state=OrderState.SUBMITTING)
+        .order_by("-version")
+        .values_list("evidence", flat=True)[:1]
+    )
+)
 
 
 def _filled_by_others(order: Order, offset: timedelta) -> Decimal:

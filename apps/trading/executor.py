@@ -41,7 +41,7 @@ from apps.lib import world
 from apps.lib.compiled import update
 from apps.lib.decimals import normalize_text
 from apps.trading import breakers, guards
-from apps.trading.absence import ID_IS_KNOWN
+from apps.trading.absence import ID_IS_KNOWN, OFFSET_MS, note_known
 from apps.trading.cancelling import drop_unsent, open_orders, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import fence
@@ -153,7 +153,7 @@ def send(order: Order) -> None:
         order,
         S.SUBMITTING,
         cause="sending",
-        evidence={"attempt": order.attempt + 1, **facts_of(request)},
+        evidence={"attempt": order.attempt + 1, OFFSET_MS: exchange.clock_offset_ms, **facts_of(request)},
         signed_at=signed_at,
         fence_at=signed_at + fence(),
         attempt=order.attempt + 1,
@@ -307,6 +307,8 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
     if isinstance(error, ClockError):
         clock.measure_again(order.connector, exchange)
     advance(order, verdict.to, cause=verdict.cause, evidence=evidence_of(error), **columns)
+    if verdict.cause == ID_IS_KNOWN:
+        note_known(order, evidence_of(error))
 
 
 def _is_beside_open(order: Order) -> bool:

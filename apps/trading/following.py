@@ -81,7 +81,8 @@ def is_told_by_fills(order: Order) -> bool:
     instead of two. Anything else, silence too, says nothing here: `look` asks about the order then.
     """
     is_sure = order.order_type == OrderType.MARKET and order.notional is None
-    if not is_sure or order.state != S.ACCEPTED or not order.exchange_order_id:
+    # What is recorded already may be an inferred fill, which real ones do not stand beside.
+    if not is_sure or order.state != S.ACCEPTED or order.filled_quantity or not order.exchange_order_id:
         return False
     try:
         exchange = open_connector(order.connector)
@@ -89,7 +90,12 @@ def is_told_by_fills(order: Order) -> bool:
     except (ExchangeError, SealError):
         return False
     recording.record(order, own, ending=lambda recorded: _end_by_fills(order, recorded))
-    return order.state == S.FILLED
+    if order.state != S.FILLED:
+        return False
+    if order.query_count:
+        # Its sender was taken for dead meanwhile, and a person may have been told.
+        doubts.told(order)
+    return True
 
 
 def _own(exchange_order_id: str, told: Sequence[FillReport]) -> list[FillReport]:
@@ -265,7 +271,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         return
     if contradiction := absence.contradicted(order, exchange):
         logger.error("order %s: %s; a person has to look", order.pk, contradiction)
-        postpone(order, cause="not found, contradicted", evidence={"why": contradiction})
+        postpone(order, cause="not found, contradicted")
         doubts.not_told(order, contradiction=contradiction)
         return
     advance(

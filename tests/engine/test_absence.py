@@ -1,11 +1,17 @@
 """What the lists of the exchange do not show is proved absent only where nothing it says speaks against that."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.exchange import DuplicateOrderError, OrderReport, OrderRequest
+from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
-from apps.trading.models import Incident, OrderState
+from apps.trading.executor import step
+from apps.trading.models import Incident, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
 
 S = OrderState
@@ -102,6 +108,81 @@ def test_order_of_the_owner_keeps_it_in_doubt_only_where_it_could_be_ours(
 
     assert (futures.order().state, futures.order().attempt) == (state, 1)
     assert [size for _, size in futures.book()] == [str(size)]
+
+
+def test_order_listed_under_the_name_of_another_one_of_ours_keeps_it_in_doubt(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01", **FAR)
+    futures.fault("status", status=502, accepted=True)
+    futures.send("buy", "flat", "0.01", **FAR)
+    first, lost = futures.orders()
+    listed = FuturesExchange._open_rows
+
+    def misnamed(self: FuturesExchange, symbol: str | None) -> list[dict[str, Any]]:
+        names = {lost.client_order_id: first.client_order_id}
+        return [
+            {**row, "client_order_id": names.get(name := row["client_order_id"], name)} for row in listed(self, symbol)
+        ]
+
+    monkeypatch.setattr(FuturesExchange, "_open_rows", misnamed)
+
+    look_after_the_fence(futures)
+
+    assert [order.state for order in futures.orders()] == [S.ACCEPTED, S.UNKNOWN]
+    assert len(futures.book()) == 2
+
+
+def test_answer_that_the_id_is_known_counts_also_when_it_comes_late(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = FuturesExchange.submit
+
+    def slow(self: FuturesExchange, request: OrderRequest, **details: Any) -> OrderReport:
+        submit(self, request, **details)
+        # The sweeper takes the sender for dead.
+        step(futures.order())
+        raise DuplicateOrderError("known", code="40050", http_status=400)
+
+    monkeypatch.setattr(FuturesExchange, "submit", slow)
+    monkeypatch.setattr(FuturesExchange, "find_order", lambda *_, **__: None)
+    monkeypatch.setattr(FuturesExchange, "open_orders", lambda *_, **__: [])
+    futures.send("buy", "flat", "0.01", **FAR)
+
+    look_after_the_fence(futures)
+
+    assert (futures.order().state, len(futures.book())) == (S.UNKNOWN, 1)
+    assert "said that it has an order with this id" in why(futures)
+
+
+@pytest.mark.parametrize("offset_ms", [0, -60_000])
+def test_clock_that_is_measured_anew_makes_no_older_fill_explain_the_account(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, offset_ms: int
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    futures.fault("status", status=502, accepted=True)
+    futures.send("buy", "long", "0.01")
+    monkeypatch.setattr(FuturesExchange, "find_order", lambda *_, **__: None)
+    # Our clock was set forward by a minute; the test's is not: the new offset is all there is of it.
+    Connector.unscoped.update(clock_offset_ms=offset_ms)
+    Order.unscoped.exclude(fence_at=None).update(fence_at=timezone.now() - timedelta(minutes=5))
+
+    futures.wait(4)
+
+    assert ([size for _, size in futures.book()], futures.orders()[1].state) == (["10", "10"], S.UNKNOWN)
+
+
+def test_look_that_tells_nothing_new_leaves_no_event(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    futures.fault("status", status=502, accepted=True)
+    futures.send("buy", "flat", "0.01")
+    monkeypatch.setattr(FuturesExchange, "find_order", lambda *_, **__: None)
+    look_after_the_fence(futures)
+    before = OrderEvent.unscoped.count()
+
+    futures.end_windows()
+    futures.wait(2)
+
+    assert OrderEvent.unscoped.count() == before
 
 
 def test_another_order_of_ours_keeps_it_in_no_doubt(futures: Bench) -> None:

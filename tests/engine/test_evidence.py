@@ -60,6 +60,7 @@ def test_what_was_asked_is_kept_before_it_is_sent_and_holds_no_secret(futures: B
     sending = OrderEvent.unscoped.get(to_state="submitting")
     assert sending.evidence == {
         "attempt": 1,
+        "clock_offset_ms": 0,
         "asked": "buy BTCUSDT market",
         "quantity": "10",
         "leverage": "1",

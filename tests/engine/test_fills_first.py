@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.spot import SpotExchange
-from apps.connectors.exchange import FillReport
-from apps.trading.models import Fill, OrderEvent, OrderState
+from apps.connectors.exchange import FillReport, OrderReport, OrderRequest
+from apps.trading.executor import drive, step
+from apps.trading.models import Fill, Incident, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
 
 S = OrderState
@@ -96,6 +99,52 @@ def test_only_own_fills_count_each_once(
     order = futures.order()
     assert order.filled_quantity == sum(Fill.unscoped.values_list("quantity", flat=True)) == recorded_first
     assert order.state == (S.FILLED if recorded_first == 10 else S.ACCEPTED)
+
+
+def test_incident_is_closed_when_a_late_acknowledgement_settles_it(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = FuturesExchange.submit
+
+    def slow(self: FuturesExchange, request: OrderRequest, **details: Any) -> OrderReport:
+        report = submit(self, request, **details)
+        with monkeypatch.context() as blind:
+            blind.setattr(FuturesExchange, "find_order", lambda *_, **__: None)
+            for _ in range(4):
+                # The sweeper takes the sender for dead, and finds nothing where the account has changed.
+                step(futures.order())
+                Order.unscoped.update(fence_at=timezone.now() - timedelta(seconds=5))
+        assert Incident.unscoped.get().kind == "order_in_doubt"
+        return report
+
+    monkeypatch.setattr(FuturesExchange, "submit", slow)
+
+    futures.send("buy", "flat", "0.01")
+
+    assert futures.order().state == S.FILLED
+    assert not Incident.unscoped.filter(resolved_at=None).exists()
+
+
+def test_inferred_fill_is_not_counted_beside_the_real_ones(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.trading.executor.FOLLOW_PAUSES_S", (0,))
+    with monkeypatch.context() as killed:
+        killed.setattr(FuturesExchange, "fills", lambda *_, **__: [])
+        killed.setattr("apps.trading.recording.INFER_AFTER", timedelta(0))
+        killed.setattr("apps.trading.following.advance", _die)
+        with pytest.raises(SystemExit):
+            futures.send("buy", "flat", "0.01")
+    order = futures.order()
+    assert (order.state, order.filled_quantity) == (S.ACCEPTED, 10)
+
+    # Whoever takes the alert over.
+    drive(order)
+    futures.wait(3)
+
+    assert (futures.order().state, futures.held(), Fill.unscoped.count()) == (S.FILLED, 10, 1)
+
+
+def _die(*_: Any, **__: Any) -> None:
+    raise SystemExit
 
 
 def test_without_an_answer_the_order_is_asked_about(futures: Bench, asked: list[str]) -> None:
