@@ -8,7 +8,6 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet, Sum
 
 from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, OrderReport, Side
 from apps.connectors.models import Instrument
@@ -51,6 +50,19 @@ _last_adjusted = Compiled(
         .values_list("at", flat=True)[:1]
     )
 )
+_fills_at: Compiled[Fill] = Compiled(
+    lambda connector, symbol, book: Fill.unscoped.filter(connector_id=connector, symbol=symbol, book=book)
+)
+_adjustments_at: Compiled[Adjustment] = Compiled(
+    lambda connector, symbol, book: (
+        Adjustment.unscoped.filter(connector_id=connector, symbol=symbol, book=book).order_by("at")
+    )
+)
+_external_at: Compiled[Decimal] = Compiled(
+    lambda connector, symbol, book: LedgerEntry.unscoped.filter(
+        fill__connector_id=connector, fill__symbol=symbol, fill__book=book, kind=LedgerEntry.Kind.EXTERNAL.value
+    ).values_list("amount", flat=True)
+)
 _fills_of = Compiled(
     lambda order: (
         Fill.unscoped.filter(order_id=order)
@@ -62,15 +74,16 @@ _fills_of = Compiled(
 
 @dataclass(slots=True)
 class _Unwritten:
-    """Rows of `record` that are written together; whoever reads them back writes them first."""
+    """What `record` writes together; whoever reads it back writes it first."""
 
     fills: list[Fill] = field(default_factory=list)
     ledger: list[LedgerEntry] = field(default_factory=list)
+    changes: list[Asked] = field(default_factory=list)
 
     def write(self, *more: Asked) -> list[Any]:
         """Write them, then ask `more` in the same round trip; return what those answer."""
-        rows = [*inserting(*self.fills), *inserting(*self.ledger)]
-        self.fills, self.ledger = [], []
+        rows = [*inserting(*self.fills), *inserting(*self.ledger), *self.changes]
+        self.fills, self.ledger, self.changes = [], [], []
         return together(*rows, *more)[len(rows) :]
 
 
@@ -199,7 +212,7 @@ def _book_anew(order: Order, position: Position, named: Fill) -> None:
     facts = [
         FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
     ]
-    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in adjustments_of(position)]
+    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in _adjustments_at(**_place(position))]
     rebuilt = accounting.rebuild(facts, contract=contract, book=Book(position.book), adjustments=beside)
     wanted: dict[tuple[bool, str], Decimal] = {}
     for effects in rebuilt.effects.values():
@@ -273,8 +286,7 @@ def _record_one(
         filled_at=report.filled_at,
     )
     if accounting.is_late(before, facts) or (adjusted_at is not None and adjusted_at > facts.filled_at):
-        unwritten.write()
-        after, effects = _rebuilt(position, facts, contract)
+        after, effects = _rebuilt(position, facts, contract, unwritten)
         correction = after.realized_pnl - before.realized_pnl - effects.realized
     else:
         after, effects = accounting.apply_fill(before, facts, contract=contract)
@@ -300,19 +312,25 @@ def _record_one(
     _put(position, after, contract.contract_size)
 
 
-def _rebuilt(position: Position, late: FillFacts, contract: Contract) -> tuple[PositionState, accounting.Effects]:
+def _rebuilt(
+    position: Position, late: FillFacts, contract: Contract, unwritten: _Unwritten
+) -> tuple[PositionState, accounting.Effects]:
     """Return the position with a fill that belongs before others; funding and adjustments stay."""
-    fills = Fill.unscoped.filter(connector_id=position.connector_id, symbol=position.symbol, book=position.book)
+    place = _place(position)
+    fills, adjustments, external = unwritten.write(
+        _fills_at.asked(**place), _adjustments_at.asked(**place), _external_at.asked(**place)
+    )
     earlier = [
         FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
     ]
     book = Book(position.book)
-    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in adjustments_of(position)]
+    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in adjustments]
     rebuilt = accounting.rebuild([*earlier, late], contract=contract, book=book, adjustments=beside)
-    for fill in fills:
-        realized = rebuilt.effects[fill.trade_id].realized
-        if realized != fill.realized_pnl:
-            Fill.unscoped.filter(pk=fill.pk).update(realized_pnl=realized)
+    unwritten.changes += [
+        update_asked(Fill, {"realized_pnl": rebuilt.effects[fill.trade_id].realized}, id=fill.pk)
+        for fill in fills
+        if rebuilt.effects[fill.trade_id].realized != fill.realized_pnl
+    ]
     state = rebuilt.state
     kept = PositionState(
         state.book,
@@ -326,27 +344,20 @@ def _rebuilt(position: Position, late: FillFacts, contract: Contract) -> tuple[P
         state.last_trade_id,
     )
     effects = rebuilt.effects[late.trade_id]
-    return kept, replace(effects, rows=_with_external(effects.rows, rebuilt, fills, contract))
+    return kept, replace(effects, rows=_with_external(effects.rows, rebuilt, sum(external, Decimal(0)), contract))
 
 
 def _with_external(
-    rows: tuple[LedgerRow, ...], rebuilt: Rebuilt, fills: QuerySet[Fill], contract: Contract
+    rows: tuple[LedgerRow, ...], rebuilt: Rebuilt, booked: Decimal, contract: Contract
 ) -> tuple[LedgerRow, ...]:
     """Book with the late fill what it changes in all that was taken in from outside: its own row is a part of that."""
-    external = LedgerEntry.Kind.EXTERNAL.value
-    booked = LedgerEntry.unscoped.filter(fill__in=fills, kind=external).aggregate(total=Sum("amount"))["total"]
     taken_in = sum(
         (row.amount for one in rebuilt.effects.values() for row in one.rows if row.kind is LedgerKind.EXTERNAL),
         Decimal(0),
     )
-    change = taken_in - (booked or Decimal(0))
+    change = taken_in - booked
     others = tuple(row for row in rows if row.kind is not LedgerKind.EXTERNAL)
     return (*others, LedgerRow(LedgerKind.EXTERNAL, change, contract.base)) if change else others
-
-
-def adjustments_of(position: Position) -> QuerySet[Adjustment]:
-    rows: QuerySet[Adjustment] = Adjustment.unscoped.filter(connector_id=position.connector_id)
-    return rows.filter(symbol=position.symbol, book=position.book).order_by("at")
 
 
 def _lock(order: Order) -> None:
@@ -360,8 +371,8 @@ def _renew(order: Order, row: Order) -> None:
     vars(order).update(vars(row))
 
 
-def _place(order: Order) -> dict[str, object]:
-    return {"connector": order.connector_id, "symbol": order.symbol, "book": order.book}
+def _place(row: Order | Position) -> dict[str, object]:
+    return {"connector": row.connector_id, "symbol": row.symbol, "book": row.book}
 
 
 def _locked_position(order: Order) -> Position:
@@ -375,8 +386,9 @@ def _locked_position(order: Order) -> Position:
             symbol=order.symbol,
             book=order.book,
         )
-        Position.unscoped.bulk_create([new], ignore_conflicts=True)
-        found = _position_locked(**place)
+        # Another worker may have made it: then it is his that is locked.
+        (made,) = inserting(new)
+        _, found = together(replace(made, sql=f"{made.sql} ON CONFLICT DO NOTHING"), _position_locked.asked(**place))
     return found[0]
 
 
