@@ -53,10 +53,12 @@ def make_run(dice: Random, number: int, *, next_id: int, size: Decimal) -> Run:
     market, book, side = dice.choice(KINDS)
     kind = dice.choice(("plain", "plain", "fine", "huge", "equal"))
     matches: list[Match] = []
-    at, held = START, Fraction(0)
+    at = START
+    # Each match is later than the one before, by its time or else by its id: played as it comes, that is the account.
+    account = _account(market, side, size, [])
     length = dice.choice((1, 2, 2, 3, 4, 5, 6, 8))
     for _ in range(length):
-        sign = dice.choice((1, -1))
+        sign, held = dice.choice((1, -1)), account.held
         if side and held * side <= 0 and dice.random() < 0.9:
             sign = side
         price, quantity = _amounts(dice, kind, market)
@@ -69,13 +71,14 @@ def make_run(dice: Random, number: int, *, next_id: int, size: Decimal) -> Run:
         at += timedelta(microseconds=dice.choice((0, 0, 1, 1000, 5_000_000)))
         next_id += dice.randint(1, 9)
         matches.append(Match(str(next_id), sign, price, quantity, fee, currency, at))
-        held = _account(market, side, size, matches).held
+        account.play(matches[-1:])
+    held = account.held
     if held and dice.random() < 0.6:
         price, _ = _amounts(dice, kind, market)
         closing = Match(str(next_id + 1), 1 if held < 0 else -1, price, _decimal(abs(held)), Decimal(0), "USDT", at)
         matches.append(closing)
-        held = _account(market, side, size, matches).held
-    return _told(dice, Run(number, market, book, side, matches, [], [], Decimal(0), not held, 0, 0))
+        account.play([closing])
+    return _told(dice, Run(number, market, book, side, matches, [], [], Decimal(0), not account.held, 0, 0))
 
 
 def _told(dice: Random, run: Run) -> Run:
