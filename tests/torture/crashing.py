@@ -9,6 +9,8 @@ from typing import Any
 
 from apps.alerts.models import WAITING, Alert
 from apps.connectors.models import Connector
+from apps.lib.compiled import Compiled
+from apps.lib.statements import together
 from apps.trading.models import FINAL_STATES, Order
 from tests.torture import oracle, tenants
 from tests.torture.scenarios import Scenario
@@ -20,6 +22,17 @@ from tests.torture.tenants import Tenant
 ROUNDS = 12
 # An entry whose sender died before its bytes left, or whose close came too late.
 _UNSENT = frozenset({"not_placed", "expired", "denied"})
+# Asked after every step of a recovery, fifteen thousand times a run.
+_orders_left = Compiled(
+    lambda connector: (
+        Order.unscoped.filter(connector=connector)
+        .exclude(state__in=FINAL_STATES, next_at__isnull=True)
+        .values_list("pk", flat=True)[:1]
+    )
+)
+_alerts_left = Compiled(
+    lambda connector: Alert.unscoped.filter(connector=connector, status__in=WAITING).values_list("pk", flat=True)[:1]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +169,8 @@ def _recover(scene: Scene, history: History) -> None:
         scene.clock.sleep(3 if number < 2 else 31)
         scene.engine.wake()
         scene.engine.sweep()
-        open_orders = Order.unscoped.filter(connector=history.connector).exclude(state__in=FINAL_STATES)
-        due = Order.unscoped.filter(connector=history.connector, next_at__isnull=False)
-        waiting = Alert.unscoped.filter(connector=history.connector, status__in=WAITING)
-        if not open_orders.exists() and not due.exists() and not waiting.exists():
+        connector = history.connector.pk
+        if not any(together(_orders_left.asked(connector=connector), _alerts_left.asked(connector=connector))):
             return
 
 
