@@ -16,9 +16,9 @@ from apps.lib.pool import run_all
 from apps.lib.statements import run, together
 from apps.trading import leases
 from apps.trading.executor import step
-from apps.trading.models import FINAL_STATES, OPEN_STATES, Order, OrderState, Position
+from apps.trading.models import DOUBTFUL_STATES, FINAL_STATES, OPEN_STATES, Order, OrderState, Position
 
-# Behind an unfinished order an alert is looked at again with that order's own next look, in these bounds: the later one
+# Behind an order in doubt an alert is looked at again with that order's own next look, in these bounds: the later one
 # is for what is heard of the order outside its looks.
 BLOCKED, BLOCKED_AT_MOST = timedelta(seconds=1), timedelta(seconds=5)
 BURST = timedelta(seconds=1)
@@ -186,8 +186,11 @@ _waiting_behind: Compiled[Order] = Compiled(
 def put_off(connector_id: UUID, symbol: str, *, behind: Sequence[Order]) -> None:
     """Let all alerts that are due wait for the next look at the orders they stand behind."""
     now = world.now()
-    looks = [order.next_at - now for order in behind if not order.is_final and order.next_at is not None]
-    pause = max(BLOCKED, min([BLOCKED_AT_MOST, *looks])) if looks else BLOCKED
+    unfinished = [order for order in behind if not order.is_final]
+    looks = [order.next_at - now for order in unfinished if order.next_at is not None]
+    # An order that is open at the exchange is looked at with the alert, whenever that comes.
+    is_in_doubt = all(order.state in DOUBTFUL_STATES for order in unfinished)
+    pause = max(BLOCKED, min([BLOCKED_AT_MOST, *looks])) if looks and is_in_doubt else BLOCKED
     run(_PUT_OFF, (now + pause, connector_id, symbol, now))
 
 

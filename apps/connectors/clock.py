@@ -10,6 +10,7 @@ from apps.connectors.opening import open_public
 from apps.lib import world
 
 FRESH_FOR = timedelta(minutes=5)
+JUST_NOW = timedelta(seconds=10)
 MOST_OFFSET_MS = 5000
 
 
@@ -61,30 +62,41 @@ def fresh_reading(connector: Connector, *, or_raise: bool = False) -> ClockReadi
             if or_raise and abs(reading.offset_ms or 0) <= MOST_OFFSET_MS:
                 raise
             return reading
-    connector.clock_offset_ms, connector.clock_measured_at = told.offset_ms, told.measured_at
-    Connector.unscoped.filter(pk=connector.pk).update(
-        clock_offset_ms=told.offset_ms, clock_measured_at=told.measured_at
-    )
+    _keep(connector, told)
     return reading_of(connector)
 
 
 def measure_again(connector: Connector, exchange: Exchange) -> None:
-    """After the exchange refused the time on a request; without an answer the old offset stays."""
-    try:
-        offset_ms = measure_offset_ms(exchange)
-    except ExchangeError:
-        return
-    connector.clock_offset_ms, connector.clock_measured_at = offset_ms, world.now()
-    exchange.clock_offset_ms = offset_ms
+    """After the exchange refused the time on a request; without an answer the old offset stays.
+
+    What another connector of the address has just measured counts: after our clock was turned all are refused at once.
+    """
+    now = world.now()
+    told = _newest(connector, now, within=JUST_NOW)
+    if told is None or told.offset_ms == exchange.clock_offset_ms:
+        try:
+            told = ClockReading(measure_offset_ms(exchange), world.now())
+        except ExchangeError:
+            return
+    _keep(connector, told)
+    exchange.clock_offset_ms = told.offset_ms or 0
+
+
+def _keep(connector: Connector, told: ClockReading) -> None:
+    connector.clock_offset_ms, connector.clock_measured_at = told.offset_ms, told.measured_at
     Connector.unscoped.filter(pk=connector.pk).update(
-        clock_offset_ms=offset_ms, clock_measured_at=connector.clock_measured_at
+        clock_offset_ms=told.offset_ms, clock_measured_at=told.measured_at
     )
 
 
 def _told_by_others(connector: Connector, now: datetime) -> ClockReading | None:
+    reading = _newest(connector, now, within=FRESH_FOR)
+    return reading if reading is not None and not reading.fault(now) else None
+
+
+def _newest(connector: Connector, now: datetime, *, within: timedelta) -> ClockReading | None:
     """All connectors of a venue address speak to one clock; asking it is rationed for all of them together."""
     others = Connector.unscoped.filter(environment=connector.environment, market=connector.market)
-    others = others.filter(clock_measured_at__gt=now - FRESH_FOR, clock_measured_at__lte=now)
+    others = others.filter(clock_measured_at__gt=now - within, clock_measured_at__lte=now)
     row = others.order_by("-clock_measured_at").values_list("clock_offset_ms", "clock_measured_at").first()
-    reading = ClockReading(*row) if row is not None else None
-    return reading if reading is not None and not reading.fault(now) else None
+    return ClockReading(*row) if row is not None else None

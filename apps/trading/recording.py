@@ -54,9 +54,9 @@ _fills_at: Compiled[Fill] = Compiled(
     lambda connector, symbol, book: Fill.unscoped.filter(connector_id=connector, symbol=symbol, book=book)
 )
 _adjustments_at: Compiled[Adjustment] = Compiled(
-    lambda connector, symbol, book: (
-        Adjustment.unscoped.filter(connector_id=connector, symbol=symbol, book=book).order_by("at")
-    )
+    lambda connector, symbol, book: Adjustment.unscoped.filter(
+        connector_id=connector, symbol=symbol, book=book
+    ).order_by("at")
 )
 _external_at: Compiled[Decimal] = Compiled(
     lambda connector, symbol, book: LedgerEntry.unscoped.filter(

@@ -9,6 +9,7 @@ from apps.connectors.models import Connector
 from apps.trading import cancelling
 from apps.trading.models import Order, OrderState, Protection, ProtectionState
 from tests.engine.conftest import Bench
+from tests.factories import ConnectorFactory
 
 S = OrderState
 # The exchange refuses what is so far off; up to five seconds it takes, and so do our guards.
@@ -44,6 +45,22 @@ def test_question_about_an_order_in_doubt(spot: Bench) -> None:
     spot.wait()
 
     assert (spot.order().state, spot.order().attempt) == (S.FILLED, 1)
+
+
+@pytest.mark.parametrize(("measured_s_ago", "taken"), [(3, True), (11, False)])
+def test_what_another_connector_has_just_measured_counts(spot: Bench, measured_s_ago: int, taken: bool) -> None:
+    """All connectors of an address are refused at once, and the time may be asked for ten times a second."""
+    spot.fault("status", status=502, accepted=True)
+    spot.send("buy", "flat", "0.01")
+    turn(FAR_OFF)
+    at = timezone.now() - timedelta(seconds=measured_s_ago)
+    ConnectorFactory(market="spot", clock_offset_ms=77, clock_measured_at=at)
+    Connector.unscoped.filter(pk=spot.connector.pk).update(clock_measured_at=at - timedelta(seconds=60))
+
+    spot.wait()
+
+    assert (Connector.unscoped.get(pk=spot.connector.pk).clock_offset_ms == 77) is taken
+    assert is_right(spot)
 
 
 def test_cancellation(futures: Bench) -> None:

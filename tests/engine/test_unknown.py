@@ -147,6 +147,21 @@ def test_alert_behind_an_order_in_doubt_is_looked_at_with_its_next_look(
     assert timedelta(seconds=waits - 0.4) < alert.next_at - before < timedelta(seconds=waits + 0.4)
 
 
+def test_alert_behind_an_open_order_is_looked_at_each_second(
+    futures: Bench, blind: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.trading.executor.FOLLOW_PAUSES_S", (0,))
+    blind[0] = 3
+    futures.send("buy", "flat", "0.01")
+    Order.unscoped.update(next_at=timezone.now() + timedelta(seconds=60))
+    before = timezone.now()
+
+    alert = futures.send("sell", "long", "0.01")
+
+    assert (alert.status, futures.order().state) == (AlertStatus.QUEUED, S.ACCEPTED)
+    assert timedelta(seconds=0.6) < alert.next_at - before < timedelta(seconds=1.4)
+
+
 def test_next_alert_waits_for_an_exit_that_is_to_be_sent_anew(futures: Bench) -> None:
     futures.send("buy", "flat", "0.01")
     futures.fault("drop_request")
