@@ -19,7 +19,7 @@ from apps.connectors.exchange import (
     RejectReason,
     UnreachableError,
 )
-from apps.trading import executor, following, leases, models, sweeper, transitions
+from apps.trading import absence, executor, following, leases, models, sweeper, transitions
 from apps.trading.models import Order
 from tests.factories import OrderFactory
 from tests.torture import protocol
@@ -117,7 +117,7 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> None:
             return None
 
     monkeypatch.setattr(following, "open_connector", lambda _: Nothing())
-    monkeypatch.setattr(following, "_account_is_unchanged", lambda *_: True)
+    monkeypatch.setattr(absence, "_account_is_unchanged", lambda *_: True)
 
 
 @pytest.mark.parametrize("seen", [0, 1])
