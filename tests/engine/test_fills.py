@@ -271,3 +271,25 @@ def test_spot_market_buy_that_ends_partially_cancelled_is_filled(spot: Bench) ->
     assert told["state"] == "partially_canceled"
     order = spot.order()
     assert (order.state, order.filled_quantity, order.reason) == (S.FILLED, Decimal("0.01"), "")
+
+
+def test_position_that_another_worker_makes_in_this_moment_is_the_one_that_is_filled(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found none: each makes it, and the second one's is left out."""
+    real = recording._position_locked
+
+    class LooksTooSoon:
+        def __call__(self, **place: Any) -> list[Position]:
+            return []
+
+        def asked(self, **place: Any) -> Any:
+            return real.asked(**place)
+
+    futures.send("buy", "flat", "0.01")
+    first = Position.unscoped.get()
+    monkeypatch.setattr(recording, "_position_locked", LooksTooSoon())
+
+    found = recording._locked_position(futures.order())
+
+    assert (found.pk, found.signed_quantity, Position.unscoped.count()) == (first.pk, 10, 1)
