@@ -155,7 +155,8 @@ def _poll(watch_id: UUID) -> None:
         pause = WHILE_OPEN
     else:
         watch.read_at = reading.started_at
-        is_in_use = reading.has_open_orders or any(reading.held.values())
+        holds = any(reading.held.values()) or any(row.signed_quantity for row in reading.rows.values())
+        is_in_use = reading.has_open_orders or holds
         pause = WHILE_DIFFERING if differing else WHILE_OPEN if is_in_use else WHILE_FLAT
     # What else the row holds is counted by others too.
     columns = {"read_at": watch.read_at, "swept_at": watch.swept_at, "booked_until": watch.booked_until}
@@ -272,7 +273,7 @@ def _settle(
     facts = {"ours": drift.described(ours, words), "theirs": drift.described(theirs, words)}
     is_futures = connector.market == Market.FUTURES
     since = world.now() - WHILE_FLAT * 2
-    if is_futures and not theirs and any(row.signed_quantity for row in exchange.positions(symbol)):
+    if is_futures and not theirs and any(row.signed_quantity for row in exchange.positions(symbol) if row.book is book):
         # Missing in the list and there when asked for: the list was not whole.
         return False
     is_less = is_futures and abs(theirs) < abs(ours)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from apps.connectors.exchange import MarginMode, OrderRequest, OrderType, Side
+from apps.connectors.exchange import Book, MarginMode, OrderRequest, OrderType, Side
 from apps.connectors.opening import open_connector
 from apps.trading import reconcile
 from apps.trading.models import AccountWatch, Fill, Order
@@ -12,7 +12,15 @@ from tests.engine.conftest import Bench, forget_limits
 from tests.factories import ago
 
 
-def by_hand(bench: Bench, side: Side, quantity: str, *, reduce_only: bool = False, name: str = "hand1") -> None:
+def by_hand(
+    bench: Bench,
+    side: Side,
+    quantity: str,
+    *,
+    reduce_only: bool = False,
+    name: str = "hand1",
+    book: Book = Book.NET,
+) -> None:
     is_futures = bench.connector.market == "futures"
     symbol = "BTCUSDT" if is_futures else "BTC_USDT"
     by_value = side is Side.BUY and not is_futures
@@ -26,6 +34,7 @@ def by_hand(bench: Bench, side: Side, quantity: str, *, reduce_only: bool = Fals
             quantity=None if by_value else Decimal(quantity),
             notional=Decimal(quantity) * 60000 if by_value else None,
             reduce_only=reduce_only,
+            book=book,
             leverage=Decimal(1) if is_futures and not reduce_only else None,
             margin_mode=MarginMode.ISOLATED if is_futures and not reduce_only else None,
         ),

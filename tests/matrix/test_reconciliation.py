@@ -36,10 +36,11 @@ from apps.trading.models import (
     Protection,
     ProtectionState,
 )
-from tests.engine.conftest import Bench
+from tests.engine.conftest import Bench, bench
 from tests.engine.resting import resting
 from tests.factories import ConnectorFactory, IncidentFactory, PositionFactory, ago
 from tests.matrix.outside import by_hand, poll
+from tests.shared_paper import SharedPaper
 
 POSITIONS = "/contract/private/position-v2"
 
@@ -240,6 +241,22 @@ def test_position_list_that_is_empty_by_mistake_is_asked_again_by_symbol(
     assert (futures.held(), Adjustment.unscoped.count(), Incident.unscoped.count()) == (10, 0, 0)
 
 
+def test_one_side_of_a_hedge_account_closed_by_hand_is_taken_over_while_the_other_is_open(
+    db: None, paper: SharedPaper
+) -> None:
+    hedge = bench(paper, "futures", position_mode="hedge_mode")
+    hedge.send("buy", "flat", "0.01", hedgemode="hedge")
+    hedge.send("sell", "flat", "0.004", hedgemode="hedge")
+    by_hand(hedge, Side.SELL, "10", reduce_only=True, book=Book.LONG)
+
+    poll(3)
+
+    held = dict(Position.unscoped.values_list("book", "signed_quantity"))
+    assert held == {"long": Decimal(0), "short": Decimal(-4)}
+    taken = Adjustment.unscoped.get()
+    assert (taken.book, taken.change) == ("long", Decimal(-10))
+
+
 def test_position_opened_by_hand_where_we_have_none_gets_a_row_at_its_price(futures: Bench) -> None:
     by_hand(futures, Side.SELL, "7")
     poll(3)
@@ -381,6 +398,20 @@ def test_flat_accounts_are_read_every_five_minutes_and_open_ones_every_thirty_se
 
     assert timedelta(seconds=295) < flat <= timedelta(seconds=300)
     assert timedelta(seconds=25) < in_use <= timedelta(seconds=30)
+
+
+def test_account_that_is_flat_where_our_row_is_not_is_read_again_soon(futures: Bench) -> None:
+    """Right after a fill nothing is compared yet: the next reading has to tell."""
+    opened(futures)
+    by_hand(futures, Side.SELL, "10", reduce_only=True)
+    Fill.unscoped.update(recorded_at=timezone.now())
+    reconcile.make_all_due()
+
+    reconcile.poll_due()
+
+    watch = AccountWatch.unscoped.get()
+    assert (futures.held(), watch.differing) == (10, {})
+    assert timedelta(seconds=25) < watch.next_at - timezone.now() <= timedelta(seconds=30)
 
 
 def test_a_row_that_moved_meanwhile_is_not_overwritten(futures: Bench) -> None:
