@@ -16,7 +16,7 @@ from apps.trading.transitions import StaleOrderError, note
 ID_IS_KNOWN = "client order id known to the exchange"
 # In the evidence of a sending: what our clock was corrected by.
 OFFSET_MS = "clock_offset_ms"
-# An order in doubt was signed by our clock, what waits is dated by the exchange's: no more apart than either trades.
+# What we date by our clock, the exchange dates by its own: no more apart than either trades.
 CLOCKS_APART = timedelta(seconds=60)
 
 

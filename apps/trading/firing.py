@@ -26,6 +26,7 @@ from apps.connectors.exchange import Exchange, OrderReport, OrderStatus, Side
 from apps.lib import world
 from apps.lib.decimals import normalize_text
 from apps.trading import incidents
+from apps.trading.absence import CLOCKS_APART
 from apps.trading.following import look
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import Order, OrderEvent, OrderState, Protection, ProtectionState
@@ -39,8 +40,6 @@ logger = logging.getLogger(__name__)
 P = ProtectionState
 NAME = "PLAN_"
 SOUGHT_FOR = timedelta(days=1)
-# A guard was taken for gone by our clock, what it fired is dated by the exchange's: no more apart than either trades.
-CLOCKS_APART = timedelta(seconds=60)
 OF_ANOTHER = "another's order waits at the price of a guard"
 _ENDED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED})
 

@@ -189,7 +189,7 @@ def _end_of(order: Order, report: OrderReport, recorded: Decimal) -> dict[str, A
 def _end_by_fills(order: Order, recorded: Decimal) -> dict[str, Any] | None:
     if order.state not in {S.ACCEPTED, S.PARTIAL} or recorded != order.quantity:
         return None
-    return _filled(order, cause="its fills add up", evidence={"filled_quantity": f"{recorded:f}"})
+    return _filled(order, cause="its fills add up", evidence={"filled_quantity": normalize_text(recorded)})
 
 
 def _filled(order: Order, *, cause: str, evidence: dict[str, Any]) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def test_fills_that_add_up_are_the_only_question(futures: Bench, asked: list[str
     assert (order.state, order.filled_quantity, order.next_at) == (S.FILLED, Decimal(10), None)
     assert asked == ["fills"]
     assert causes(futures) == ["planned", "sending", "acknowledged", "its fills add up"]
+    assert OrderEvent.unscoped.get(cause="its fills add up").evidence["filled_quantity"] == "10"
     assert futures.held() == 10
 
 
