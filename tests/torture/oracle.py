@@ -9,15 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from apps.alerts.models import WAITING, Alert, AlertStatus
+from apps.connectors.instruments import in_words
 from apps.lib import world
 from apps.paper.records import Fill as TheirFill
 from apps.paper.records import Order as TheirOrder
+from apps.trading import drift
 from apps.trading.ids import order_of
-from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import (
     FINAL_STATES,
+    Adjustment,
     Fill,
-    Incident,
     Lease,
     LedgerEntry,
     Order,
@@ -36,6 +37,8 @@ S = OrderState
 ZERO = Decimal(0)
 # So the exchange names the order that it makes of a guard.
 FIRED = "PLAN_"
+# The reason of an order that ended by a person's word.
+SETTLED = "SETTLED_BY_PERSON"
 # What the venue tells may be so old.
 TOLD_LATE = timedelta(seconds=6)
 # No guard but a halt may keep an exit from being sent.
@@ -125,8 +128,10 @@ class _Rows:
         of_fills = LedgerEntry.unscoped.filter(connector__in=connectors).exclude(fill=None)
         for connector, kind, currency, amount in of_fills.values_list("connector_id", "kind", "currency", "amount"):
             self.ledger[connector, kind, currency] += amount
-        not_shown = Incident.unscoped.filter(kind=IncidentKind.ORDER_NOT_SHOWN, resolved_at=None)
-        self.not_shown = set(not_shown.values_list("order_id", flat=True))
+        self.adjusted: dict[tuple[Any, str], Decimal] = defaultdict(Decimal)
+        adjustments = Adjustment.unscoped.filter(connector__in=connectors)
+        for connector, side, change in adjustments.values_list("connector_id", "book", "change"):
+            self.adjusted[connector, side] += change
         listed = Protection.unscoped.filter(connector__in=connectors).exclude(exchange_order_id="")
         self.listed_guards = set(listed.values_list("exchange_order_id", flat=True))
         self.leases = set(Lease.objects.filter(until__gt=world.now()).values_list("connector_id", flat=True))
@@ -156,12 +161,6 @@ class _Judge:
         self.alerts = ours.alerts[connector.pk]
         self.fills = ours.fills[connector.pk]
         self.by_name = {order.client_order_id: order for order in self.orders}
-        placed = {order.client_order_id for order in book.ours}
-        # Only a person may say what became of it: not there and the account changed since, or acknowledged and never
-        # to be seen, and somebody was told so.
-        self.for_a_person = {order.pk for order in self.orders if order.state == S.UNKNOWN} | {
-            order.pk for order in self.orders if order.pk in ours.not_shown and order.client_order_id not in placed
-        }
 
     def say(self, kind: str, sentence: str) -> None:
         self.found.say(kind, self.history, sentence)
@@ -197,7 +196,7 @@ class _Judge:
             alert = there.get(alert_id)
             if alert is None:
                 self.say("lost", f"alert {alert_id} was taken in and is gone")
-            elif alert.status in WAITING and not self.for_a_person:
+            elif alert.status in WAITING:
                 self.say("lost", f"alert {alert_id} is still {alert.status} {alert.reason_code}")
             elif alert.status == AlertStatus.EXECUTED and alert.order_id is None:
                 self.say("lost", f"alert {alert_id} counts as executed and has no order")
@@ -207,20 +206,11 @@ class _Judge:
                 self.say("lost", f"alert {alert_id}: {alert.reason}")
 
     def stuck(self) -> None:
-        placed = {order.client_order_id for order in self.book.ours}
         open_there = {order.client_order_id for order in self.book.ours if order.state not in _ENDED}
         for order in self.orders:
             if order.state in FINAL_STATES and order.next_at is None:
                 continue
             if order.is_resting and order.client_order_id in open_there and order.cancel_requested_at is None:
-                continue
-            if order.pk in self.for_a_person:
-                if order.client_order_id in placed:
-                    self.say("stuck", f"order {order.client_order_id} is unknown and stands in the book")
-                continue
-            if order.waits_for_parent and order.parent_id in self.for_a_person:
-                continue
-            if self.for_a_person and order.state == S.PLANNED:
                 continue
             self.say("stuck", f"order {order.client_order_id} is {order.state}, due {order.next_at}")
         if self.history.connector.pk in self.rows.leases:
@@ -245,15 +235,16 @@ class _Judge:
         for order in self.orders:
             theirs = placed.get(order.client_order_id)
             if theirs is None:
-                is_shown = order.state in {S.FILLED, S.CANCELED, S.ACCEPTED, S.PARTIAL}
-                if is_shown and order.pk not in self.for_a_person:
+                # What the exchange acknowledged and never showed a person said to be gone.
+                is_gone = order.state == S.CANCELED and order.reason_code == SETTLED
+                if order.state in {S.FILLED, S.CANCELED, S.ACCEPTED, S.PARTIAL} and not is_gone:
                     self.say("phantoms", f"{order.client_order_id} is {order.state} and not in the book")
                 continue
             allowed = _ENDED.get(theirs.state, {S.ACCEPTED, S.PARTIAL})
             if theirs.state == "partially_canceled" and theirs.notional and theirs.side == "buy":
                 # Its rest is the quote that bought no whole step.
                 allowed = {S.FILLED}
-            if order.state not in allowed and order.pk not in self.for_a_person:
+            if order.state not in allowed:
                 self.say("wrong state", f"{order.client_order_id} is {order.state}, the book says {theirs.state}")
 
     def fills_agree(self) -> None:
@@ -271,7 +262,7 @@ class _Judge:
             row = self.by_name.get(name)
             if row is None and self._is_beyond_proof(name):
                 continue
-            if told[name] != recorded[name] and (row is None or row.pk not in self.for_a_person):
+            if told[name] != recorded[name]:
                 self.say("phantoms", f"{name} filled {told[name]} in the book, {recorded[name]} with us")
             if row is not None and row.filled_quantity != recorded[name]:
                 self.say("wrong sum", f"{name} says {row.filled_quantity} filled, its fills {recorded[name]}")
@@ -290,19 +281,28 @@ class _Judge:
             # On spot a fee in the coin itself makes less of it.
             in_kind = fill.fee if self.history.tenant.market == "spot" and fill.fee_currency == "BTC" else ZERO
             sums[fill.book] += (fill.quantity if fill.side == "buy" else -fill.quantity) - in_kind
-        rows = {row.book: row.signed_quantity for row in self.rows.positions[self.history.connector.pk]}
-        if self.history.has_outside_trades or self._was_liquidated():
-            return
+        connector = self.history.connector
+        of_books = self.rows.positions[connector.pk]
+        rows = {row.book: row.signed_quantity for row in of_books}
+        # An exit may close what is the owner's; a book that has one side only ends at nothing then.
+        is_all_ours = not self.history.has_outside_trades
         for book in {*sums, *rows}:
-            if rows.get(book, ZERO) != sums[book]:
-                self.say("wrong position", f"{book} {rows.get(book)}, its fills add up to {sums[book]}")
-        if self.for_a_person:
-            return
+            if not is_all_ours and (self.history.tenant.market == "spot" or book != "net"):
+                continue
+            total = sums[book] + self.rows.adjusted[connector.pk, book]
+            if rows.get(book, ZERO) != total:
+                self.say("wrong position", f"{book} {rows.get(book)}, its fills and corrections add up to {total}")
         if self.history.tenant.market == "spot":
             held = self.venue.free(self.history.account_id, "spot", "BTC")
         else:
             held = sum((p.amount * p.direction for p in self.venue.positions(self.history.account_id)), ZERO)
-        if held != sum(rows.values(), ZERO):
+        ours = sum(rows.values(), ZERO)
+        if is_all_ours:
+            is_right = held == ours
+        else:
+            # On spot what the owner has beyond our position stays his own; less than a step is nobody's.
+            is_right = not of_books or not drift.differs(ours, held, instrument=in_words(of_books[0].instrument))
+        if not is_right:
             self.say("wrong position", f"{rows}, the book says {held}")
 
     def _is_beyond_proof(self, name: str) -> bool:
@@ -398,7 +398,7 @@ class _Judge:
 
     def money(self) -> None:
         """Fees and realised profit to the last digit, where nothing but our fills moved the account."""
-        if self.history.has_outside_trades or self._was_liquidated() or self.for_a_person:
+        if self.history.has_outside_trades or self._was_liquidated():
             return
         if any(fill.trade_id.startswith("inferred:") for fill in self.fills):
             return

@@ -7,12 +7,22 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.alerts.models import WAITING, Alert
+from apps.connectors.instruments import in_words
 from apps.lib import world
-from apps.trading import doubts
-from apps.trading.models import FINAL_STATES, Incident, Order, OrderState, Protection, ProtectionState
+from apps.trading import doubts, drift
+from apps.trading.models import (
+    FINAL_STATES,
+    AccountWatch,
+    Incident,
+    Order,
+    OrderState,
+    Position,
+    Protection,
+    ProtectionState,
+)
 from apps.trading.protection_rows import OPEN
 from apps.trading.transitions import LIVE_PAUSE_S
 
@@ -42,9 +52,22 @@ def _rests(order: Order, now: datetime, in_book: Mapping[str, Decimal]) -> bool:
     return order.is_resting and is_seen and order.cancel_requested_at is None and is_as_we_say
 
 
-def read(in_book: Mapping[str, Decimal]) -> Rest:
-    """`in_book` is what was filled of each order that is open at the exchange, by our name for it."""
-    due = Order.unscoped.filter(~Q(state__in=FINAL_STATES) | Q(next_at__isnull=False))
+def _differing() -> list[tuple[UUID, UUID, Decimal, Decimal | None]]:
+    """Return the positions that are not what the exchange said when it was last asked."""
+    apart = Position.unscoped.exclude(exchange_quantity=F("signed_quantity")).select_related("instrument")
+    return [
+        (row.pk, row.connector_id, row.signed_quantity, row.exchange_quantity)
+        for row in apart
+        if drift.differs(row.signed_quantity, row.exchange_quantity or Decimal(0), instrument=in_words(row.instrument))
+    ]
+
+
+def read(in_book: Mapping[str, Decimal], *, since: datetime) -> Rest:
+    """`in_book` is what was filled of each order that is open at the exchange, by our name for it.
+
+    What an account holds has to be read after `since`, and to be what our rows say.
+    """
+    due = list(Order.unscoped.filter(~Q(state__in=FINAL_STATES) | Q(next_at__isnull=False)))
     alerts = list(Alert.unscoped.filter(status__in=WAITING).values_list("id", "connector_id", "status"))
     told = set(
         Incident.unscoped.filter(kind__in=doubts.KINDS, resolved_at=None, order__isnull=False).values_list(
@@ -53,10 +76,14 @@ def read(in_book: Mapping[str, Decimal]) -> Rest:
     )
     now = world.now()
     orders = [row for row in due if row.pk in told or not _rests(row, now, in_book)]
-    # A guard may be live for ever, once it is seen where it is.
+    # A guard may be live for ever, once it is seen where it is, and wait as long as its entry rests.
     moving = Protection.unscoped.filter(state__in=OPEN).exclude(state=ProtectionState.LIVE, missing_count=0)
+    resting = {row.pk for row in due} - {row.pk for row in orders}
+    moving = moving.exclude(state=ProtectionState.WAITING, entry__in=resting)
     guards = list(moving.values_list("id", "connector_id", "state", "missing_count"))
-    if not orders and not alerts and not guards:
+    unread = AccountWatch.unscoped.filter(Q(read_at=None) | Q(read_at__lt=since))
+    readings = [*unread.values_list("id", "connector_id"), *_differing()]
+    if not orders and not alerts and not guards and not readings:
         return Rest()
     # Before the fence the exchange may still take it: that is for time to bring.
     in_doubt = [row for row in orders if row.pk in told and (row.fence_at is None or row.fence_at < now)]
@@ -64,9 +91,14 @@ def read(in_book: Mapping[str, Decimal]) -> Rest:
     others = [row for row in orders if row not in in_doubt]
     return Rest(
         rows=frozenset(
-            {*alerts, *guards, *((row.pk, row.state, row.not_found_count, row.filled_quantity) for row in orders)},
+            {
+                *alerts,
+                *guards,
+                *readings,
+                *((row.pk, row.state, row.not_found_count, row.filled_quantity) for row in orders),
+            },
         ),
         asked={row.pk: row.query_count for row in in_doubt},
         is_for_people=all(row.state == OrderState.PLANNED and row.connector_id in blocked for row in others)
-        and all(row[1] in blocked for row in (*alerts, *guards)),
+        and all(row[1] in blocked for row in (*alerts, *guards, *readings)),
     )

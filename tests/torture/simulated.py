@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 from apps.lib import world
-from tests.torture import database, laws, oracle, rest, tenants
+from apps.trading import reconcile
+from tests.torture import database, laws, oracle, person, rest, tenants
 from tests.torture.clock import VirtualWorld
 from tests.torture.death import Reaper, draw_points, tapped
 from tests.torture.engine import Alarms, Engine, connected
@@ -17,8 +18,8 @@ from tests.torture.tenants import Tenant
 from tests.torture.venue import Venue
 
 STEPS = 40
-SETTLING_ROUNDS = 24
-# So many rounds in a row nothing but a person's word is waited for: then nothing will come any more.
+SETTLING_ROUNDS = 40
+# So many rounds in a row nothing but a person's word is waited for: then it is given.
 STANDSTILL_ROUNDS = 3
 PRICE = Decimal(60_000)
 
@@ -86,23 +87,30 @@ class Scene:
             self.clock.sleep(self._pause())
 
     def settle(self) -> None:
-        """No faults any more; time passes until nothing is left to do."""
+        """No faults any more; time passes, and a person looks at what asking does not settle, until nothing is left."""
         self.reaper.freeze_in = self.reaper.death_in = 0
         self.venue.forget_faults()
         self.clock.jump(-self.clock.jumped.total_seconds())
         for history in self.histories:
             history.restore()
-        before, standing = rest.Rest(), 0
+        reconcile.make_all_due()
+        before, standing, since = rest.Rest(), 0, self.clock.now()
         for number in range(SETTLING_ROUNDS):
             self.clock.sleep(5 if number < 3 else 40)
+            # Guards first: an account whose guards are due to be looked at is not compared.
+            self.engine.sweep()
             self.engine.beat()
             self.engine.wake()
-            self.engine.sweep()
-            left = rest.read(self.venue.open_orders())
+            left = rest.read(self.venue.open_orders(), since=since)
             standing = standing + 1 if left.stands_still_since(before) and not self.venue.has_in_flight else 0
-            if number >= 3 and (left.is_empty or standing >= STANDSTILL_ROUNDS):
+            if number >= 3 and left.is_empty:
                 return
             before = left
+            if standing >= STANDSTILL_ROUNDS:
+                if not person.settle(self.venue.names()):
+                    return
+                reconcile.make_all_due()
+                standing, since = 0, self.clock.now()
 
     def judge(self) -> oracle.Found:
         """Hear the venue's book, and what the engine raised and went on from."""

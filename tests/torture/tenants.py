@@ -23,6 +23,7 @@ from tests.factories import (
     SpotInstrumentFactory,
     SubscriptionFactory,
 )
+from tests.torture import person
 from tests.torture.clock import VirtualWorld
 
 SYMBOLS = {"futures": "BTCUSDT", "spot": "BTC_USDT"}
@@ -50,6 +51,7 @@ def found(count: int) -> list[Tenant]:
     with world.replaced(VirtualWorld(count)):
         InstrumentFactory()
         SpotInstrumentFactory()
+        person.introduce()
         return [_tenant(number) for number in range(count)]
 
 

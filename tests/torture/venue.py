@@ -174,6 +174,10 @@ class Venue:
         """Return what was filled of each order that is open, by its client order id."""
         return {row.client_order_id: row.filled_size for row in self.exchange.store.orders.rows() if row.is_live}
 
+    def names(self) -> set[str]:
+        """Return the client order ids of all that was ever placed."""
+        return {row.client_order_id for row in self.exchange.store.orders.rows()}
+
     def fills(self, account_id: int) -> list[Fill]:
         return self.exchange.store.find(Fill, "account_id = ?", account_id, order="id")
 
