@@ -144,7 +144,7 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         recording.record(order, own, ending=lambda recorded: _end_of(order, report, recorded))
         if order.state == S.FILLED:
             return
-        if report.filled_quantity > order.filled_quantity and _has_ended(report) and _is_overdue(report):
+        if report.filled_quantity > order.filled_quantity and _has_ended(report) and _is_overdue(report, exchange):
             recording.infer(order, report)
     columns: dict[str, Any] = {"exchange_order_id": report.exchange_order_id or order.exchange_order_id}
     if order.acknowledged_at is None:
@@ -161,7 +161,7 @@ def _apply(order: Order, exchange: Exchange, report: OrderReport) -> None:
         columns["next_at"] = world.now() + LATE_FILLS_AFTER
     if to == S.FILLED:
         columns |= {"reason_code": "", "reason": ""}
-        if _is_overdue(report) and recording.inferred_of(order) is not None:
+        if _is_overdue(report, exchange) and recording.inferred_of(order) is not None:
             columns |= {"next_at": world.now() + INFERRED_EVERY, "query_count": 0}
     if order.is_final and to not in MOVES[OrderState(order.state)]:
         # Another process brought it to its end meanwhile; a final order is never due again.
@@ -242,8 +242,10 @@ def _has_ended(report: OrderReport) -> bool:
     return report.status in {OrderStatus.FILLED, OrderStatus.CANCELED}
 
 
-def _is_overdue(report: OrderReport) -> bool:
-    return report.updated_at is not None and world.now() - report.updated_at > recording.INFER_AFTER
+def _is_overdue(report: OrderReport, exchange: Exchange) -> bool:
+    """By the exchange's clock, which dates the report: ours may be minutes ahead."""
+    venue_now = world.now() + timedelta(milliseconds=exchange.clock_offset_ms)
+    return report.updated_at is not None and venue_now - report.updated_at > recording.INFER_AFTER
 
 
 def _not_found(order: Order, exchange: Exchange) -> None:

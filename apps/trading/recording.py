@@ -88,21 +88,29 @@ class _Unwritten:
 
 
 def record(
-    order: Order, reports: Sequence[FillReport], *, ending: Callable[[Decimal], Mapping[str, Any] | None] | None = None
+    order: Order,
+    reports: Sequence[FillReport],
+    *,
+    ending: Callable[[Decimal], Mapping[str, Any] | None] | None = None,
+    beside: Decimal | None = None,
 ) -> int:
     """Record the fills that are new, move the position and write the ledger; return how many were new.
 
     `order` is read again under a row lock and comes back current. `ending` is asked, with the quantity that is recorded
     then, whether the order has come to its end by that: it returns what `move` takes, which is done in the same step.
+    Nothing is recorded beside an inferred fill, which stands for fills that were not told (`replace_inferred` puts them
+    in its place), nor when another quantity than `beside` is on record by now.
     """
     if not reports:
         return 0
     with transaction.atomic(), localcontext(prec=accounting.WIDE):
-        place = _place(order)
+        place, stand_in = _place(order), inferred_id(order)
         locked, known, positions, adjusted = together(
             _order_locked.asked(order=order.pk),
             Asked(
-                _KNOWN, [order.connector_id, [report.trade_id for report in reports]], lambda found: dict(found.rows)
+                _KNOWN,
+                [order.connector_id, [stand_in, *(report.trade_id for report in reports)]],
+                lambda found: dict(found.rows),
             ),
             _position_locked.asked(**place),
             _last_adjusted.asked(**place),
@@ -112,7 +120,7 @@ def record(
             if owner != order.pk:
                 logger.error("trade %s told of order %s is recorded on order %s", trade_id, order.pk, owner)
         fresh = {report.trade_id: report for report in reports if report.trade_id not in known}
-        if not fresh:
+        if not fresh or stand_in in known or beside not in {None, order.filled_quantity}:
             return 0
         position = positions[0] if positions else _locked_position(order)
         adjusted_at = adjusted[0] if adjusted else None
@@ -134,12 +142,13 @@ def record(
 def infer(order: Order, report: OrderReport) -> int:
     """Record one fill for what the exchange says was filled and shows no trades for; its id is fixed."""
     with localcontext(prec=accounting.WIDE):
-        missing = report.filled_quantity - order.filled_quantity
+        recorded = order.filled_quantity
+        missing = report.filled_quantity - recorded
     if missing <= 0 or report.avg_fill_price is None:
         return 0
     logger.error("order %s: fills of %s not told, inferred from the order", order.pk, missing)
     inferred = FillReport(
-        trade_id=f"inferred:{order.client_order_id}",
+        trade_id=inferred_id(order),
         exchange_order_id=report.exchange_order_id,
         symbol=order.symbol,
         side=Side(order.side),
@@ -151,20 +160,25 @@ def infer(order: Order, report: OrderReport) -> int:
         filled_at=report.updated_at or world.now(),
         client_order_id=order.client_order_id,
     )
-    return record(order, [inferred])
+    # Another process may have been told meanwhile.
+    return record(order, [inferred], beside=recorded)
+
+
+def inferred_id(order: Order) -> str:
+    return f"inferred:{order.client_order_id}"
 
 
 def inferred_of(order: Order) -> Fill | None:
     """Return the fill that stands for fills of this order that were not told."""
-    found: Fill | None = Fill.unscoped.filter(order=order, trade_id=f"inferred:{order.client_order_id}").first()
+    found: Fill | None = Fill.unscoped.filter(order=order, trade_id=inferred_id(order)).first()
     return found
 
 
 def replace_inferred(order: Order, reports: Sequence[FillReport]) -> bool:
-    """Put the exchange's own fills in the place of the inferred one, once they add up to its quantity.
+    """Put the exchange's own fills in the place of the inferred one, once they come to its quantity, or to more.
 
     The inferred row becomes the first of them; what the ledger said too much or too little is booked as a correction.
-    False while they do not add up: then nothing is changed. `order` comes back current.
+    False while they are less: then nothing is changed. `order` comes back current.
     """
     with transaction.atomic(), localcontext(prec=accounting.WIDE):
         _lock(order)
@@ -172,7 +186,7 @@ def replace_inferred(order: Order, reports: Sequence[FillReport]) -> bool:
         told = {report.trade_id: report for report in reports}
         known = Fill.unscoped.filter(connector_id=order.connector_id, trade_id__in=told)
         fresh = [told[name] for name in told.keys() - set(known.values_list("trade_id", flat=True))]
-        if inferred is None or sum((one.quantity for one in fresh), Decimal(0)) != inferred.quantity:
+        if inferred is None or sum((one.quantity for one in fresh), Decimal(0)) < inferred.quantity:
             return False
         position = _locked_position(order)
         first, *others = sorted(fresh, key=lambda one: (one.filled_at, len(one.trade_id), one.trade_id))

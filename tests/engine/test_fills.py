@@ -5,13 +5,15 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import FillReport, LiquidityRole, OrderReport, OrderStatus, Side
-from apps.trading import recording
+from apps.connectors.opening import open_connector
+from apps.trading import following, recording
 from apps.trading.following import look
 from apps.trading.models import Fill, LedgerEntry, OrderState, Position
 from apps.trading.sweeper import sweep
@@ -198,6 +200,61 @@ def test_real_fills_that_do_not_add_up_replace_nothing(futures: Bench, slow: Slo
 
     assert Fill.unscoped.filter(trade_id__startswith="inferred:", quantity=6).count() == 1
     assert (futures.order().filled_quantity, futures.held()) == (Decimal(10), 10)
+
+
+def test_fills_that_a_slow_worker_brings_are_not_counted_beside_the_inferred_one(futures: Bench, slow: Slow) -> None:
+    """It asked before another one inferred them, and reads its answer after."""
+    slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 0
+    slow.updated_at = timezone.now() - timedelta(seconds=61)
+    futures.send("buy", "flat", "0.01")
+    assert [fill.trade_id for fill in Fill.unscoped.all()] == [recording.inferred_id(futures.order())]
+    slow.shown = None
+    order = futures.order()
+    told = open_connector(futures.connector).fills("BTCUSDT", exchange_order_id=order.exchange_order_id)
+    order.state, order.filled_quantity = S.PARTIAL, Decimal(0)
+
+    assert recording.record(order, told) == 0
+
+    assert (order.state, order.filled_quantity, futures.held(), Fill.unscoped.count()) == (S.FILLED, 10, 10, 1)
+    futures.wait()
+    assert list(Fill.unscoped.order_by("filled_at").values_list("quantity", flat=True)) == [4, 3, 3]
+    assert (futures.order().filled_quantity, futures.held()) == (10, 10)
+
+
+def test_nothing_is_inferred_beside_fills_that_were_told_meanwhile(futures: Bench, slow: Slow) -> None:
+    slow.told, slow.status = 3, OrderStatus.FILLED
+    futures.send("buy", "flat", "0.01")
+    order = futures.order()
+    report = open_connector(futures.connector).find_order(
+        "BTCUSDT", client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id
+    )
+    assert report is not None
+    order.filled_quantity = Decimal(4)
+
+    assert recording.infer(order, report) == 0
+
+    assert (Fill.unscoped.count(), futures.held()) == (3, 10)
+
+
+def test_inferred_fill_gives_way_to_more_than_it_stood_for(futures: Bench, slow: Slow) -> None:
+    slow.told, slow.status, slow.shown = 2, OrderStatus.CANCELED, 0
+    slow.updated_at = timezone.now() - timedelta(seconds=61)
+    futures.send("buy", "flat", "0.01")
+    assert (Fill.unscoped.get().quantity, futures.held()) == (7, 7)
+
+    slow.told, slow.shown = 3, None
+    futures.wait(2)
+
+    assert list(Fill.unscoped.order_by("filled_at").values_list("quantity", flat=True)) == [4, 3, 3]
+    assert (futures.order().filled_quantity, futures.held()) == (10, 10)
+
+
+def test_fills_are_overdue_by_the_clock_of_the_exchange() -> None:
+    """Ours may be minutes ahead."""
+    report = mock.Mock(updated_at=timezone.now() - timedelta(seconds=100))
+
+    assert not following._is_overdue(report, mock.Mock(clock_offset_ms=-120_000))
+    assert following._is_overdue(report, mock.Mock(clock_offset_ms=0))
 
 
 def test_fills_of_a_living_order_are_not_inferred_and_so_not_counted_twice(futures: Bench, slow: Slow) -> None:
