@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.connectors import opening
+from apps.connectors import opening, outages, outcomes
 from tests.canary.guard import mark
 from tests.paper.running import PaperAccount, PaperProcess
 
@@ -45,3 +45,5 @@ def hang_up() -> None:
     for exchange in [*(kept for _, kept in opening._open.values()), *opening._public.values()]:
         exchange.close()
     opening.close_all()
+    outcomes.forget()
+    outages.forget()

@@ -1,7 +1,22 @@
-from django.contrib import admin
+from typing import cast
 
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.accounts.models import User
 from apps.accounts.staff import LimitedAdmin, ReadOnlyAdmin
-from apps.connectors.models import Connector, Instrument, InstrumentChange, MarketPrice, Pointer, SymbolAlias
+from apps.connectors import outages
+from apps.connectors.models import (
+    CallCount,
+    Connector,
+    Instrument,
+    InstrumentChange,
+    MarketPrice,
+    Outage,
+    Pointer,
+    SymbolAlias,
+)
 
 
 @admin.register(Connector)
@@ -76,4 +91,41 @@ class MarketPriceAdmin(ReadOnlyAdmin):
     list_select_related = ("instrument",)
     search_ids = ()
     search_fields = ("instrument__symbol",)
+    ordering = ("-at",)
+
+
+@admin.register(Outage)
+class OutageAdmin(ReadOnlyAdmin):
+    """Where nobody opens positions, since when and by how many calls. It ends by itself; staff may end it before."""
+
+    list_display = (
+        "opened_at", "venue", "ambiguous", "calls", "reopened", "half_open_at", "probed_at", "closed_at", "closed_how",
+        "mailed_at",
+    )  # fmt: skip
+    list_filter = (("closed_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("closed_by",)
+    search_ids = ()
+    search_fields = ("venue",)
+    date_hierarchy = "opened_at"
+    ordering = ("-opened_at",)
+    actions = ("end",)
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        # Not "change": that would open the rows to editing.
+        return request.user.has_perm("connectors.change_outage")
+
+    @admin.action(description="End it: new positions are on again", permissions=["end"])
+    def end(self, request: HttpRequest, queryset: QuerySet[Outage]) -> None:
+        ended = [row for row in queryset if outages.close_by_hand(row, cast(User, request.user))]
+        for row in ended:
+            self.log_change(request, row, "Ended by hand.")
+        self.message_user(request, f"Ended: {len(ended)}.")
+
+
+@admin.register(CallCount)
+class CallCountAdmin(ReadOnlyAdmin):
+    list_display = ("venue", "process", "at")
+    list_filter = ("venue",)
+    search_ids = ()
+    search_fields = ("venue", "process")
     ordering = ("-at",)

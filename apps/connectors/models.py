@@ -5,6 +5,7 @@ from decimal import Decimal
 from django.db import models
 from django.db.models import Q
 
+from apps.accounts.models import User
 from apps.accounts.tenancy import WorkspaceOwned
 from apps.accounts.trading_state import TradingState
 from apps.connectors.exchange import MarginMode, Market
@@ -224,3 +225,57 @@ class MarketPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_id}: {self.mark}"
+
+
+class CallCount(models.Model):
+    """How the exchange calls of one process ended lately, told to the others: see `outages`. Nobody edits it.
+
+    `counts` lists [age in seconds at `at`, calls, ambiguous].
+    """
+
+    venue = models.CharField(max_length=200)
+    process = models.CharField(max_length=120)
+    at = models.DateTimeField(db_index=True)
+    counts = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["venue", "process"], name="one_count_per_process")]
+
+    def __str__(self) -> str:
+        return f"{self.venue}, {self.process}"
+
+
+class Outage(models.Model):
+    """The breaker of a venue: while it is open no entry of any connector there is sent. Written by `outages`.
+
+    `calls` and `ambiguous` are those that opened it, or opened it again. From `half_open_at` on answers close it or
+    open it again; `probed_at` is when enough of them had come, and one entry may try; `trial_at` is when one did.
+    """
+
+    venue = models.CharField(max_length=200)
+    opened_at = models.DateTimeField(default=world.now)
+    calls = models.PositiveIntegerField()
+    ambiguous = models.PositiveIntegerField()
+    reopened = models.PositiveIntegerField(default=0, help_text="how often it opened again")
+    half_open_at = models.DateTimeField()
+    probed_at = models.DateTimeField(null=True, blank=True)
+    trial_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.ForeignKey(
+        User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text="empty = by itself"
+    )
+    closed_how = models.CharField(max_length=200, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+    mail_next_at = models.DateTimeField(default=world.now, help_text="when the mail is tried (again)")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["venue"], condition=Q(closed_at=None), name="one_open_outage_per_venue"),
+        ]
+        indexes = [
+            models.Index(fields=["venue", "-opened_at", "-id"], name="outage_newest"),
+            models.Index(fields=["mail_next_at"], condition=Q(mailed_at=None), name="outage_unmailed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.venue}: {self.ambiguous} of {self.calls}"

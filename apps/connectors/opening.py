@@ -13,6 +13,7 @@ from apps.connectors.budget_redis import RedisWindows
 from apps.connectors.budget_windows import LocalWindows
 from apps.connectors.exchange import Credentials, Exchange, Market
 from apps.connectors.models import Connector, Environment
+from apps.connectors.outcomes import outcomes_of
 from apps.connectors.sealing import Place, fingerprint, seal, unseal
 from apps.lib import world
 from apps.lib.pool import at_once
@@ -43,6 +44,7 @@ def open_connector(connector: Connector) -> Exchange:
                 budget=_budget(),
                 outgoing_address=_outgoing_address(),
                 at_once=at_once,
+                on_outcome=outcomes_of(venue_of(connector.environment, connector.market)).count,
             )
             _open[connector.pk] = (connector.credentials_set_at, exchange)
             if len(_open) > _MOST_OPEN:
@@ -63,6 +65,7 @@ def open_public(environment: str, market: str) -> Exchange:
                 budget=_budget(),
                 outgoing_address=_outgoing_address(),
                 at_once=at_once,
+                on_outcome=outcomes_of(venue_of(environment, market)).count,
             )
         return _public[environment, market]
 
@@ -84,6 +87,11 @@ def base_url(environment: str, market: str) -> str:
     if environment == Environment.PAPER:
         return settings.PAPER_URL  # type: ignore[no-any-return]
     return settings.BITMART_SPOT_URL if market == Market.SPOT else settings.BITMART_FUTURES_URL  # type: ignore[no-any-return]
+
+
+def venue_of(environment: str, market: str) -> str:
+    """Name what answers or fails as one: an exchange at one base address."""
+    return f"bitmart {base_url(environment, market)}"
 
 
 def seal_credentials(connector: Connector, access_key: str, secret_key: str, memo: str) -> None:

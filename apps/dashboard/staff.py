@@ -9,7 +9,7 @@ from django.db.models import Manager
 from django.urls import reverse
 
 from apps.alerts.models import WAITING, Alert, AlertStatus
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Outage
 from apps.dashboard import health
 from apps.lib import world
 from apps.trading.models import Incident, Order, OrderState
@@ -37,6 +37,7 @@ def looks() -> list[Look]:
     failed = {"status": AlertStatus.FAILED, "received_at__gt": now - DAY}
     held_up = {"staff_state__in": ["halted", "reduce_only"], "deleted_at__isnull": True}
     return [
+        _look("Exchanges where new positions are off", Outage.objects, {"closed_at__isnull": True}),
         _look("Open incidents", Incident.unscoped, {"resolved_at__isnull": True}),
         _look("Orders in doubt", Order.unscoped, {"state": OrderState.UNKNOWN}),
         _look("Alerts that wait for more than 30 s", Alert.unscoped, waiting),

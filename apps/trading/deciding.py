@@ -119,6 +119,7 @@ def precheck(inputs: Inputs) -> Denial | None:
         checks += [
             guards.check_entry_age,
             guards.check_reduce_only,
+            guards.check_trouble,
             guards.check_incident,
             guards.check_paused,
             guards.check_trial,
@@ -324,6 +325,7 @@ def _facts(inputs: Inputs, intent: Intent) -> GuardFacts:
         staff=standing.staff,
         staff_reason=standing.staff_reason,
         incident=standing.incident,
+        trouble=standing.trouble,
         paused_label=standing.paused_label,
         trial_ended_at=standing.trial_ended_at,
         sent_at=signal.sent_at,

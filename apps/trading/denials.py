@@ -46,6 +46,7 @@ class DenialCode(StrEnum):
     STAFF_REDUCE_ONLY = "STAFF_REDUCE_ONLY"
     WORKSPACE_REDUCE_ONLY = "WORKSPACE_REDUCE_ONLY"
     CONNECTOR_REDUCE_ONLY = "CONNECTOR_REDUCE_ONLY"
+    EXCHANGE_FAILING = "EXCHANGE_FAILING"
     INCIDENT_OPEN = "INCIDENT_OPEN"
     PAUSED = "PAUSED"
     TRIAL_ENDED = "TRIAL_ENDED"
@@ -193,6 +194,11 @@ _SENTENCES: dict[DenialCode, str] = {
     ),
     _C.CONNECTOR_REDUCE_ONLY: (
         "New positions are off on connector '{connector}'; exits still work. Look at its page for the reason."
+    ),
+    _C.EXCHANGE_FAILING: (
+        "Not sent: {ambiguous} of the last {calls} calls to {venue} had no certain answer, so new positions are off "
+        "there for everyone since {since}; exits still work. We keep asking and switch them on by ourselves. "
+        "Send the alert again then."
     ),
     _C.INCIDENT_OPEN: (
         "Not sent: an incident is open ({incident}); new positions wait until it is resolved. Exits still work. "

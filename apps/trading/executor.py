@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.connectors import clock
+from apps.connectors import clock, outages
 from apps.connectors.exchange import (
     Book,
     BudgetError,
@@ -146,6 +146,11 @@ def send(order: Order) -> None:
     if _has_expired(order):
         # What was asked of the exchange before took its time.
         return
+    try:
+        trial = outages.admit(order.connector) if order.intent == Intent.ENTRY else None
+    except outages.EntriesOffError as error:
+        deny(order, guards.entries_off(error.trouble))
+        return
     request = request_of(order)
     now = world.now()
     signed_at = now + timedelta(milliseconds=exchange.clock_offset_ms)
@@ -164,8 +169,10 @@ def send(order: Order) -> None:
     except ExchangeError as error:
         failure = error
         _write(lambda: _record_failure(order, exchange, failure))
+        outages.finish(trial, failure)
     else:
         _write(lambda: _acknowledge(order, report))
+        outages.finish(trial, None)
 
 
 def _write(record: Callable[[], None]) -> None:
@@ -349,7 +356,8 @@ def _is_stopped(order: Order) -> bool:
     if order.intent == Intent.EXIT:
         checks += [guards.check_exit_age]
     else:
-        checks += [guards.check_reduce_only, guards.check_incident, guards.check_paused, guards.check_trial]
+        checks += [guards.check_reduce_only, guards.check_trouble, guards.check_incident]
+        checks += [guards.check_paused, guards.check_trial]
     limits = limits_of(connector)
     denial = next((found for check in checks if (found := check(facts, limits)) is not None), None)
     if denial is None:

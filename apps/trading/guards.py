@@ -2,7 +2,8 @@
 
     1 halted          site, staff, workspace, connector   exits too: only cancels and queries are left
     2 too old         exit without a position to close; entry that waited; alert older than its max lag
-    3 reduce only     site, staff, workspace, connector, an incident: from here on entries only, exits are allowed
+    3 reduce only     site, staff, workspace, connector, the exchange fails, an incident: from here on entries only,
+                      exits are allowed
     4 paused, trial ended
     5 symbol          not trading, leaving the exchange, not on the connector's list; direction
     6 rate            orders in the last minute
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from apps.accounts.trading_state import TradingState
+from apps.connectors.outcomes import Trouble
 from apps.connectors.policies import Adds, Direction
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
@@ -58,7 +60,7 @@ class GuardFacts:
 
     `has_matching_position`: a position that this exit can close is open and was opened before the alert was sent.
     `staff` is what the operators have set on this workspace or connector. `incident` names the open incident that keeps
-    new positions in the symbol from being opened, "" = none.
+    new positions in the symbol from being opened, "" = none. `trouble` is why the exchange gets no entry from anybody.
     `open_notional` leaves this order out and counts orders in doubt in. `order_notional` None = no price was found.
     `orders_last_minute` leaves this order out.
 
@@ -79,6 +81,7 @@ class GuardFacts:
     staff: TradingState = TradingState.ACTIVE
     staff_reason: str = ""
     incident: str = ""
+    trouble: Trouble | None = None
     paused_label: str = ""
     trial_ended_at: datetime | None = None
     sent_at: datetime | None = None
@@ -151,6 +154,22 @@ def check_reduce_only(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
     if facts.connector is TradingState.REDUCE_ONLY:
         return Denial(DenialCode.CONNECTOR_REDUCE_ONLY, {"connector": facts.connector_label})
     return None
+
+
+def check_trouble(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    return None if facts.trouble is None else entries_off(facts.trouble)
+
+
+def entries_off(trouble: Trouble) -> Denial:
+    return Denial(
+        DenialCode.EXCHANGE_FAILING,
+        {
+            "venue": trouble.venue,
+            "calls": str(trouble.calls),
+            "ambiguous": str(trouble.ambiguous),
+            "since": f"{trouble.since:%Y-%m-%d %H:%M:%S} UTC",
+        },
+    )
 
 
 def check_incident(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
@@ -304,6 +323,7 @@ _ENTRY_CHECKS: tuple[_Check, ...] = (
     check_halted,
     check_entry_age,
     check_reduce_only,
+    check_trouble,
     check_incident,
     check_paused,
     check_trial,

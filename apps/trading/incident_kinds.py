@@ -19,7 +19,6 @@ class IncidentKind(TextChoices):
     KEY_REFUSED = "key_refused", "exchange key refused"
     WITHDRAWAL_ALLOWED = "withdrawal_allowed", "key can withdraw"
     POSITION_MODE = "position_mode", "position mode changed"
-    EXCHANGE_FAILING = "exchange_failing", "exchange does not answer"
     FLATTEN_INCOMPLETE = "flatten_incomplete", "flatten not complete"
 
 
@@ -125,14 +124,6 @@ TEXTS: dict[IncidentKind, Text] = {
         "The account was in {before} mode and is in {found} mode now. A switch concerns every connector of the key.",
         "Orders are made for the mode that is found. Our position rows were made in the other one.",
         "Switch it back at BitMart while no position is open, or resolve this if you meant it.",
-    ),
-    _K.EXCHANGE_FAILING: Text(
-        Severity.WARNING,
-        "{share} of the last {calls} calls to {venue} had no certain answer.",
-        "New positions are off for everyone there. We ask again every 30 seconds and switch them on by ourselves.",
-        "Nothing. Exits are still tried.",
-        blocks_entries=True,
-        closes_by_itself=True,
     ),
     _K.FLATTEN_INCOMPLETE: Text(
         Severity.ERROR,

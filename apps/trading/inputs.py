@@ -7,6 +7,7 @@ from uuid import UUID
 
 from apps.accounts.trading_state import TradingState
 from apps.connectors.exchange import FeeRates, Instrument, MarginMode, PositionMode, Ticker
+from apps.connectors.outcomes import Trouble
 from apps.connectors.policies import LowBalance
 from apps.trading.guards import GuardLimits
 from apps.trading.legs import Holding, PlanSettings, ShadowPosition
@@ -64,8 +65,8 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """May this connector trade at all: the states of site, staff, workspace and connector, pause, trial and what is
-    open as an incident."""
+    """May this connector trade at all: the states of site, staff, workspace and connector, pause, trial, what is open
+    as an incident, and whether its exchange answers."""
 
     site: TradingState
     workspace: TradingState
@@ -74,6 +75,7 @@ class Standing:
     staff: TradingState = TradingState.ACTIVE
     staff_reason: str = ""
     incident: str = ""
+    trouble: Trouble | None = None
     paused_label: str = ""
     trial_ended_at: datetime | None = None
 

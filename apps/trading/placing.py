@@ -8,7 +8,7 @@ from django.conf import settings
 
 from apps.accounts.models import PlatformState, Subscription
 from apps.accounts.trading_state import TradingState, strictest
-from apps.connectors import clock, instruments
+from apps.connectors import clock, instruments, outages
 from apps.connectors.budget import Priority, priority
 from apps.connectors.exchange import MarginMode, Market, OrderType, Side, Ticker
 from apps.connectors.looking import AccountReader
@@ -246,6 +246,7 @@ def _standing_from(
         "staff": strictest(workspace.staff_state, connector.staff_state),
         "staff_reason": workspace.staff_reason or connector.staff_reason,
         "incident": str(incident) if incident else "",
+        "trouble": outages.lookup(connector),
         "workspace": TradingState(workspace.trading_state),
         "connector": TradingState(connector.trading_state),
         "connector_label": connector.label,

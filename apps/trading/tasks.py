@@ -1,15 +1,19 @@
 """Wake-ups and beat work."""
 
+import logging
 from datetime import timedelta
 
 from celery import shared_task
-from celery.signals import task_prerun, worker_ready
-from django.db import close_old_connections
+from celery.signals import task_postrun, task_prerun, worker_ready
+from django.db import Error, close_old_connections
 
+from apps.connectors import outages
 from apps.lib import world
 from apps.lib.process import process_name
 from apps.trading import flatten, reconcile, sweeper
 from apps.trading.models import WorkerHeartbeat
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -47,6 +51,15 @@ def heartbeat(kind: str) -> None:
 def drop_dead_connections(**_: object) -> None:
     """Celery keeps the connection of a thread; one that the database closed meanwhile would fail every later task."""
     close_old_connections()
+
+
+@task_postrun.connect
+def settle_outcomes(**_: object) -> None:
+    """What the task's calls told about the exchange concerns all."""
+    try:
+        outages.settle()
+    except Error as error:
+        logger.warning("outcomes of calls not told: %s", type(error).__name__)
 
 
 @worker_ready.connect

@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, PlatformState, User
+from apps.connectors.models import CallCount, Outage
 from apps.trading.models import (
     AccountWatch,
     Adjustment,
@@ -59,6 +60,8 @@ def one_of_each() -> dict[type[Model], Any]:
         factories.StrategyFactory(),
         factories.PreviewFactory(connector=connector, alert=alert),
         PlatformState.objects.get_or_create(id=1)[0],
+        Outage.objects.create(venue="bitmart http://venue.test", calls=12, ambiguous=7, half_open_at=timezone.now()),
+        CallCount.objects.create(venue="bitmart http://venue.test", process="host:1", at=timezone.now(), counts=[]),
         AuditEvent.objects.create(workspace=workspace, actor=user, action="connector.created", object_id=connector.pk),
         OrderEvent.objects.create(workspace=workspace, order=order, to_state="planned", version=1, cause="planned"),
         Flatten.objects.create(**place),

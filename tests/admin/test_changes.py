@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db.models import Model
 from django.forms.models import model_to_dict
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from knox.models import AuthToken
 
 from apps.accounts.models import AuditEvent, PlatformState, Subscription, User, Workspace
 from apps.alerts.models import Alert
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Outage
 from apps.strategies.models import Strategy
 from apps.trading.models import EquityPoint, Fill, LedgerEntry, Order, OrderEvent, Position
 from tests.admin.rows import one_of_each
@@ -91,6 +93,20 @@ def test_the_kill_switch_is_told_to_every_workspace(staff: Client, chief: User) 
     }
     assert PlatformState.objects.get().trading_state == "halted"
     assert audited(one) == audited(two) == ("platformstate.changed_by_staff", facts, chief.email)
+
+
+def test_an_outage_is_ended_by_hand_and_on_record(staff: Client, chief: User) -> None:
+    outage = Outage.objects.create(venue="bitmart a", calls=12, ambiguous=7, half_open_at=timezone.now())
+
+    for _ in range(2):
+        staff.post(
+            reverse("admin:connectors_outage_changelist"), {"action": "end", "_selected_action": [str(outage.pk)]}
+        )
+
+    outage.refresh_from_db()
+    assert outage.closed_at is not None
+    assert (outage.closed_by, outage.closed_how) == (chief, "Closed by staff.")
+    assert LogEntry.objects.filter(object_id=str(outage.pk), change_message="Ended by hand.").count() == 1
 
 
 def test_a_save_without_a_change_leaves_no_trace(staff: Client) -> None:

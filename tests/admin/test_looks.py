@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.connectors.models import Outage
 from apps.dashboard import staff as panel
 from apps.lib import world
 from apps.trading.incident_kinds import IncidentKind
@@ -16,6 +17,7 @@ from apps.trading.models import WorkerHeartbeat
 from tests.factories import AlertFactory, ConnectorFactory, OrderFactory
 
 CALM = {
+    "Exchanges where new positions are off": "0",
     "Open incidents": "0",
     "Orders in doubt": "0",
     "Alerts that wait for more than 30 s": "0",
@@ -50,6 +52,8 @@ def test_each_trouble_is_counted_and_leads_to_its_rows(staff: Client) -> None:
     open_incident(connector, IncidentKind.ORDER_NOT_SHOWN, symbol="BTCUSDT", order=OrderFactory(connector=connector))
     in_doubt(connector=connector)
     old = world.now() - timedelta(minutes=1)
+    Outage.objects.create(venue="bitmart a", calls=12, ambiguous=7, half_open_at=old)
+    Outage.objects.create(venue="bitmart a", calls=10, ambiguous=5, half_open_at=old, closed_at=old)
     AlertFactory(status="queued", next_at=old)
     AlertFactory(status="queued", next_at=world.now() + timedelta(minutes=1))
     ConnectorFactory(staff_state="halted", deleted_at=world.now())
@@ -59,8 +63,8 @@ def test_each_trouble_is_counted_and_leads_to_its_rows(staff: Client) -> None:
     looks = {look.what: look for look in panel.looks()}
     page = staff.get(reverse("admin:index")).content.decode()
 
-    troubles = list(CALM)[:5]
-    assert [looks[what].count for what in troubles] == ["1", "1", "1", "1", "1"]
+    troubles = list(CALM)[:6]
+    assert [looks[what].count for what in troubles] == ["1", "1", "1", "1", "1", "1"]
     assert not any(looks[what].is_calm for what in troubles)
     for what in troubles:
         assert what in page

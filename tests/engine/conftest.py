@@ -21,12 +21,12 @@ from django.utils import timezone
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
-from apps.connectors import opening, pointers
+from apps.connectors import opening, outages, outcomes, pointers
 from apps.connectors.bitmart import client
 from apps.connectors.budget import Budget
 from apps.connectors.budget_redis import PREFIX, RedisWindows
 from apps.connectors.budget_windows import LocalWindows
-from apps.connectors.models import Connector, MarketPrice
+from apps.connectors.models import Connector, MarketPrice, Outage
 from apps.trading.models import Order, OrderEvent, Position
 from apps.trading.sweeper import sweep
 from tests.engine.replays import assert_replays
@@ -88,6 +88,12 @@ class Bench:
         """Let the windows of all request limits be over, here and at the exchange."""
         self.paper.end_windows()
         forget_limits()
+
+    def end_outage(self) -> None:
+        """The exchange has answered for a while: what it failed to answer before keeps no entry off."""
+        Outage.objects.all().delete()
+        outcomes.forget()
+        outages.forget()
 
     def pass_fence(self) -> None:
         """Let every sent order be older than the exchange would still take it."""

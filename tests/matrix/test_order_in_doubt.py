@@ -98,6 +98,7 @@ def test_a_persons_word_that_it_was_not_placed_frees_the_symbol_and_sends_nothin
     assert futures.book() == []
     assert futures.order().state == S.NOT_PLACED
     futures.paper.control("DELETE", "faults")
+    futures.end_outage()
     futures.send("buy", "flat", "0.005")
     assert [size for _, size in futures.book()] == ["5"]
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from apps.alerts.execution import execute_due
 from apps.alerts.management.commands.sweeper import OVERDUE
 from apps.alerts.models import Alert
-from apps.connectors import budget, opening
+from apps.connectors import budget, opening, outages
 from apps.connectors.bitmart import transport
 from apps.connectors.budget import Budget
 from apps.connectors.budget_windows import LocalWindows, Taken
@@ -86,6 +86,7 @@ class Engine:
 
 def _sweep() -> None:
     sweep()
+    outages.tend()
     if _overdue(before=world.now() - OVERDUE):
         execute_due()
 

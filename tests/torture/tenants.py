@@ -10,8 +10,8 @@ from django.db import connection
 
 from apps.accounts.models import Membership, PlatformState, Subscription, Workspace
 from apps.accounts.trading_state import TradingState
-from apps.connectors import pointers
-from apps.connectors.models import Connector, MarketPrice
+from apps.connectors import outages, outcomes, pointers
+from apps.connectors.models import CallCount, Connector, MarketPrice, Outage
 from apps.connectors.policies import ExitExcess, Mismatch, SuspectedDuplicate
 from apps.lib import world
 from apps.lib.compiled import update
@@ -72,7 +72,7 @@ def begin_anew(tenants: list[Tenant], dice: random.Random, now: object) -> None:
         for room in EMPTIED_ROOMS
         for model in apps.get_app_config(room).get_models()
         if model._meta.managed
-    ]
+    ] + [model._meta.db_table for model in (CallCount, Outage)]
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
     MarketPrice.objects.all().delete()
@@ -80,6 +80,8 @@ def begin_anew(tenants: list[Tenant], dice: random.Random, now: object) -> None:
     assert not Membership.objects.exists()
     market._modes._values.clear()
     market._fees._values.clear()
+    outcomes.forget()
+    outages.forget()
     Workspace.objects.update(trading_state=TradingState.ACTIVE)
     for tenant in tenants:
         row = tenant.connector

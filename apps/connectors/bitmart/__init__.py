@@ -23,13 +23,15 @@ def open_exchange(
     budget: Budget | None = None,
     outgoing_address: str = "",
     at_once: AtOnce = in_turn,
+    on_outcome: Callable[[bool], None] | None = None,
 ) -> Exchange:
     """Return one account at one market; without credentials only public calls work. Opens no connection yet.
 
     `clock_ms` and `clock_offset_ms` (venue clock minus ours) date signed queries; the returned object's
     `clock_offset_ms` may be set again. `on_trace` is called after each answer and must not raise. Without `budget`
     requests leave as they come; `outgoing_address` names the address that the venue's limits by address are counted
-    for. `at_once` makes the calls beside each other that one answer of ours is made of.
+    for. `at_once` makes the calls beside each other that one answer of ours is made of. `on_outcome` is told of each
+    try that left, True when its outcome is unknown, and must not raise.
     """
     client = Client(
         base_url=base_url,
@@ -40,5 +42,6 @@ def open_exchange(
         clock_offset_ms=clock_offset_ms,
         budget=budget,
         outgoing_address=outgoing_address,
+        on_outcome=on_outcome,
     )
     return SpotExchange(client) if market is Market.SPOT else FuturesExchange(client, at_once=at_once)

@@ -32,6 +32,7 @@ _LONGEST_TRACE = 80
 _ACCESS_KEY = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 Trace = Callable[[RequestTrace], None]
+Outcome = Callable[[bool], None]
 
 
 def system_clock_ms() -> int:
@@ -66,11 +67,13 @@ class Client:
         sleep: Callable[[float], None] = world.sleep,
         budget: Budget | None = None,
         outgoing_address: str = "",
+        on_outcome: Outcome | None = None,
     ) -> None:
         """`clock_offset_ms` is venue clock minus ours; it may be set again at any time.
 
         Each try takes from `budget` before it leaves, None = nobody counts. `outgoing_address` names what the venue
-        sees us come from: workers of one address share its limits.
+        sees us come from: workers of one address share its limits. `on_outcome` is told of each try that left, True
+        when what became of it is not known; it must not raise.
         """
         address = urlsplit(base_url)
         if address.scheme not in ("http", "https") or not address.hostname:
@@ -84,6 +87,7 @@ class Client:
         self._clock_ms = clock_ms
         self.clock_offset_ms = clock_offset_ms
         self._sleep = sleep
+        self._on_outcome = on_outcome
         self._transport = open_transport()
         access_key = credentials.access_key if credentials else ""
         self._meter = (
@@ -161,11 +165,13 @@ class Client:
             raw = self._transport.send(request)
         except ExchangeError as error:
             self._unanswered(slot, error)
+            self._count(error)
             self._trace(method, path, started, None)
             raise
         envelope = read_envelope(raw)
         refused = self._refusal_in(envelope, raw)
         self._settle(slot, raw, envelope, refused)
+        self._count(refused)
         self._trace(method, path, started, envelope)
         if refused is not None:
             raise refused
@@ -196,6 +202,10 @@ class Client:
         if self._meter is not None and slot is not None:
             told = told_by(raw.headers, http_status=raw.status, code=envelope.code, error=error)
             self._meter.budget.settle(slot, told)
+
+    def _count(self, error: ExchangeError | None) -> None:
+        if self._on_outcome is not None and not isinstance(error, NotSentError):
+            self._on_outcome(isinstance(error, UnreachableError))
 
     def _trace(self, method: str, path: str, started: float, envelope: Envelope | None) -> None:
         if self._on_trace is None:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.alerts.previewing import answer_due
+from apps.connectors import outage_mail, outages
 from apps.connectors.tasks import run_checks
 from apps.lib import world
 from apps.trading import flatten, incident_mail, prices, reconcile
@@ -72,6 +73,11 @@ def read_accounts() -> None:
 
 def mail_incidents() -> None:
     incident_mail.send_due()
+    outage_mail.send_due()
+
+
+def tend_outages() -> None:
+    outages.tend()
 
 
 LOOPS: tuple[tuple[Callable[[], None], float], ...] = (
@@ -80,6 +86,7 @@ LOOPS: tuple[tuple[Callable[[], None], float], ...] = (
     (fresh_prices, 1.0),
     (close_everything, 0.5),
     (read_accounts, 5.0),
+    (tend_outages, 1.0),
     (mail_incidents, 2.0),
     (alive, 5.0),
 )
