@@ -285,6 +285,7 @@ CELERY_BEAT_SCHEDULE = {
     "check-keys": {"task": "apps.connectors.tasks.check_keys_daily", "schedule": 1800.0},
     "measure-clocks": {"task": "apps.connectors.tasks.measure_clocks", "schedule": 60.0},
     "forget-sessions": {"task": "apps.accounts.tasks.forget_sessions", "schedule": 86400.0},
+    "forget-previews": {"task": "apps.alerts.tasks.forget_previews", "schedule": 86400.0},
 }
 
 # Threads of one process that wait for exchanges; 0 = one after the other.

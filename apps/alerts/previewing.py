@@ -45,6 +45,7 @@ MOST_A_MINUTE = 10
 MOST_CHARACTERS = 16_000
 CLAIM = timedelta(minutes=1)
 MOST_TRIES = 3
+KEPT_FOR = timedelta(days=30)
 VERSION = 1
 
 
@@ -110,6 +111,12 @@ def example_message(connector: Connector, last4: str) -> str:
     symbol = rows.order_by("-received_at").values_list("symbol", flat=True).first() or "BTCUSDT"
     message = {"ticker": symbol, "action": "buy", "prev_position": "flat", "quantity": "0.01"}
     return json.dumps(message | {"pointer": f"••••{last4.lower()}"}, indent=2, ensure_ascii=False)
+
+
+def forget_old() -> int:
+    """Delete questions that were asked too long ago; return how many. What belongs to a test alert stays with it."""
+    old = Preview.unscoped.filter(alert=None, requested_at__lt=world.now() - KEPT_FOR)
+    return int(old.delete()[0])
 
 
 def answer_due() -> int:

@@ -13,3 +13,8 @@ def execute_due() -> int:
 @shared_task
 def answer_previews() -> int:
     return previewing.answer_due()
+
+
+@shared_task
+def forget_previews() -> int:
+    return previewing.forget_old()

@@ -26,7 +26,7 @@ from tests.torture.venue import URL, Venue
 # Beat comes late here: what it starts asks every connector, and nothing may depend on when it comes.
 SELDOM = 4
 # What beat starts and no outcome depends on: one request a connector each time.
-LEFT_OUT = frozenset({"equity-points", "forget-sessions", "sync-instruments", "heartbeat"})
+LEFT_OUT = frozenset({"equity-points", "forget-sessions", "forget-previews", "sync-instruments", "heartbeat"})
 
 
 class _Open:
