@@ -114,7 +114,8 @@ def settle() -> None:
 def tend() -> None:
     """Bring back what nobody's call brings back: ask each venue that was left alone long enough. For the sweeper."""
     settle()
-    for outage in Outage.objects.filter(closed_at=None):
+    tended = _all_open()
+    for outage in tended:
         if world.now() < outage.half_open_at:
             continue
         where = _place_of(outage.venue)
@@ -129,7 +130,9 @@ def tend() -> None:
             except ExchangeError as error:
                 logger.warning("probe of %s: %s", outage.venue, error.sentence)
             _judge(outage.venue)
-    CallCount.objects.filter(at__lt=world.now() - FORGOTTEN_AFTER).delete()
+    if tended:
+        # Processes that are gone leave a row each, which nobody reads; this is where it is cheap to tidy up.
+        CallCount.objects.filter(at__lt=world.now() - FORGOTTEN_AFTER).delete()
 
 
 def close_by_hand(outage: Outage, by: User) -> bool:
@@ -163,6 +166,7 @@ def forget() -> None:
     _known.clear()
 
 
+_all_open: Compiled[Outage] = Compiled(lambda: Outage.objects.filter(closed_at=None))
 _open_at: Compiled[Outage] = Compiled(lambda venue: Outage.objects.filter(venue=venue, closed_at=None))
 _newest_at: Compiled[Outage] = Compiled(
     lambda venue: Outage.objects.filter(venue=venue).order_by("-opened_at", "-id")[:1]
