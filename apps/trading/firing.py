@@ -7,7 +7,7 @@ exchange holds less than our fills say. It counts as ours on proof alone:
     it closes the guard's side, waited for the guard's price, and was made after the entry's first fill
     nobody's row has its id, and it was not seen waiting as an order that somebody else had placed
     it traded no more than the entry filled, and no more than what the exchange holds less than our fills say
-    no other order is like that, and no other guard of ours that is sought is either
+    no other order is like that, and no guard of a newer entry of ours that is sought is either
 
 Otherwise nothing is taken onto record, and the position follows as after a trade by hand.
 """
@@ -193,7 +193,7 @@ def _fired_by(row: Protection, entry: Order, reports: Sequence[OrderReport]) -> 
     [report] = found
     if report.status not in _ENDED or (report.quantity or 0) > entry.filled_quantity:
         return None
-    return report if _is_in_time(row, report) and not _rivals(row, report) else None
+    return report if _is_in_time(row, report) and not _rivals(row, entry, report) else None
 
 
 def _unknown(entry: Order, reports: Sequence[OrderReport]) -> list[OrderReport]:
@@ -216,12 +216,17 @@ def _is_in_time(row: Protection, report: OrderReport) -> bool:
     return row.finished_at is None or report.created_at <= row.finished_at + CLOCKS_APART
 
 
-def _rivals(row: Protection, report: OrderReport) -> bool:
-    """True when a guard of another entry, sought like this one, may have fired it."""
+def _rivals(row: Protection, entry: Order, report: OrderReport) -> bool:
+    """True when the guard of a newer entry, sought like this one, may have fired it.
+
+    Two guards of one price fire together, or one of them was not there: sooner that of the older entry, whose position
+    may have been closed in between. Taken for the wrong one's, the order is ours all the same, and the other guard is
+    still missed.
+    """
     alike = Q(connector_id=row.connector_id, symbol=row.symbol, side=row.side, price=row.price)
     others = rows_with(alike & (Q(state__in=OPEN) | Q(finished_at__gt=report.created_at))).exclude(pk=row.pk)
-    elsewhere = others.filter(entry__first_fill_at__lte=report.created_at).exclude(entry_id=row.entry_id)
-    return any(_is_sought(one) for one in elsewhere)
+    newer = others.filter(entry__first_fill_at__gte=entry.first_fill_at, entry__first_fill_at__lte=report.created_at)
+    return any(_is_sought(one) for one in newer.exclude(entry_id=row.entry_id))
 
 
 def _of_others(entry: Order) -> set[str]:

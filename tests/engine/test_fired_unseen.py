@@ -527,7 +527,8 @@ def test_order_of_the_owner_in_the_place_of_a_guard_that_was_listed_is_his(futur
     as_after_a_trade_by_hand(futures)
 
 
-def test_one_order_that_two_guards_may_have_fired_is_nobodys(futures: Bench) -> None:
+def test_one_order_that_two_guards_may_have_fired_is_that_of_the_newer_entry(futures: Bench) -> None:
+    """One of the two was not there any more, and nobody can tell which: what is left open is guarded anew."""
     hide(futures)
     futures.send("buy", "flat", "0.01", stop_loss=STOP)
     futures.send("buy", "long", "0.01", stop_loss=STOP)
@@ -537,7 +538,17 @@ def test_one_order_that_two_guards_may_have_fired_is_nobodys(futures: Bench) -> 
     wait(futures, 3)
 
     assert [size for _, size in fired_there(futures)] == ["10"]
-    assert (ours(futures), [row.state for row in guards(futures)]) == ([], [P.WAITING, P.WAITING])
+    assert [order.filled_quantity for order in ours(futures)] == [10]
+    older, newer = (order.pk for order in futures.orders() if order.intent == "entry")
+    assert {row.entry_id: row.state for row in guards(futures)} == {older: P.WAITING, newer: P.FIRED}
+    assert futures.held() == 10
+
+    show(futures)
+    futures.paper.set_price("BTCUSDT", "60000")
+    Protection.unscoped.filter(state=P.WAITING).update(proven_by=ago(minutes=10))
+    wait(futures, 2)
+    assert at_exchange(futures) == [("stop_loss", "58000", "all")]
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
 
 
 def test_firing_that_is_on_record_elsewhere_is_not_recorded_again(futures: Bench) -> None:

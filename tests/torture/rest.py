@@ -52,6 +52,12 @@ def _rests(order: Order, now: datetime, in_book: Mapping[str, Decimal]) -> bool:
     return order.is_resting and is_seen and order.cancel_requested_at is None and is_as_we_say
 
 
+def _counted() -> list[tuple[UUID, UUID, str]]:
+    """Return the accounts of which a reading told something else than our rows, also where we have none."""
+    rows = AccountWatch.unscoped.exclude(differing={}).values_list("id", "connector_id", "differing")
+    return [(pk, connector, str(differing)) for pk, connector, differing in rows]
+
+
 def _differing() -> list[tuple[UUID, UUID, Decimal, Decimal | None]]:
     """Return the positions that are not what the exchange said when it was last asked."""
     apart = Position.unscoped.exclude(exchange_quantity=F("signed_quantity")).select_related("instrument")
@@ -82,7 +88,7 @@ def read(in_book: Mapping[str, Decimal], *, since: datetime) -> Rest:
     moving = moving.exclude(state=ProtectionState.WAITING, entry__in=resting)
     guards = list(moving.values_list("id", "connector_id", "state", "missing_count"))
     unread = AccountWatch.unscoped.filter(Q(read_at=None) | Q(read_at__lt=since))
-    readings = [*unread.values_list("id", "connector_id"), *_differing()]
+    readings = [*unread.values_list("id", "connector_id"), *_counted(), *_differing()]
     if not orders and not alerts and not guards and not readings:
         return Rest()
     # Before the fence the exchange may still take it: that is for time to bring.

@@ -141,3 +141,7 @@ def test_an_account_is_read_once_more_and_holds_what_we_say() -> None:
     for told in (None, Decimal(3)):
         Position.unscoped.filter(pk=position.pk).update(exchange_quantity=told)
         assert not read({}).is_empty
+
+    Position.unscoped.filter(pk=position.pk).update(exchange_quantity=Decimal(4))
+    AccountWatch.unscoped.filter(pk=watch.pk).update(differing={"BTCUSDT|short": 1})
+    assert not read({}).is_empty
