@@ -7,14 +7,14 @@ exchange holds less than our fills say. It counts as ours on proof alone:
     it closes the guard's side, waited for the guard's price, and was made after the entry's first fill
     nobody's row has its id, and it was not seen waiting as an order that somebody else had placed
     it traded no more than the entry filled, and no more than what the exchange holds less than our fills say
-    no other order is like that, and no guard of a newer entry of ours that is sought is either
+    no more orders are like that than guards of ours that are sought; the newest is the newest entry's
 
 Otherwise nothing is taken onto record, and the position follows as after a trade by hand.
 """
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -174,8 +174,15 @@ def _beside(row: Protection, report: OrderReport, quantity: Decimal) -> Protecti
 
 
 def _fired_by(row: Protection, entry: Order, reports: Sequence[OrderReport]) -> OrderReport | None:
-    """Return the one order that can only have come from this guard."""
+    """Return the order that can only have come from this guard, or as well from another one of ours of its price.
+
+    Two guards of one price fire together, or one of them was not there any more: sooner that of the older entry, whose
+    position may have been closed in between. So the newest order goes to the newest entry. Taken for the wrong one's it
+    is ours all the same, and the other guard is still missed. More orders than guards prove nothing.
+    """
     since, side = entry.first_fill_at, Side(row.side)
+    if since is None:
+        return None
     alike = [
         report
         for report in reports
@@ -184,16 +191,21 @@ def _fired_by(row: Protection, entry: Order, reports: Sequence[OrderReport]) -> 
         and report.only_closes
         and not report.is_forced
         and report.created_at is not None
-        and since is not None
         and report.created_at >= since
     ]
     found = _unknown(entry, alike)
-    if len(found) != 1:
+    if not found:
         return None
-    [report] = found
+    guards = [row, *_rivals(row, until=max(report.created_at for report in found if report.created_at is not None))]
+    if len(found) > len({one.entry_id for one in guards}):
+        return None
+    newer = {one.entry_id for one in guards if one.entry_id != entry.pk and (one.entry.first_fill_at or since) >= since}
+    if len(newer) >= len(found):
+        return None
+    report = sorted(found, key=lambda one: (one.created_at, _guard_id(one)), reverse=True)[len(newer)]
     if report.status not in _ENDED or (report.quantity or 0) > entry.filled_quantity:
         return None
-    return report if _is_in_time(row, report) and not _rivals(row, entry, report) else None
+    return report if _is_in_time(row, report) else None
 
 
 def _unknown(entry: Order, reports: Sequence[OrderReport]) -> list[OrderReport]:
@@ -216,17 +228,11 @@ def _is_in_time(row: Protection, report: OrderReport) -> bool:
     return row.finished_at is None or report.created_at <= row.finished_at + CLOCKS_APART
 
 
-def _rivals(row: Protection, entry: Order, report: OrderReport) -> bool:
-    """True when the guard of a newer entry, sought like this one, may have fired it.
-
-    Two guards of one price fire together, or one of them was not there: sooner that of the older entry, whose position
-    may have been closed in between. Taken for the wrong one's, the order is ours all the same, and the other guard is
-    still missed.
-    """
+def _rivals(row: Protection, *, until: datetime) -> list[Protection]:
+    """Return the guards of other entries, sought like this one, that may have fired something alike by then."""
     alike = Q(connector_id=row.connector_id, symbol=row.symbol, side=row.side, price=row.price)
-    others = rows_with(alike & (Q(state__in=OPEN) | Q(finished_at__gt=report.created_at))).exclude(pk=row.pk)
-    newer = others.filter(entry__first_fill_at__gte=entry.first_fill_at, entry__first_fill_at__lte=report.created_at)
-    return any(_is_sought(one) for one in newer.exclude(entry_id=row.entry_id))
+    others = rows_with(alike & (Q(state__in=OPEN) | Q(finished_at__gt=until))).exclude(entry_id=row.entry_id)
+    return [one for one in others.filter(entry__first_fill_at__lte=until) if _is_sought(one)]
 
 
 def _of_others(entry: Order) -> set[str]:

@@ -551,6 +551,33 @@ def test_one_order_that_two_guards_may_have_fired_is_that_of_the_newer_entry(fut
     assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
 
 
+def test_two_guards_of_one_price_that_fire_together_are_both_ours(futures: Bench) -> None:
+    hide(futures)
+    futures.send("buy", "flat", "0.01", stop_loss=STOP)
+    futures.send("buy", "long", "0.004", stop_loss=STOP)
+
+    futures.paper.set_price("BTCUSDT", "57900")
+    wait(futures, 4)
+
+    assert sorted(size for _, size in fired_there(futures)) == ["10", "4"]
+    assert sorted(order.filled_quantity for order in ours(futures)) == [4, 10]
+    assert {row.state for row in guards(futures)} == {P.FIRED}
+    assert (futures.held(), Fill.unscoped.count(), Adjustment.unscoped.count()) == (0, 4, 0)
+
+
+def test_three_orders_at_the_price_of_two_guards_prove_nothing(futures: Bench) -> None:
+    hide(futures)
+    futures.send("buy", "flat", "0.01", stop_loss=STOP)
+    set_by_hand(futures, "58000", "3")
+    futures.send("buy", "long", "0.01", stop_loss=STOP)
+
+    futures.paper.set_price("BTCUSDT", "57900")
+    wait(futures, 4)
+
+    assert len(fired_there(futures)) == 3
+    assert (ours(futures), {row.state for row in guards(futures)} & {P.FIRED}) == ([], set())
+
+
 def test_firing_that_is_on_record_elsewhere_is_not_recorded_again(futures: Bench) -> None:
     """Two connectors of one account see the same orders."""
     hide(futures)
