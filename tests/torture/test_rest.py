@@ -145,3 +145,8 @@ def test_an_account_is_read_once_more_and_holds_what_we_say() -> None:
     Position.unscoped.filter(pk=position.pk).update(exchange_quantity=Decimal(4))
     AccountWatch.unscoped.filter(pk=watch.pk).update(differing={"BTCUSDT|short": 1})
     assert not read({}).is_empty
+
+    AccountWatch.unscoped.filter(pk=watch.pk).update(differing={}, read_at=world.now())
+    assert read({}).is_empty
+    OrderFactory(connector=position.connector, state="filled", finished_at=world.now() - timedelta(seconds=4))
+    assert not read({}).is_empty
