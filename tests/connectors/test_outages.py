@@ -186,6 +186,21 @@ def test_three_answers_let_one_entry_try_and_its_answer_closes_it(connector: Con
     assert (row.closed_at, row.closed_how) == (world.now(), "An entry got a certain answer.")
 
 
+def test_of_two_entries_that_find_it_half_open_in_one_moment_one_tries(
+    connector: Connector, clock: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read that nobody tries; the row decides."""
+    _opened(connector, clock)
+    clock.sleep(30)
+    _called(connector, certain=3)
+    assert outages.lookup(connector) is None
+    monkeypatch.setattr(outages, "_may_try", lambda outage: True)
+
+    assert outages.admit(connector) is not None
+    with pytest.raises(EntriesOffError):
+        outages.admit(connector)
+
+
 def test_refused_entry_is_an_answer(connector: Connector, clock: VirtualWorld) -> None:
     trial = _on_trial(connector, clock)
 
