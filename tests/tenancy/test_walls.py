@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -24,11 +24,14 @@ from apps.trading.models import (
     LedgerEntry,
     Order,
     OrderEvent,
+    PlanRecord,
     Position,
+    Protection,
     ShadowPosition,
 )
+from tests import factories
 from tests.admin.rows import one_of_each, our_models
-from tests.factories import ConnectorFactory, WorkspaceFactory
+from tests.factories import ConnectorFactory, OrderFactory, WorkspaceFactory
 
 CHILDREN = [
     Pointer,
@@ -92,7 +95,7 @@ def test_the_database_refuses_what_goes_round_save(model: Any) -> None:
 
 def move(model: Any, row_id: UUID, workspace: Workspace) -> None:
     model.unscoped.filter(pk=row_id).update(workspace=workspace)
-    connection.check_constraints()  # one wall stands only at the end of a transaction
+    connection.check_constraints()  # see hang
 
 
 @pytest.mark.django_db
@@ -103,6 +106,44 @@ def test_the_database_refuses_a_new_row_under_a_foreign_parent() -> None:
         EquityPoint.unscoped.bulk_create([point])
 
     assert EquityPoint.unscoped.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "parent"), [(model, name) for model in owned_models() for name in model.same_workspace]
+)
+@pytest.mark.django_db
+def test_the_database_refuses_each_parent_of_another_workspace(model: Any, parent: str) -> None:
+    row = one_of_each()[model]
+    before = getattr(row, f"{parent}_id")
+    foreign = foreign_row(model._meta.get_field(parent).related_model)
+
+    with pytest.raises(Error, match="workspace"), transaction.atomic():
+        hang(row, **{parent: foreign})
+
+    assert getattr(model.unscoped.get(pk=row.pk), f"{parent}_id") == before
+    assert model.unscoped.filter(workspace=row.workspace).count() == 1
+
+
+def hang(row: Any, **parent: Any) -> None:
+    """Hang the row from another one; of what is append-only, a copy of the row."""
+    model = type(row)
+    if model in {OrderEvent, LedgerEntry, Adjustment, PlanRecord}:
+        ((name, other),) = parent.items()
+        copy = model.unscoped.get()
+        copy.pk = uuid4()
+        setattr(copy, name, other)
+        model.unscoped.bulk_create([copy])
+    model.unscoped.filter(pk=row.pk).update(**parent)
+    connection.check_constraints()  # one wall stands only at the end of a transaction
+
+
+def foreign_row(model: type[Model]) -> Any:
+    """Return a row of another workspace."""
+    if model is not Protection:
+        return getattr(factories, f"{model.__name__}Factory")()
+    order = OrderFactory()
+    place = {"workspace": order.workspace, "connector": order.connector, "entry": order, "symbol": order.symbol}
+    return Protection.objects.create(**place, number=0, kind="stop_loss", book="net", side="sell", guard={}, price=1)
 
 
 @pytest.mark.parametrize(("model", "column"), [(AuditEvent, "at"), (OrderEvent, "at"), (LedgerEntry, "at")])
