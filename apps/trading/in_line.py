@@ -21,7 +21,7 @@ from apps.connectors import instruments
 from apps.connectors.exchange import Book, Instrument, Market
 from apps.lib import world
 from apps.lib.decimals import floor_to_step, normalize_text
-from apps.trading import drift, flatten, incidents, leases, reconcile
+from apps.trading import drift, flatten, incidents, leases, readings
 from apps.trading.adjusting import adjust
 from apps.trading.halting import halted
 from apps.trading.incident_kinds import IncidentKind
@@ -106,7 +106,7 @@ def preview(incident: Incident) -> Preview | None:
         return None
     if world.now() - position.reconciled_at > FRESH:
         return None
-    if not reconcile.is_quiet(position.connector, position.symbol, since=position.reconciled_at - reconcile.SETTLING):
+    if not readings.is_quiet(position.connector, position.symbol, since=position.reconciled_at - readings.SETTLING):
         return None
     ours, theirs = position.signed_quantity, position.exchange_quantity
     excess = _excess(position, ours, theirs)

@@ -7,12 +7,9 @@ while no order of the symbol is under way, and only when it was there in three r
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
-
-from django.db.models import Q, QuerySet
 
 from apps.connectors import instruments, lifecycle
 from apps.connectors.exchange import (
@@ -21,7 +18,6 @@ from apps.connectors.exchange import (
     Exchange,
     ExchangeError,
     Market,
-    OrderType,
     PositionReport,
 )
 from apps.connectors.models import Connector, Instrument, MarketPrice
@@ -31,7 +27,7 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import Compiled, update
 from apps.lib.pool import run_all
-from apps.lib.statements import run, together
+from apps.lib.statements import run
 from apps.trading import bookings, breakers, drift, incidents, orphans
 from apps.trading.adjusting import adjust
 from apps.trading.firing import sweep_unseen
@@ -39,18 +35,15 @@ from apps.trading.following import look
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import (
     FINAL_STATES,
-    OPEN_STATES,
     AccountWatch,
     Adjustment,
     EquityPoint,
-    Fill,
-    Incident,
     Order,
-    OrderState,
     Position,
     Protection,
     ProtectionState,
 )
+from apps.trading.readings import SETTLING, Key, Reading, beside, is_quiet, read
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +55,6 @@ CLAIM = timedelta(minutes=1)
 IN_A_ROW = 3
 # With an order of ours in the book the exchange may move the position first and tell of the fill much later.
 IN_A_ROW_WHILE_RESTING = 12
-# An order that ended so shortly before a reading may not be in it yet.
-SETTLING = timedelta(seconds=5)
 LOT = 200
 # The longest overdue first. Two processes that claim at once get different accounts, and neither waits.
 _CLAIM_DUE = f"""
@@ -81,23 +72,6 @@ _NOTE_HELD = """
 UPDATE trading_position AS position SET exchange_quantity = told.quantity, reconciled_at = %s
 FROM unnest(%s::uuid[], %s::numeric[]) AS told (id, quantity) WHERE position.id = told.id
 """
-
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the account holds, by (symbol, book), signed; on spot the whole balance of the coin of each position.
-
-    `rows` are our positions beside it, read right after, `told` the symbols with an open incident about a difference.
-    """
-
-    started_at: datetime
-    held: Mapping[Key, Decimal]
-    reports: Mapping[Key, PositionReport]
-    rows: Mapping[Key, Position]
-    told: frozenset[str]
-    has_open_orders: bool
 
 
 def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
@@ -143,7 +117,7 @@ def _poll(watch_id: UUID) -> None:
         breakers.accepted(connector, watch)
         if orphans.sweep_account(connector, watch, exchange):
             # What was found there is ours too.
-            reading = _beside(connector, reading.started_at, reading.held, reading.reports)
+            reading = beside(connector, reading.started_at, reading.held, reading.reports)
         differing = compare(connector, exchange, reading, differing)
         if connector.market == Market.FUTURES:
             bookings.take_over(connector, watch, exchange)
@@ -161,60 +135,6 @@ def _poll(watch_id: UUID) -> None:
     # What else the row holds is counted by others too.
     columns = {"read_at": watch.read_at, "swept_at": watch.swept_at, "booked_until": watch.booked_until}
     update(AccountWatch, {"next_at": world.now() + pause, "differing": differing, **columns}, id=watch_id)
-
-
-def read(connector: Connector, exchange: Exchange) -> Reading:
-    """Ask what the account holds. ExchangeError is no news."""
-    started = world.now()
-    if connector.market == Market.FUTURES:
-        reports = {(report.symbol, report.book.value): report for report in exchange.positions()}
-        held = {key: report.signed_quantity for key, report in reports.items()}
-        return _beside(connector, started, held, reports)
-    total = {balance.currency: balance.total for balance in exchange.balances()}
-    found = _beside(connector, started, {}, {})
-    ours = {key: row for key, row in found.rows.items() if row.signed_quantity}
-    return replace(found, held={key: total.get(row.instrument.base, Decimal(0)) for key, row in ours.items()})
-
-
-def _beside(
-    connector: Connector, started: datetime, held: Mapping[Key, Decimal], reports: Mapping[Key, PositionReport]
-) -> Reading:
-    """Read what we have on record beside it, in one round trip."""
-    positions, told, open_orders = together(
-        _positions.asked(connector=connector.pk),
-        _told.asked(connector=connector.pk),
-        _open.asked(connector=connector.pk),
-    )
-    rows = {(row.symbol, row.book): row for row in positions}
-    for symbol, book in held.keys() - rows.keys():
-        # Flat with us, and so it was at the exchange when it was last read.
-        for row in _position(connector=connector.pk, symbol=symbol, book=book):
-            rows[symbol, book] = row
-    return Reading(started, held, reports, rows, frozenset(told), bool(open_orders))
-
-
-def _held_by(connector: UUID) -> "QuerySet[Position]":
-    return Position.unscoped.filter(connector_id=connector).select_related("instrument")
-
-
-_positions: Compiled[Position] = Compiled(
-    lambda connector: _held_by(connector).filter(
-        ~Q(signed_quantity=0) | Q(exchange_quantity__isnull=False) & ~Q(exchange_quantity=0)
-    )
-)
-_position: Compiled[Position] = Compiled(
-    lambda connector, symbol, book: _held_by(connector).filter(symbol=symbol, book=book)
-)
-_told: Compiled[str] = Compiled(
-    lambda connector: Incident.unscoped.filter(
-        connector_id=connector, kind=IncidentKind.POSITION_DIFFERS, resolved_at=None
-    ).values_list("symbol", flat=True)
-)
-_open: Compiled[UUID] = Compiled(
-    lambda connector: Order.unscoped.filter(connector_id=connector, state__in=sorted(OPEN_STATES)).values_list(
-        "pk", flat=True
-    )[:1]
-)
 
 
 def compare(connector: Connector, exchange: Exchange, reading: Reading, differing: Mapping[str, int]) -> dict[str, int]:
@@ -280,7 +200,7 @@ def _settle(
     liquidated = is_less and bookings.was_liquidated(exchange, symbol, since=since)
     policy = ExternalTrades(connector.external_trades)
     if policy is not ExternalTrades.ADOPT and not liquidated:
-        _show_beside(connector, instrument, book, theirs)
+        _showbeside(connector, instrument, book, theirs)
         did = "Entries and exits go on."
         if policy is ExternalTrades.PAUSE:
             lifecycle.pause(connector)
@@ -309,7 +229,7 @@ def _settle(
     return True
 
 
-def _show_beside(connector: Connector, instrument: Instrument, book: Book, theirs: Decimal) -> None:
+def _showbeside(connector: Connector, instrument: Instrument, book: Book, theirs: Decimal) -> None:
     """Have a row that can show the exchange's figure, also where we never had a position."""
     Position.unscoped.get_or_create(
         connector=connector,
@@ -322,53 +242,6 @@ def _show_beside(connector: Connector, instrument: Instrument, book: Book, their
             "reconciled_at": world.now(),
         },
     )
-
-
-def is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:
-    """True when nothing of ours may have moved the position around the reading."""
-    of = {"connector": connector.pk, "symbol": symbol}
-    found = together(
-        _under_way.asked(**of),
-        _ended.asked(**of, since=since),
-        _recorded.asked(**of, since=since),
-        _guards_to_follow.asked(**of, now=world.now()),
-    )
-    return not any(found)
-
-
-def _orders_of(connector: UUID, symbol: str) -> "QuerySet[Order]":
-    return Order.unscoped.filter(connector_id=connector, symbol=symbol)
-
-
-_RESTING = Q(state__in=[OrderState.ACCEPTED, OrderState.PARTIAL], order_type=OrderType.LIMIT)
-# A closing order that is planned anew, or a cancelled one whose last fills are asked for once more.
-_UNSETTLED = Q(state__in=[OrderState.NOT_PLACED, OrderState.CANCELED], next_at__isnull=False)
-_under_way: Compiled[UUID] = Compiled(
-    lambda connector, symbol: (
-        _orders_of(connector, symbol)
-        .filter(Q(state__in=sorted(OPEN_STATES)) & ~_RESTING | _UNSETTLED)
-        .values_list("pk", flat=True)[:1]
-    )
-)
-_ended: Compiled[UUID] = Compiled(
-    lambda connector, symbol, since: (
-        _orders_of(connector, symbol).filter(finished_at__gte=since).values_list("pk", flat=True)[:1]
-    )
-)
-_recorded: Compiled[UUID] = Compiled(
-    lambda connector, symbol, since: Fill.unscoped.filter(
-        connector_id=connector, symbol=symbol, recorded_at__gte=since
-    ).values_list("pk", flat=True)[:1]
-)
-# A stop or profit may have fired that nobody has looked for yet: what it traded is ours.
-_IN_DOUBT = Q(state__in=[ProtectionState.SUBMITTING, ProtectionState.UNKNOWN, ProtectionState.CANCELLING])
-_guards_to_follow: Compiled[UUID] = Compiled(
-    lambda connector, symbol, now: (
-        Protection.unscoped.filter(connector_id=connector, symbol=symbol)
-        .filter(_IN_DOUBT | Q(state=ProtectionState.LIVE) & (Q(missing_count__gt=0) | Q(next_at__lte=now)))
-        .values_list("pk", flat=True)[:1]
-    )
-)
 
 
 def _is_ours_read(

@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from apps.alerts.models import WAITING, Alert
 from apps.connectors.instruments import in_words
 from apps.lib import world
-from apps.trading import doubts, drift, reconcile
+from apps.trading import doubts, drift
 from apps.trading.models import (
     FINAL_STATES,
     AccountWatch,
@@ -24,6 +24,7 @@ from apps.trading.models import (
     ProtectionState,
 )
 from apps.trading.protection_rows import OPEN
+from apps.trading.readings import SETTLING
 from apps.trading.transitions import LIVE_PAUSE_S
 
 
@@ -88,9 +89,7 @@ def read(in_book: Mapping[str, Decimal], *, since: datetime) -> Rest:
     moving = moving.exclude(state=ProtectionState.WAITING, entry__in=resting)
     guards = list(moving.values_list("id", "connector_id", "state", "missing_count"))
     # A reading right after an order of ours ended is not compared.
-    ended = Order.unscoped.filter(
-        connector=OuterRef("connector"), finished_at__gt=OuterRef("read_at") - reconcile.SETTLING
-    )
+    ended = Order.unscoped.filter(connector=OuterRef("connector"), finished_at__gt=OuterRef("read_at") - SETTLING)
     unread = AccountWatch.unscoped.filter(Q(read_at=None) | Q(read_at__lt=since) | Exists(ended))
     readings = [*unread.values_list("id", "connector_id"), *_counted(), *_differing()]
     if not orders and not alerts and not guards and not readings:
