@@ -18,7 +18,7 @@ from uuid import UUID
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, Lookup, Model, QuerySet
 from django.db.models.query import (
     FlatValuesListIterable,
     ModelIterable,
@@ -35,6 +35,26 @@ _PLACE = re.compile("%s|%%")
 # So many rows go in one statement: each number is a statement of its own, which every connection keeps.
 _AT_ONCE = (32, 16, 8, 4, 3, 2, 1)
 
+
+class Each(list[Any]):
+    """Values for `<field>__among=`: any number of them, in one statement whose text stays the same."""
+
+    def __str__(self) -> str:
+        return f"each of {super().__str__()}"
+
+
+@Field.register_lookup
+class _Among(Lookup):
+    """As `in`, which writes one place for each value."""
+
+    lookup_name = "among"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        left, parameters = self.process_lhs(compiler, connection)
+        return f"{left} = ANY(%s)", [*parameters, self.rhs]
+
+
 # Values that no query of ours holds; where one stands in the parameters, the argument's value goes.
 _EPOCH = datetime(2900, 1, 1, tzinfo=UTC)
 _MARKERS: dict[type, Callable[[int], Any]] = {
@@ -44,6 +64,7 @@ _MARKERS: dict[type, Callable[[int], Any]] = {
     int: lambda number: 1_900_000_000 + number,
     Decimal: lambda number: Decimal(f"1900000000.{number:03}7"),
     bytes: lambda number: b"\x1amarker %d\x1a" % number,
+    Each: lambda number: Each([f"\x1amarker {number}\x1a"]),
 }
 
 
@@ -71,8 +92,8 @@ class Compiled(Generic[Row]):
     """`Compiled(lambda connector, now: <a query set>)`; call it with the same names to get the rows.
 
     A query set of model rows (`select_related` and `select_for_update` too) or of `values_list`. Values of type UUID,
-    datetime, str, int, Decimal and bytes change from call to call; for any other value (None, bool, a list) the SQL is
-    written anew and kept beside.
+    datetime, str, int, Decimal, bytes and Each change from call to call; for any other value (None, bool, a list) the
+    SQL is written anew and kept beside.
     """
 
     def __init__(self, build: Callable[..., QuerySet[Any, Row]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -12,7 +13,7 @@ from apps.connectors.exchange import Exchange, Market, OrderType, PositionReport
 from apps.connectors.models import Connector
 from apps.lib import world
 from apps.lib.compiled import Compiled
-from apps.lib.statements import together
+from apps.lib.statements import Asked, together
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import (
     OPEN_STATES,
@@ -98,6 +99,24 @@ _open: Compiled[UUID] = Compiled(
         "pk", flat=True
     )[:1]
 )
+
+
+def noting(reading: Reading) -> Asked:
+    """Return the statement that notes beside each position what the exchange holds, and when that was read."""
+    told = [(row.pk, reading.held.get(key, Decimal(0))) for key, row in reading.rows.items()]
+    # The last one again up to a power of two: few texts, and each needs no plan of its own for its number of rows.
+    size = 1 << (len(told) - 1).bit_length()
+    told += told[-1:] * (size - len(told))
+    return Asked(_noting(size), [reading.started_at, *(value for pair in told for value in pair)], lambda _: None)
+
+
+@lru_cache(maxsize=16)
+def _noting(size: int) -> str:
+    told = ", ".join(["(%s::uuid, %s::numeric)"] * size)
+    return (
+        "UPDATE trading_position AS position SET exchange_quantity = told.quantity, reconciled_at = %s "  # noqa: S608
+        f"FROM (VALUES {told}) AS told (id, quantity) WHERE position.id = told.id"
+    )
 
 
 def is_quiet(connector: Connector, symbol: str, *, since: datetime) -> bool:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from apps.connectors import instruments, lifecycle
+from apps.connectors import lifecycle
 from apps.connectors.exchange import (
     Book,
     CredentialsError,
@@ -20,14 +20,15 @@ from apps.connectors.exchange import (
     Market,
     PositionReport,
 )
+from apps.connectors.instruments import in_words
 from apps.connectors.models import Connector, Instrument, MarketPrice
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import ExternalTrades
 from apps.connectors.sealing import SealError
 from apps.lib import world
-from apps.lib.compiled import Compiled, update
+from apps.lib.compiled import Compiled, Each, update_asked
 from apps.lib.pool import run_all
-from apps.lib.statements import run
+from apps.lib.statements import Asked, ask, run
 from apps.trading import bookings, breakers, drift, incidents, orphans
 from apps.trading.adjusting import adjust
 from apps.trading.firing import sweep_unseen
@@ -43,7 +44,7 @@ from apps.trading.models import (
     Protection,
     ProtectionState,
 )
-from apps.trading.readings import SETTLING, Key, Reading, beside, is_quiet, read
+from apps.trading.readings import SETTLING, Key, Reading, beside, is_quiet, noting, read
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ WHILE_OPEN = timedelta(seconds=30)
 WHILE_FLAT = timedelta(minutes=5)
 WHILE_DIFFERING = timedelta(seconds=10)
 CLAIM = timedelta(minutes=1)
+# What was read with the claim is read anew by whoever waited for his turn longer than a call to the exchange may take.
+FRESH = timedelta(seconds=5)
 IN_A_ROW = 3
 # With an order of ours in the book the exchange may move the position first and tell of the fill much later.
 IN_A_ROW_WHILE_RESTING = 12
@@ -68,10 +71,6 @@ WITH due AS MATERIALIZED (
 )
 SELECT due.id FROM due JOIN claimed ON claimed.id = due.id ORDER BY due.next_at, due.id
 """  # noqa: S608 - a number of ours
-_NOTE_HELD = """
-UPDATE trading_position AS position SET exchange_quantity = told.quantity, reconciled_at = %s
-FROM unnest(%s::uuid[], %s::numeric[]) AS told (id, quantity) WHERE position.id = told.id
-"""
 
 
 def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
@@ -80,7 +79,9 @@ def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
     breakers.review_keys()
     now = world.now()
     claimed = [row[0] for row in run(_CLAIM_DUE, (now - overdue_by, now + CLAIM)).rows]
-    run_all(_poll, claimed)
+    if claimed:
+        found = {watch.pk: watch for watch in _watches(keys=Each(claimed))}
+        run_all(_poll, [found[key] for key in claimed if key in found])
     return len(claimed)
 
 
@@ -99,15 +100,17 @@ def _watch_all() -> None:
 _unwatched: Compiled[Connector] = Compiled(
     lambda: Connector.unscoped.filter(deleted_at=None, watch=None).exclude(sealed_access_key="")[:LOT]
 )
-_watch: Compiled[AccountWatch] = Compiled(
-    lambda pk: AccountWatch.unscoped.filter(pk=pk).select_related("connector", "connector__workspace")
+_watches: Compiled[AccountWatch] = Compiled(
+    lambda keys: AccountWatch.unscoped.filter(pk__among=keys).select_related("connector")
 )
 
 
-def _poll(watch_id: UUID) -> None:
-    (watch,) = _watch(pk=watch_id)
+def _poll(watch: AccountWatch) -> None:
+    if abs(world.now() + CLAIM - watch.next_at) > FRESH:
+        (watch,) = _watches(keys=Each([watch.pk]))
     connector: Connector = watch.connector
     differing: dict[str, int] = dict(watch.differing)
+    noted: Reading | None = None
     try:
         exchange = open_connector(connector)
         if watch.refused_count:
@@ -118,7 +121,10 @@ def _poll(watch_id: UUID) -> None:
         if orphans.sweep_account(connector, watch, exchange):
             # What was found there is ours too.
             reading = beside(connector, reading.started_at, reading.held, reading.reports)
-        differing = compare(connector, exchange, reading, differing)
+        if _is_as_recorded(reading):
+            noted, differing = reading, {}
+        else:
+            differing = compare(connector, exchange, reading, differing)
         if connector.market == Market.FUTURES:
             bookings.take_over(connector, watch, exchange)
     except CredentialsError as error:
@@ -134,15 +140,29 @@ def _poll(watch_id: UUID) -> None:
         pause = WHILE_DIFFERING if differing else WHILE_OPEN if is_in_use else WHILE_FLAT
     # What else the row holds is counted by others too.
     columns = {"read_at": watch.read_at, "swept_at": watch.swept_at, "booked_until": watch.booked_until}
-    update(AccountWatch, {"next_at": world.now() + pause, "differing": differing, **columns}, id=watch_id)
+    kept = update_asked(AccountWatch, {"next_at": world.now() + pause, "differing": differing, **columns}, id=watch.pk)
+    if noted is not None and noted.rows:
+        note = noting(noted)
+        kept = Asked(f"WITH noted AS ({note.sql}) {kept.sql}", [*note.parameters, *kept.parameters], kept.read)
+    ask(kept)
+
+
+def _is_as_recorded(reading: Reading) -> bool:
+    """True when there is nothing to do about any position: both say the same, and no incident says otherwise."""
+    rows = reading.rows
+    if reading.told or reading.held.keys() - rows.keys() or len({book == Book.NET.value for _, book in rows}) > 1:
+        return False
+    return not any(
+        drift.differs(row.signed_quantity, reading.held.get(key, Decimal(0)), instrument=in_words(row.instrument))
+        for key, row in rows.items()
+    )
 
 
 def compare(connector: Connector, exchange: Exchange, reading: Reading, differing: Mapping[str, int]) -> dict[str, int]:
     """Note what the exchange holds beside each position and deal with what differs; return the new counts."""
     rows = reading.rows
     if rows:
-        theirs_of = [reading.held.get(key, Decimal(0)) for key in rows]
-        run(_NOTE_HELD, (reading.started_at, [row.pk for row in rows.values()], theirs_of))
+        ask(noting(reading))
     how = "Both say the same again."
     for symbol in reading.told - {symbol for symbol, _ in {*rows, *reading.held}}:
         incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
@@ -159,7 +179,7 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
         name = f"{symbol}|{book}"
         if symbol in mixed:
             continue
-        if not drift.differs(ours, theirs, instrument=instruments.in_words(instrument)):
+        if not drift.differs(ours, theirs, instrument=in_words(instrument)):
             if symbol in reading.told:
                 incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
             continue
@@ -189,7 +209,7 @@ def _settle(
     report: PositionReport | None,
 ) -> bool:
     """Do what the trader chose about a difference that stands; True when both say the same afterwards."""
-    symbol, words = instrument.symbol, instruments.in_words(instrument)
+    symbol, words = instrument.symbol, in_words(instrument)
     facts = {"ours": drift.described(ours, words), "theirs": drift.described(theirs, words)}
     is_futures = connector.market == Market.FUTURES
     since = world.now() - WHILE_FLAT * 2

@@ -38,4 +38,4 @@ def test_due_account_is_read_by_one_of_two(futures: Bench, monkeypatch: pytest.M
 
     at_once(reconcile.poll_due, reconcile.poll_due)
 
-    assert read == [AccountWatch.unscoped.get().pk]
+    assert [watch.pk for watch in read] == [AccountWatch.unscoped.get().pk]

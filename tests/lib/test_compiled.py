@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.alerts.models import Alert
 from apps.connectors.models import Connector
-from apps.lib.compiled import Compiled, insert, update
+from apps.lib.compiled import Compiled, Each, insert, update
 from apps.trading.models import Order, OrderState, Position
 from tests.factories import AlertFactory, ConnectorFactory, OrderFactory, PositionFactory
 
@@ -70,6 +70,29 @@ def test_bytes_are_an_argument_too() -> None:
     AlertFactory(fingerprint=b"other")
 
     assert (same(fingerprint=b"\x00%s\xff"), same(fingerprint=b"none")) == ([alert.pk], [])
+
+
+def test_any_number_of_values_is_one_statement() -> None:
+    of = Compiled(lambda keys, least: Order.unscoped.filter(pk__among=keys, quantity__gte=least).order_by("quantity"))
+    orders = [OrderFactory(quantity=Decimal(number)) for number in (1, 2, 3)]
+    first, second, third = (order.pk for order in orders)
+
+    assert of(keys=Each([second, third]), least=Decimal(1)) == orders[1:]
+    assert of(keys=Each([first, second, third]), least=Decimal(3)) == orders[2:]
+    assert of(keys=Each([first]), least=Decimal(1)) == orders[:1]
+    assert of(keys=Each(), least=Decimal(1)) == []
+    assert len(of._statements) == 1
+    with CaptureQueriesContext(connection) as queries:
+        assert of(keys=Each([third, first]), least=Decimal(0)) == [orders[0], orders[2]]
+    assert len(queries) == 1
+
+
+def test_values_among_are_texts_too() -> None:
+    of = Compiled(lambda names: Order.unscoped.filter(symbol__among=names).values_list("symbol", flat=True))
+    OrderFactory(symbol="A")
+    OrderFactory(symbol='B,"{}')
+
+    assert (of(names=Each(['B,"{}', "C"])), of(names=Each(["a"]))) == (['B,"{}'], [])
 
 
 def test_argument_in_a_subquery_and_twice() -> None:

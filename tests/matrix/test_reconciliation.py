@@ -457,7 +457,7 @@ def test_the_longest_overdue_account_is_read_first(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(reconcile, "_poll", read.append)
 
     assert reconcile.poll_due() == 4
-    assert read == [watches[age].pk for age in (9, 7, 3, 1)]
+    assert [watch.pk for watch in read] == [watches[age].pk for age in (9, 7, 3, 1)]
     assert reconcile.poll_due() == 0
 
 
@@ -468,7 +468,26 @@ def test_reading_of_an_open_position_asks_the_database_little(
     poll(2)
     AccountWatch.unscoped.update(next_at=timezone.now())
 
-    # For all: who is not watched, two checks of keys, the claim. For each: its watch, its positions, open differences
-    # and open orders in one round trip, what is held, and what became of the reading.
-    with django_assert_num_queries(4 + 1 + 3 + 1 + 1):
+    # For all: who is not watched, two checks of keys, the claim and what was claimed. For each: its positions, open
+    # differences and open orders in one round trip, then what became of the reading and what is held.
+    with django_assert_num_queries(5 + 3 + 1):
         reconcile.poll_due()
+
+
+def test_what_is_held_is_noted_also_when_the_bookings_cannot_be_read(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(futures)
+    Position.unscoped.update(exchange_quantity=None, reconciled_at=None)
+    AccountWatch.unscoped.update(booked_until=None)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UnreachableError("no answer")
+
+    monkeypatch.setattr(bookings, "take_over", refuse)
+    poll()
+
+    position, watch = Position.unscoped.get(), AccountWatch.unscoped.get()
+    assert position.exchange_quantity == position.signed_quantity != 0
+    assert position.reconciled_at is not None
+    assert (watch.read_at is None or watch.read_at < position.reconciled_at, watch.booked_until) == (True, None)
