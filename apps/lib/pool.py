@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from datetime import timedelta
 from functools import lru_cache
 from typing import TypeVar
 
@@ -15,6 +16,10 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 logger = logging.getLogger(__name__)
+
+# Rows that were read for a whole lot are read anew by whoever waited for a thread longer than a call to the exchange
+# may take.
+FRESH = timedelta(seconds=5)
 
 
 def run_all(work: Callable[[T], object], items: Iterable[T]) -> None:

@@ -8,10 +8,9 @@ is closed or kept as the trader has chosen.
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Q
 
@@ -36,7 +35,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import Compiled
-from apps.lib.pool import run_all
+from apps.lib.pool import FRESH, run_all
 from apps.lib.statements import together
 from apps.trading import breakers, incidents
 from apps.trading.fencing import fence
@@ -129,12 +128,14 @@ def protect(order: Order) -> None:
 
 def sweep() -> int:
     """Take one step with every due guard; return how many were due."""
-    begun, work = together(_begun.asked(), _due.asked(now=world.now()))
+    now = world.now()
+    begun, work = together(_begun.asked(), _due.asked(now=now))
     if begun:
         for order in Order.unscoped.filter(pk__in=set(begun)).select_related("connector", "instrument"):
             protect(order)
-        work = _due(now=world.now())
-    run_all(_sweep_one, work)
+        now = world.now()
+        work = _due(now=now)
+    run_all(_sweep_one, [(row, now) for row in work])
     return len(work)
 
 
@@ -143,12 +144,8 @@ _begun = Compiled(
         Q(entry__filled_quantity__gt=0) | Q(entry__state__in=FINAL_STATES), state=P.WAITING, next_at=None
     ).values_list("entry_id", flat=True)[:LOT]
 )
-_due = Compiled(
-    lambda now: (
-        Protection.unscoped.filter(next_at__lte=now, state__in=OPEN)
-        .order_by("next_at")
-        .values_list("pk", flat=True)[:LOT]
-    )
+_due: Compiled[Protection] = Compiled(
+    lambda now: rows_with(Q(next_at__lte=now, state__in=OPEN)).order_by("next_at")[:LOT]
 )
 
 
@@ -293,6 +290,7 @@ def _seek(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> None
         reason = "Not listed with the entry; placed as an order of its own."
         # Whoever moved it meanwhile may have sent it.
         if put(row, state=P.WAITING, in_entry=False, reason=reason):
+            row.connector.refresh_from_db()
             _place(row, exchange)
         return
     if row.state == P.UNKNOWN and row.fence_at is not None and now > row.fence_at:
@@ -441,10 +439,17 @@ def _proven(row: Protection) -> None:
             _cancel(old, open_connector(old.connector))
 
 
-def _sweep_one(row_id: UUID) -> None:
-    for row in _guard(pk=row_id):
-        if row.state in OPEN and claim(row):
-            step(row)
+def _sweep_one(due: tuple[Protection, datetime]) -> None:
+    row, read_at = due
+    # What is sent asks its connector whether it may, which is read for that alone.
+    if row.state == P.WAITING or abs(world.now() - read_at) > FRESH:
+        (again,) = _guard(pk=row.pk)
+        if again.next_at != row.next_at or again.state not in OPEN:
+            # Somebody else has it.
+            return
+        row = again
+    if claim(row):
+        step(row)
 
 
 _guard: Compiled[Protection] = Compiled(lambda pk: rows_with(Q(pk=pk)))

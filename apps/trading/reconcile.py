@@ -27,7 +27,7 @@ from apps.connectors.policies import ExternalTrades
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import Compiled, Each, update_asked
-from apps.lib.pool import run_all
+from apps.lib.pool import FRESH, run_all
 from apps.lib.statements import Asked, ask, run
 from apps.trading import bookings, breakers, drift, incidents, orphans
 from apps.trading.adjusting import adjust
@@ -53,8 +53,6 @@ WHILE_OPEN = timedelta(seconds=30)
 WHILE_FLAT = timedelta(minutes=5)
 WHILE_DIFFERING = timedelta(seconds=10)
 CLAIM = timedelta(minutes=1)
-# What was read with the claim is read anew by whoever waited for his turn longer than a call to the exchange may take.
-FRESH = timedelta(seconds=5)
 IN_A_ROW = 3
 # With an order of ours in the book the exchange may move the position first and tell of the fill much later.
 IN_A_ROW_WHILE_RESTING = 12

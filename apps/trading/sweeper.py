@@ -1,38 +1,49 @@
 """Due work that nobody did: orders whose sender is gone, whose outcome is unknown, or whose fills are awaited."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from apps.lib import world
 from apps.lib.compiled import Compiled, update
-from apps.lib.pool import run_all
+from apps.lib.pool import FRESH, run_all
 from apps.trading import leases, protection
 from apps.trading.executor import settle_legs, step
 from apps.trading.models import FINAL_STATES, Order, OrderState
 
 CLAIM = timedelta(seconds=15)
 LOT = 200
+SENT_FROM = frozenset({OrderState.PLANNED, OrderState.NOT_PLACED})
 
 
 def sweep() -> int:
     """Take one step with every due order and guard; return how many were due."""
-    work = _due(now=world.now())
-    run_all(_take_step, work)
+    now = world.now()
+    work = _due(now=now)
+    run_all(_take_step, [(order, now) for order in work])
     run_all(_settle, _orphaned_parents())
     return len(work) + protection.sweep()
 
 
-_due = Compiled(
-    lambda now: Order.unscoped.filter(next_at__lte=now).order_by("next_at").values_list("pk", flat=True)[:LOT]
+_due: Compiled[Order] = Compiled(
+    lambda now: (
+        Order.unscoped.filter(next_at__lte=now).select_related("connector", "instrument").order_by("next_at")[:LOT]
+    )
 )
 _order: Compiled[Order] = Compiled(lambda pk: Order.unscoped.select_related("connector", "instrument").filter(pk=pk))
 
 
-def _take_step(order_id: UUID) -> None:
-    (order,) = _order(pk=order_id)
+def _take_step(due: tuple[Order, datetime]) -> None:
+    order, read_at = due
+    # What is sent asks its connector whether it may, which is read for that alone.
+    if order.state in SENT_FROM or abs(world.now() - read_at) > FRESH:
+        (again,) = _order(pk=order.pk)
+        if again.next_at != order.next_at:
+            # Somebody else has it.
+            return
+        order = again
     if order.is_of_a_later_release:
         return
-    if order.state in {OrderState.PLANNED, OrderState.NOT_PLACED}:
+    if order.state in SENT_FROM:
         with leases.held(order.connector_id, order.symbol) as lease:
             if lease is not None and _claim(order):
                 step(order)
