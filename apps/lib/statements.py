@@ -1,6 +1,6 @@
 """Run SQL statements prepared: the server keeps their plans, and libpq is called once. A cursor takes several times
 the CPU of this and gives up the GIL several times. `run` takes one; `together` sends several that do not need each
-other's results in one round trip.
+other's results in one round trip; `committed` makes them a transaction.
 
 A statement is prepared under a name of ours on each connection that runs it. Execute wrappers are called around it,
 without a cursor. Where a test captures what is run, it goes through Django's cursor, to the same effect; what DEBUG
@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.transaction import TransactionManagementError, mark_for_rollback_on_error
+from django.db.transaction import TransactionManagementError, atomic, mark_for_rollback_on_error
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 
@@ -105,6 +105,24 @@ def together(*asked: Asked) -> list[Any]:
         raise TransactionManagementError("statements that write together have to be inside of a transaction")
     if database.force_debug_cursor:
         return [one.read(_logged(database, one.sql, one.parameters)) for one in asked]
+    return _at_once(database, asked)
+
+
+def committed(*asked: Asked) -> list[Any]:
+    """Run all in one round trip, as a transaction of their own, and return what each of them reads.
+
+    All is kept or nothing: the error of the first that fails, or of a constraint that stands at the end. Inside of a
+    transaction they are a part of it, that fails by itself.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.in_atomic_block or database.force_debug_cursor:
+        with atomic():
+            return together(*asked)
+    # What one sync ends is one transaction to the server; it needs neither BEGIN nor COMMIT.
+    return _at_once(database, asked)
+
+
+def _at_once(database: BaseDatabaseWrapper, asked: Sequence[Asked]) -> list[Any]:
     text = "; ".join(one.sql for one in asked) if database.execute_wrappers else ""
     results = _wrapped(database, text, asked, _run_together)
     return [one.read(result) for one, result in zip(asked, results, strict=True)]
@@ -164,6 +182,9 @@ def _run_together(raw: "psycopg.Connection[Any]", _: str, asked: Sequence[Asked]
             raw.pgconn.exit_pipeline_mode()
     if begins:
         _expect(raw, results.pop(0), ExecStatus.COMMAND_OK)
+    if len(results) > len(asked):
+        # A constraint that is looked at when the transaction ends: one result more than there are statements.
+        _expect(raw, results.pop(), ExecStatus.COMMAND_OK)
     return [
         _read(raw, line, one.sql, prepared, result) for one, prepared, result in zip(asked, known, results, strict=True)
     ]

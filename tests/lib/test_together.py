@@ -8,14 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from apps.connectors.models import Connector
+from apps.lib import statements
 from apps.lib.compiled import Compiled
-from apps.lib.statements import Asked, Result, run, together
+from apps.lib.statements import UNHURRIED, Asked, Result, committed, run, together
 from tests.factories import ConnectorFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,6 +88,57 @@ def test_outside_a_transaction_nothing_is_written() -> None:
     with pytest.raises(TransactionManagementError):
         together(_value("SELECT 1"), _put(1, "one"))
 
+    assert run(ALL, []).rows == []
+
+
+def test_committed_together_is_kept_or_nothing_of_it() -> None:
+    assert committed(_put(1, "one"), _all(), _put(2, "two")) == [1, [(1, "one")], 1]
+
+    with pytest.raises(IntegrityError, match="told_pkey"):
+        committed(_put(3, "three"), _put(1, "again"), _put(4, "four"))
+    with pytest.raises(DataError, match="zero"):
+        committed(_put(5, "five"), _value("SELECT 1 / (SELECT count(*) FROM told WHERE id = %s)", [9]), _put(6, "six"))
+
+    assert committed(_put(7, "seven"), _all()) == [1, [(1, "one"), (2, "two"), (7, "seven")]]
+
+
+def test_constraint_at_the_end_of_what_is_committed_is_told() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE told ADD UNIQUE (word) DEFERRABLE INITIALLY DEFERRED")
+
+    with pytest.raises(IntegrityError, match="told_word_key"):
+        committed(_put(1, "one"), _put(2, "one"), _all())
+
+    assert committed(_put(1, "one"), _all()) == [1, [(1, "one")]]
+
+
+def test_committed_inside_a_transaction_is_a_part_of_it_that_fails_by_itself() -> None:
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        assert committed(_put(1, "one")) == [1]
+        with pytest.raises(IntegrityError):
+            committed(_put(2, "two"), _put(1, "again"))
+        assert together(_all()) == [[(1, "one")]]
+        raise ZeroDivisionError
+
+    assert run(ALL, []).rows == []
+
+
+def test_what_is_committed_needs_no_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_commit", lambda: pytest.fail("a round trip more"))
+    monkeypatch.setattr(statements, "_BEGIN", b"no such statement")
+
+    assert committed(UNHURRIED, _put(1, "one"), _value("SELECT current_setting('synchronous_commit')")) == [
+        None,
+        1,
+        "off",
+    ]
+
+
+def test_test_that_captures_queries_sees_what_is_committed() -> None:
+    with CaptureQueriesContext(connection) as captured, pytest.raises(IntegrityError):
+        committed(_put(1, "one"), _put(1, "again"))
+
+    assert [query["sql"].split()[0] for query in captured.captured_queries] == ["BEGIN", "INSERT", "INSERT", "ROLLBACK"]
     assert run(ALL, []).rows == []
 
 
