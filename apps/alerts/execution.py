@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import Q, QuerySet
 
-from apps.alerts import chain, clearing, previewing, queue
+from apps.alerts import chain, clearing, previewing, queue, repeats
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import finish, read_received, set_reason, signal_of
@@ -25,7 +26,7 @@ from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
-from apps.lib.statements import UNHURRIED, run, together
+from apps.lib.statements import UNHURRIED, Asked, ask, committed, together
 from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
@@ -33,8 +34,8 @@ from apps.trading.executor import BESIDE_OPEN, drive, settle_legs
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import Order, OrderState
-from apps.trading.placing import Prepared, prepare, read_standing
-from apps.trading.protection import plan_rows
+from apps.trading.placing import Prepared, asked_standing, prepare, read_standing
+from apps.trading.protection import planned_guards
 from apps.trading.signal import Signal, SignalKind
 from apps.trading.transitions import being_born
 
@@ -74,24 +75,25 @@ def execute_due() -> int:
 
 def run_key(key: tuple[UUID, str]) -> None:
     """Run due alerts of one (connector, symbol), a turn of them at most."""
+    lease, answers = leases.take_and_ask(*key, *queue.asked(*key))
+    if lease is None:
+        return
     connector_id, symbol = key
-    with leases.held(connector_id, symbol) as lease:
+    with lease:
         for number in range(TURN):
-            if lease is None:
-                return
-            waiting = queue.look(connector_id, symbol)
+            if number:
+                answers = lease.renew(*queue.asked(*key))
+            waiting = queue.Queue(*answers)
             alert = queue.next_alert(connector_id, symbol, waiting)
             if alert is None:
                 return
-            if number:
-                lease.renew()
             # An alert that has its orders waits for nothing: they are what the others wait for.
             if alert.order_id is None and not queue.is_settled(connector_id, symbol, waiting.unfinished):
                 _expire_or_put_off(connector_id, symbol, behind=waiting.unfinished)
                 return
             with watched(alert.pk):
                 execute(alert)
-            if len(waiting.first_two) == 1:
+            if not waiting.second:
                 # What came meanwhile makes the key due again.
                 return
 
@@ -128,11 +130,12 @@ def _decide(alert: Alert) -> Sequence[Order]:
     """Turn a queued alert into committed orders, or into a reason why there are none. Sends nothing."""
     if alert.claimed_at is None:
         alert.claimed_at = world.now()
-    if is_repeat(alert):
+    original, standing = _asked_first(alert)
+    if is_repeat(alert, original):
         _store(alert)
         return ()
     try:
-        return _plan(alert, signal_of(alert))
+        return _plan(alert, signal_of(alert), standing)
     except CredentialsError as error:
         breakers.suspect(alert.connector_id)
         if alert.is_exit:
@@ -155,11 +158,19 @@ def _decide(alert: Alert) -> Sequence[Order]:
     return ()
 
 
-def _plan(alert: Alert, signal: Signal) -> Sequence[Order]:
+def _asked_first(alert: Alert) -> tuple[Alert | None, list[Any]]:
+    """Return the earlier delivery that this one may repeat, and how everything stands, for `read_standing`."""
+    asked = [] if repeats.cannot_be(alert) else [repeats.asked(alert)]
+    told = together(*asked, *asked_standing(alert.connector))
+    originals = told.pop(0) if asked else []
+    return (originals[0] if originals else None), told
+
+
+def _plan(alert: Alert, signal: Signal, standing: Sequence[Any]) -> Sequence[Order]:
     if signal.is_test:
         _test(alert)
         return ()
-    inputs = _standing_of(alert, signal)
+    inputs = _inputs_of(alert, signal, standing)
     by = f"alert {alert.pk}"
     key = (alert.connector_id, alert.symbol)
     if precheck(inputs) is None:
@@ -180,9 +191,10 @@ def _plan(alert: Alert, signal: Signal) -> Sequence[Order]:
     return _commit(alert, prepared)
 
 
-def _standing_of(alert: Alert, signal: Signal) -> Inputs:
+def _inputs_of(alert: Alert, signal: Signal, standing: Sequence[Any] | None = None) -> Inputs:
+    """Return what a decision begins with. `standing` has the answers to `asked_standing`, else they are asked for."""
     origin = Origin(alert.pk, alert.released_at or alert.received_at)
-    return read_standing(signal, origin=origin, connector=alert.connector)
+    return read_standing(signal, origin=origin, connector=alert.connector, told=standing)
 
 
 def _prepared(alert: Alert, inputs: Inputs) -> Prepared:
@@ -206,7 +218,7 @@ def _wait_or_overtake(alert: Alert, signal: Signal, orders: QuerySet[Order]) -> 
 
 def _plan_reducing(alert: Alert, signal: Signal) -> Sequence[Order]:
     """Plan an exit that has waited long enough, without what it would open."""
-    prepared = _prepared(alert, _standing_of(alert, clearing.reducing(signal)))
+    prepared = _prepared(alert, _inputs_of(alert, clearing.reducing(signal)))
     if prepared.planned.denial is None:
         if not clearing.only_reduces(prepared.planned.plan):
             _wait_for_cancellations(alert)
@@ -270,9 +282,13 @@ def _is_decided(alert: Alert) -> bool:
     """
     if _undecided(alert=alert.pk):
         return False
+    _yield_to_other(alert)
+    return True
+
+
+def _yield_to_other(alert: Alert) -> None:
     logger.warning("alert %s was decided by another process", alert.pk)
     alert.refresh_from_db()
-    return True
 
 
 _undecided = Compiled(
@@ -285,13 +301,18 @@ _undecided = Compiled(
 
 
 def _store(alert: Alert) -> None:
-    with transaction.atomic():
-        if not _is_decided(alert):
-            alert.keep()
+    """Write the decision unless another process decided meanwhile."""
+    if not ask(alert.kept(status=AlertStatus.QUEUED, order_id=None)):
+        _yield_to_other(alert)
 
 
-class _DecidedElsewhereError(Exception):
-    """Another process decided about the alert first."""
+# Locks the row; a division by zero, which takes back all that is written with it, when another process decided first.
+_UNDECIDED = f"""
+SELECT 1 / count(*) FROM (
+    SELECT id FROM alerts_alert
+    WHERE id = %s AND status = '{AlertStatus.QUEUED}' AND order_id IS NULL FOR UPDATE
+) AS undecided
+"""  # noqa: S608 - a word of ours
 
 
 def _commit(alert: Alert, prepared: Prepared) -> Sequence[Order]:
@@ -317,17 +338,14 @@ def _commit(alert: Alert, prepared: Prepared) -> Sequence[Order]:
         # What an earlier try said of itself no longer holds.
         set_reason(alert, "", "", {})
     # What is to be sent waits for the disk with the commit that says it is being sent: see executor.send.
-    rows += [UNHURRIED] if any(order.state == OrderState.PLANNED for order in prepared.orders) else []
+    planned = [order for order in prepared.orders if order.state == OrderState.PLANNED]
+    rows += [UNHURRIED] if planned else []
+    rows += [guard for order in planned for guard in planned_guards(order)]
+    if plan is not None and plan.shadow_after is not None:
+        rows.append(_shadow_kept(alert, plan.shadow_after))
     try:
-        with transaction.atomic():
-            undecided, *_ = together(_undecided.asked(alert=alert.pk), *rows, alert.kept())
-            if not undecided:
-                raise _DecidedElsewhereError
-            for order in prepared.orders:
-                if order.state == OrderState.PLANNED:
-                    plan_rows(order)
-            _store_shadow(alert, plan.shadow_after if plan is not None else None)
-    except (_DecidedElsewhereError, IntegrityError):
+        committed(Asked(_UNDECIDED, [alert.pk], lambda _: None), *rows, alert.kept())
+    except (DataError, IntegrityError):
         # The rows of the other process may be in the way of ours.
         with transaction.atomic():
             if not _is_decided(alert):
@@ -350,8 +368,7 @@ def _short(value: str) -> str:
 
 
 def _orders_of(alert: Alert) -> Sequence[Order]:
-    root = alert.order
-    return () if root is None else (root, *_parts(root=root.pk))
+    return () if alert.order_id is None else _parts(root=alert.order_id)
 
 
 def _drive(alert: Alert, orders: Sequence[Order]) -> None:
@@ -371,7 +388,7 @@ def _drive(alert: Alert, orders: Sequence[Order]) -> None:
 # As they were planned: the database by itself gives them in any order.
 _parts = Compiled(
     lambda root: (
-        Order.unscoped.filter(parent_id=root, waits_for_parent=False)
+        Order.unscoped.filter(Q(pk=root) | Q(parent_id=root, waits_for_parent=False))
         .select_related("connector", "instrument")
         .order_by("created_at", "leg")
     )
@@ -400,22 +417,17 @@ def _expire_or_put_off(connector_id: UUID, symbol: str, *, behind: Sequence[Orde
     """Behind an unfinished order entries wait until they are too old, exits until it is finished."""
     now = world.now()
     too_old = now - timedelta(seconds=settings.ENTRY_MAX_AGE_S)
-    for alert in queue.too_old_entries(connector=connector_id, symbol=symbol, until=too_old, now=now):
+    for alert in queue.put_off(connector_id, symbol, behind=behind, too_old=too_old):
         with watched(alert.pk):
-            inputs = _standing_of(alert, signal_of(alert))
+            inputs = _inputs_of(alert, signal_of(alert))
             denial = precheck(inputs)
             if denial is not None:
                 _commit(alert, Prepared(inputs, Planned(denial=denial), ()))
-    queue.put_off(connector_id, symbol, behind=behind)
 
 
-def _store_shadow(alert: Alert, shadow: Shadow | None) -> None:
-    if shadow is None:
-        return
-    run(
-        _SHADOW,
-        (world.new_id(), alert.workspace_id, alert.connector_id, alert.symbol, -shadow.short, world.now()),
-    )
+def _shadow_kept(alert: Alert, shadow: Shadow) -> Asked:
+    values = (world.new_id(), alert.workspace_id, alert.connector_id, alert.symbol, -shadow.short, world.now())
+    return Asked(_SHADOW, values, lambda found: found.count)
 
 
 _SHADOW = """

@@ -1,5 +1,7 @@
 """Hear: every delivery that carried a pointer of ours, and what became of it."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -118,9 +120,9 @@ class Alert(WorkspaceOwned):
         """Write what a worker writes, on the row that the webhook made; what arrived is never written twice."""
         ask(self.kept())
 
-    def kept(self) -> Asked:
-        """Return the statement of `keep`."""
-        return update_asked(Alert, {name: getattr(self, name) for name in _WORKERS}, id=self.pk)
+    def kept(self, **where: Any) -> Asked:
+        """Return the statement of `keep`, for a row that equals `where`; it reads how many rows there were."""
+        return update_asked(Alert, {name: getattr(self, name) for name in _WORKERS}, id=self.pk, **where)
 
 
 _WORKERS = (

@@ -13,7 +13,7 @@ from apps.alerts.models import Alert, AlertStatus
 from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.pool import run_all
-from apps.lib.statements import run, together
+from apps.lib.statements import UNHURRIED, Asked, committed
 from apps.trading import leases
 from apps.trading.executor import step
 from apps.trading.models import DOUBTFUL_STATES, FINAL_STATES, OPEN_STATES, Order, OrderState, Position
@@ -54,21 +54,24 @@ _due_keys = Compiled(_with_due_alert)
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What waits for a key: its oldest alerts, the oldest delivery that nobody has read yet, the unfinished orders."""
+    """What waits for a key: its oldest alert, the id of the next one, since when the connector's oldest delivery waits
+    that nobody has read yet, the unfinished orders.
+    """
 
-    first_two: list[Alert]
+    first: list[Alert]
+    second: list[UUID]
     unread_since: list[datetime]
     unfinished: list[Order]
 
 
-def look(connector_id: UUID, symbol: str) -> Queue:
-    return Queue(
-        *together(
-            _queued.asked(connector=connector_id, symbol=symbol),
-            _oldest_unread.asked(connector=connector_id),
-            _unfinished.asked(connector=connector_id, symbol=symbol),
-        )
-    )
+def asked(connector_id: UUID, symbol: str) -> list[Asked]:
+    """Return the questions to which the answers make a `Queue`."""
+    return [
+        _oldest.asked(connector=connector_id, symbol=symbol),
+        _second.asked(connector=connector_id, symbol=symbol),
+        _oldest_unread.asked(connector=connector_id),
+        _unfinished.asked(connector=connector_id, symbol=symbol),
+    ]
 
 
 def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
@@ -77,13 +80,13 @@ def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
     An exit whose position is not there yet stays behind the entry that opens it. None when there is none, or the
     oldest one waits for its time: nothing overtakes it.
     """
-    first = queue.first_two[0] if queue.first_two else None
+    first = queue.first[0] if queue.first else None
     if first is None or first.next_at is None or first.next_at > world.now():
         return None
     if queue.unread_since and queue.unread_since[0] < first.received_at:
         # Another process is reading it: what it says, and for which symbol, is known in a moment.
         return None
-    if first.status == AlertStatus.EXECUTING or first.is_exit or len(queue.first_two) == 1:
+    if first.status == AlertStatus.EXECUTING or first.is_exit or not queue.second:
         return first
     held = _held(connector=connector_id, symbol=symbol)
     if not held:
@@ -97,17 +100,18 @@ def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
 def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
     rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status__in=_IN_QUEUE)
     # Nothing that waits is without a time, and the index of what is due has it: not all that ever came is looked at.
-    rows = rows.filter(next_at__isnull=False).select_related(
-        "connector", "connector__workspace", "pointer", "parent", "order"
-    )
-    return rows.order_by("received_at", "id")
+    return rows.filter(next_at__isnull=False).order_by("received_at", "id")
 
 
-_queued = Compiled(lambda connector, symbol: _waiting(connector, symbol)[:2])
+def _whole(rows: QuerySet[Alert]) -> QuerySet[Alert]:
+    """With what a decision reads of each; the delivery of a part is read when it is one."""
+    return rows.select_related("connector", "connector__workspace", "pointer")
 
 
+_oldest = Compiled(lambda connector, symbol: _whole(_waiting(connector, symbol))[:1])
+_second = Compiled(lambda connector, symbol: _waiting(connector, symbol).values_list("pk", flat=True)[1:2])
 _exits_until = Compiled(
-    lambda connector, symbol, until, now: _waiting(connector, symbol).filter(
+    lambda connector, symbol, until, now: _whole(_waiting(connector, symbol)).filter(
         is_exit=True, received_at__lte=until, next_at__lte=now
     )
 )
@@ -183,15 +187,23 @@ _waiting_behind: Compiled[Order] = Compiled(
 )
 
 
-def put_off(connector_id: UUID, symbol: str, *, behind: Sequence[Order]) -> None:
-    """Let all alerts that are due wait for the next look at the orders they stand behind."""
+def put_off(connector_id: UUID, symbol: str, *, behind: Sequence[Order], too_old: datetime) -> list[Alert]:
+    """Let all alerts that are due wait for the next look at the orders they stand behind.
+
+    Returns the entries among them that came before `too_old`: these are not to wait any longer.
+    """
     now = world.now()
     unfinished = [order for order in behind if not order.is_final]
     looks = [order.next_at - now for order in unfinished if order.next_at is not None]
     # An order that is open at the exchange is looked at with the alert, whenever that comes.
     is_in_doubt = all(order.state in DOUBTFUL_STATES for order in unfinished)
     pause = max(BLOCKED, min([BLOCKED_AT_MOST, *looks])) if looks and is_in_doubt else BLOCKED
-    run(_PUT_OFF, (now + pause, connector_id, symbol, now))
+    _, entries, _ = committed(
+        UNHURRIED,
+        _too_old_entries.asked(connector=connector_id, symbol=symbol, until=too_old, now=now),
+        Asked(_PUT_OFF, (now + pause, connector_id, symbol, now), lambda found: found.count),
+    )
+    return entries  # type: ignore[no-any-return]
 
 
 # All that wait at once: hundreds may stand behind one order.
@@ -199,10 +211,8 @@ _PUT_OFF = f"""
 UPDATE alerts_alert SET next_at = %s
 WHERE connector_id = %s AND symbol = %s AND status = '{AlertStatus.QUEUED}' AND order_id IS NULL AND next_at <= %s
 """  # noqa: S608 - a word of ours
-too_old_entries: Compiled[Alert] = Compiled(
-    lambda connector, symbol, until, now: (
+_too_old_entries: Compiled[Alert] = Compiled(
+    lambda connector, symbol, until, now: _whole(
         Alert.unscoped.filter(connector_id=connector, symbol=symbol, status=AlertStatus.QUEUED, is_exit=False)
-        .filter(received_at__lte=until, next_at__lte=now)
-        .select_related("connector", "connector__workspace", "pointer", "parent")
-    )
+    ).filter(received_at__lte=until, next_at__lte=now)
 )

@@ -9,21 +9,25 @@ from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import mark_duplicate, set_reason
 from apps.connectors.policies import SuspectedDuplicate
 from apps.lib.compiled import Compiled
+from apps.lib.statements import Asked
 
 SAME_FIRING = timedelta(seconds=4)
 REDELIVERY = timedelta(seconds=60)
 
 
-def is_repeat(alert: Alert) -> bool:
+def cannot_be(alert: Alert) -> bool:
+    """True for what its sender or a person says is new."""
+    return bool(alert.external_id) or alert.released_at is not None
+
+
+def is_repeat(alert: Alert, original: Alert | None) -> bool:
     """Decide about a delivery that equals an earlier one; True when it must not run now.
 
-    With an id of its own the sender has said that it is new. Identical bodies 4 to 60 s apart are re-deliveries. Closer
-    together they may be two firings: an exit runs (it cannot close more than is held), an entry does what is set.
+    `original` is what `asked` found. With an id of its own the sender has said that it is new. Identical bodies 4 to
+    60 s apart are re-deliveries. Closer together they may be two firings: an exit runs (it cannot close more than is
+    held), an entry does what is set.
     """
-    if alert.external_id or alert.released_at is not None:
-        return False
-    original = _original(alert)
-    if original is None:
+    if original is None or cannot_be(alert):
         return False
     apart = alert.received_at - original.received_at
     choice = alert.connector.suspected_duplicate
@@ -42,16 +46,16 @@ def is_repeat(alert: Alert) -> bool:
     return True
 
 
-def _original(alert: Alert) -> Alert | None:
+def asked(alert: Alert) -> Asked:
+    """Ask for the newest delivery within a minute before this one that says the same."""
     at = alert.received_at
-    found = _same(
+    return _same.asked(
         connector=alert.connector_id,
         fingerprint=bytes(alert.fingerprint or b""),
         pk=alert.pk,
         at=at,
         since=at - REDELIVERY,
     )
-    return found[0] if found else None
 
 
 def _earlier(connector: UUID, fingerprint: bytes, pk: UUID, at: datetime, since: datetime) -> QuerySet[Alert]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
 from django.conf import settings
@@ -10,9 +11,9 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Exists, OuterRef
 
 from apps.lib import world
-from apps.lib.compiled import update
+from apps.lib.compiled import update_asked
 from apps.lib.process import process_name
-from apps.lib.statements import UNHURRIED_SQL, run
+from apps.lib.statements import UNHURRIED, UNHURRIED_SQL, Asked, committed, run
 from apps.trading.models import Lease
 
 # Free whatever our clock is turned back to.
@@ -44,9 +45,13 @@ class HeldLease:
         self._row_id = row_id
         self._token = token
 
-    def renew(self) -> None:
-        if not update(Lease, {"until": world.now() + length()}, id=self._row_id, token=self._token):
+    def renew(self, *beside: Asked) -> list[Any]:
+        """Hold it for its whole length again; return the answers to `beside`, of then. LeaseLostError."""
+        until = update_asked(Lease, {"until": world.now() + length()}, id=self._row_id, token=self._token)
+        _, is_ours, *answers = committed(UNHURRIED, until, *beside)
+        if not is_ours:
             raise LeaseLostError
+        return answers
 
     def release(self) -> None:
         """Give it back, over a new connection where the database dropped this one: else the symbol waits it out."""
@@ -58,16 +63,36 @@ class HeldLease:
             connection.close()
             self._give_back()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def _give_back(self) -> None:
         run(_unhurried(_GIVE_BACK), (FREE, self._row_id, self._token))
 
 
 def take(connector_id: UUID, symbol: str) -> HeldLease | None:
     """Take the lease, or return None while another worker holds it."""
+    taking = _taking(connector_id, symbol)
+    return taking.read(run(taking.sql, taking.parameters))  # type: ignore[no-any-return]
+
+
+def take_and_ask(connector_id: UUID, symbol: str, *beside: Asked) -> tuple[HeldLease | None, list[Any]]:
+    """Take the lease, and return the answers to `beside` with it, all in one round trip.
+
+    They hold all that whoever had the lease before did under it.
+    """
+    lease, *answers = committed(_taking(connector_id, symbol), *beside)
+    return lease, answers
+
+
+def _taking(connector_id: UUID, symbol: str) -> Asked:
     now = world.now()
     token = world.new_id().int % _TOKENS
-    taken = run(_unhurried(_TAKE), (connector_id, symbol, process_name(), now + length(), token, now)).rows
-    return HeldLease(*taken[0]) if taken else None
+    values = (connector_id, symbol, process_name(), now + length(), token, now)
+    return Asked(_unhurried(_TAKE), values, lambda found: HeldLease(*found.rows[0]) if found.rows else None)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 
@@ -129,7 +130,7 @@ class _Rows:
         self.prices, *told = together(
             asked_price(self._instrument),
             *asked_counts(self._connector, self._instrument.quote),
-            *_asked_standing(self._connector, self._instrument.symbol),
+            *asked_standing(self._connector, self._instrument.symbol),
         )
         self._counted, self._told = told[:4], told[4:]
 
@@ -160,9 +161,13 @@ def _with_prices(inputs: Inputs, rows: _Rows, exchange: AccountReader) -> Inputs
     return replace(inputs, ticker=rows.ticker(), fee_rates=rates)
 
 
-def read_standing(signal: Signal, *, origin: Origin, connector: Connector) -> Inputs:
-    """Return the inputs as far as they need no news from the exchange."""
-    told = together(*_asked_standing(connector, ""))
+def read_standing(signal: Signal, *, origin: Origin, connector: Connector, told: Sequence[Any] | None = None) -> Inputs:
+    """Return the inputs as far as they need no news from the exchange.
+
+    `told` are the answers to `asked_standing`, where the caller has asked already.
+    """
+    if told is None:
+        told = together(*asked_standing(connector))
     subscription = told[0][0]
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),
@@ -224,10 +229,11 @@ def standing(connector: Connector, symbol: str) -> dict[str, object]:
 
     `symbol` "" leaves out the incidents of single symbols.
     """
-    return _standing_from(connector, *together(*_asked_standing(connector, symbol)))
+    return _standing_from(connector, *together(*asked_standing(connector, symbol)))
 
 
-def _asked_standing(connector: Connector, symbol: str) -> list[Asked]:
+def asked_standing(connector: Connector, symbol: str = "") -> list[Asked]:
+    """Return the questions of `standing`."""
     return [
         _subscriptions.asked(workspace=connector.workspace_id),
         incidents.blocking.asked(connector=connector.pk, symbol=symbol),

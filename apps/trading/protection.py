@@ -34,9 +34,9 @@ from apps.connectors.exchange import (
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
-from apps.lib.compiled import Compiled
+from apps.lib.compiled import Compiled, inserting
 from apps.lib.pool import FRESH, run_all
-from apps.lib.statements import together
+from apps.lib.statements import Asked, together
 from apps.trading import breakers, incidents
 from apps.trading.fencing import fence
 from apps.trading.firing import has_fired, has_fired_unseen, note_others
@@ -81,11 +81,13 @@ LOT = 200
 OPENED_NOTHING = "The entry opened nothing."
 
 
-def plan_rows(order: Order) -> None:
-    """Write down the guards of a planned entry, in the transaction that writes the entry."""
+def planned_guards(order: Order) -> list[Asked]:
+    """Return the statements that write down a planned entry's guards, for the transaction that writes the entry."""
+    rows = []
     for number, facts in enumerate(order.facts.get("guards", ())):
         guard = guard_of(facts)
-        new_row(order, number, facts=facts, price=guard.price, in_entry=guard.in_entry).save(force_insert=True)
+        rows.append(new_row(order, number, facts=facts, price=guard.price, in_entry=guard.in_entry))
+    return inserting(*rows)
 
 
 def priced_anew(order: Order, price: Decimal | None) -> dict[str, Any]:

@@ -22,5 +22,6 @@ def _plan_of(asked: Asked) -> str:
 def test_what_waits_for_a_key_is_found_by_the_index_of_what_is_due() -> None:
     key = {"connector": uuid4(), "symbol": "BTCUSDT"}
 
-    assert "alert_due" in _plan_of(queue._queued.asked(**key))
+    assert "alert_due" in _plan_of(queue._oldest.asked(**key))
+    assert "alert_due" in _plan_of(queue._second.asked(**key))
     assert "alert_due" in _plan_of(queue._oldest_unread.asked(connector=key["connector"]))

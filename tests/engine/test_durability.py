@@ -1,6 +1,6 @@
 """Which commits wait for the disk: before a byte of an order leaves, all that says so is there to stay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +9,8 @@ from django.db import connection, transaction
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.connectors.bitmart import client
+from apps.lib import statements
+from apps.lib.statements import Asked
 from apps.trading import executor, leases
 from apps.trading.models import Order, OrderState
 from tests.engine.conftest import Bench, bench
@@ -35,13 +37,19 @@ def futures(committed: None, paper: SharedPaper) -> Iterator[Bench]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what each transaction says, as it is committed, of its waiting for the disk."""
     seen: list[str] = []
-    commit = connection._commit
+    commit, at_once = connection._commit, statements._at_once
+    how = Asked("SELECT current_setting('synchronous_commit')", (), lambda found: seen.append(found.rows[0][0]))
 
     def _commit() -> None:
         seen.append(told("SHOW synchronous_commit"))
         commit()
 
+    def _at_once(database: Any, asked: Sequence[Asked]) -> list[Any]:
+        writes = not database.in_atomic_block and not all(one.sql.startswith("SELECT") for one in asked)
+        return at_once(database, (*asked, how))[:-1] if writes else at_once(database, asked)
+
     monkeypatch.setattr(connection, "_commit", _commit)
+    monkeypatch.setattr(statements, "_at_once", _at_once)
     return seen
 
 
@@ -75,8 +83,8 @@ def test_what_can_be_made_anew_does_not_wait(futures: Bench, waits: list[str]) -
 
     execute_due()
 
-    # Read; planned; filled.
-    assert waits == ["off", "off", "on"]
+    # Read; the lease taken; planned; filled.
+    assert waits == ["off", "off", "off", "on"]
     assert futures.status(alert) == ("executed", "")
 
 
@@ -86,7 +94,8 @@ def test_a_plan_of_which_nothing_is_sent_waits(futures: Bench, waits: list[str])
 
     execute_due()
 
-    assert waits == ["off", "on"]
+    # Read; the lease taken; refused.
+    assert waits == ["off", "off", "on"]
     assert Alert.unscoped.get(pk=alert.pk).status == "rejected"
     assert futures.book() == []
 

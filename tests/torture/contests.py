@@ -159,7 +159,7 @@ class Race:
 
 _SWAP = r'^(WITH moved AS \()?UPDATE "trading_order"'
 _LOCK_ORDER = r'FROM "trading_order".* FOR UPDATE'
-_LOCK_ALERT = r'FROM "alerts_alert".* FOR UPDATE'
+_LOCK_ALERT = r"(?s)FROM alerts_alert.* FOR UPDATE"
 
 
 def alert_decided(stage: Stage) -> Race:
@@ -187,7 +187,7 @@ def alert_decided(stage: Stage) -> Race:
         received_at=timezone.now(),
         next_at=timezone.now(),
     )
-    related = ("connector", "connector__workspace", "pointer", "parent", "order")
+    related = ("connector", "connector__workspace", "pointer")
     copies = [Alert.unscoped.select_related(*related).get(pk=alert.pk) for _ in range(2)]
 
     def check(_: list[Any]) -> str:
@@ -230,7 +230,7 @@ def lease_renewed(stage: Stage) -> Race:
     held = leases.take(stage.connector.pk, symbol)
     assert held is not None
     Lease.objects.filter(connector=stage.connector, symbol=symbol).update(until=timezone.now())
-    renewing, taking = r'^UPDATE "trading_lease"', "INSERT INTO trading_lease"
+    renewing, taking = r'UPDATE "trading_lease"', "INSERT INTO trading_lease"
 
     def renew() -> bool:
         try:

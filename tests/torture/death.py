@@ -106,8 +106,12 @@ def tapped(reaper: Reaper) -> Iterator[None]:
 
 @lru_cache(maxsize=4096)
 def _is_write(sql: str) -> bool:
-    begun = sql.lstrip()
-    return begun.startswith(_WRITES) or (begun.startswith("WITH ") and _WRITES_WITHIN.search(begun) is not None)
+    """`sql` is one statement or several that go together."""
+    for one in sql.split("; "):
+        begun = one.lstrip()
+        if begun.startswith(_WRITES) or (begun.startswith("WITH ") and _WRITES_WITHIN.search(begun)):
+            return True
+    return False
 
 
 def draw_points(dice: random.Random) -> int:

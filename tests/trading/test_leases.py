@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
+from apps.lib.statements import Asked
 from apps.trading import leases
 from apps.trading.models import Lease
 from tests.factories import ConnectorFactory
@@ -62,3 +63,27 @@ def test_a_lease_that_ran_out_is_somebody_elses(key: tuple[UUID, str], settings:
 
     assert leases.is_taken(*key)
     assert leases.take(*key) is None
+
+
+def until_of(key: tuple[UUID, str]) -> Asked:
+    sql = "SELECT until > now(), owner <> '' FROM trading_lease WHERE connector_id = %s AND symbol = %s"
+    return Asked(sql, key, lambda found: found.rows)
+
+
+def test_what_is_asked_with_a_lease_is_answered_once_it_is_taken(key: tuple[UUID, str]) -> None:
+    lease, answers = leases.take_and_ask(*key, until_of(key))
+
+    assert (lease is not None, answers) == (True, [[(True, True)]])
+    assert leases.take_and_ask(*key, until_of(key))[0] is None
+    with lease or pytest.fail("not taken"):
+        assert lease.renew(until_of(key)) == [[(True, True)]]
+    assert not leases.is_taken(*key)
+
+
+def test_nothing_is_answered_to_who_lost_the_lease(key: tuple[UUID, str]) -> None:
+    before = taken(key)
+    lost(before)
+    taken(key)
+
+    with pytest.raises(leases.LeaseLostError):
+        before.renew(until_of(key))
