@@ -100,6 +100,11 @@ class Alert(WorkspaceOwned):
             models.Index(fields=["workspace", "-received_at", "-id"], name="alert_newest"),
             models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="alert_due"),
             models.Index(
+                fields=["connector", "symbol", "received_at", "id"],
+                condition=Q(next_at__isnull=False),
+                name="alert_queue",
+            ),
+            models.Index(
                 fields=["connector", "fingerprint", "-received_at"],
                 condition=Q(fingerprint__isnull=False),
                 name="alert_fingerprint",

@@ -99,7 +99,7 @@ def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
 
 def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
     rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status__in=_IN_QUEUE)
-    # Nothing that waits is without a time, and the index of what is due has it: not all that ever came is looked at.
+    # Nothing that waits is without a time, and the index of the queue has it: not all that ever came is looked at.
     return rows.filter(next_at__isnull=False).order_by("received_at", "id")
 
 
@@ -135,7 +135,8 @@ def _closes(alert: Alert, held: Sequence[Decimal]) -> bool:
 
 
 def _unread(connector_id: UUID | OuterRef) -> QuerySet[Alert]:
-    received = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__isnull=False)
+    # Its symbol is known once it was read.
+    received = Alert.unscoped.filter(status=AlertStatus.RECEIVED, next_at__isnull=False, symbol="")
     return received.filter(connector_id=connector_id)
 
 
