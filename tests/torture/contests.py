@@ -404,7 +404,9 @@ def waiting_leg_sent(stage: Stage) -> Race:
             return "" if row.next_at is not None and not stage.venue.submitted.count(row.client_order_id) else "dropped"
         return _differs((row.state, row.attempt, stage.venue.submitted.count(row.client_order_id)), ("filled", 1, 1))
 
-    return Race((lambda: settle_legs(copy), lambda: _take_step(leg.pk)), (_SWAP, _SWAP), check, (parent, leg))
+    return Race(
+        (lambda: settle_legs(copy), lambda: _take_step((stage.copy(leg), now))), (_SWAP, _SWAP), check, (parent, leg)
+    )
 
 
 def waiting_leg_driven(stage: Stage) -> Race:
