@@ -234,3 +234,30 @@ def test_a_server_that_is_gone_is_told_as_that_before_the_connection_knows() -> 
 
     with pytest.raises(psycopg.OperationalError, match="closed the connection"):
         _expect(raw, Gone(), ExecStatus.TUPLES_OK)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2026-11-29 03:18:30.197936+00", datetime(2026, 11, 29, 3, 18, 30, 197936, UTC)),
+        ("2026-11-29 03:18:30.1+00", datetime(2026, 11, 29, 3, 18, 30, 100000, UTC)),
+        ("2026-11-29 03:18:30+00", datetime(2026, 11, 29, 3, 18, 30, tzinfo=UTC)),
+        ("2026-11-29 05:18:30+02", datetime(2026, 11, 29, 3, 18, 30, tzinfo=UTC)),
+        ("0001-01-01 00:00:00+00", datetime(1, 1, 1, tzinfo=UTC)),
+        (None, None),
+    ],
+)
+def test_instants_are_read_as_a_cursor_reads_them(text: str | None, value: datetime | None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz", [text])
+        by_cursor = cursor.fetchone()[0]
+
+    assert run("SELECT %s::timestamptz", [text]).rows == [(value,)]
+    assert by_cursor == value
+    assert value is None or by_cursor.tzinfo is run("SELECT now()", []).rows[0][0].tzinfo is UTC
+
+
+@pytest.mark.parametrize("text", ["infinity", "10000-01-01 00:00:00+00", "0044-03-15 00:00:00+00 BC"])
+def test_instant_that_python_does_not_know_is_an_error(text: str) -> None:
+    with pytest.raises(DataError):
+        run("SELECT %s::timestamptz", [text])
