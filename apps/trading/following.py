@@ -244,8 +244,11 @@ def _has_ended(report: OrderReport) -> bool:
 
 def _is_overdue(report: OrderReport, exchange: Exchange) -> bool:
     """By the exchange's clock, which dates the report: ours may be minutes ahead."""
-    venue_now = world.now() + timedelta(milliseconds=exchange.clock_offset_ms)
-    return report.updated_at is not None and venue_now - report.updated_at > recording.INFER_AFTER
+    return report.updated_at is not None and _venue_now(exchange) - report.updated_at > recording.INFER_AFTER
+
+
+def _venue_now(exchange: Exchange) -> datetime:
+    return world.now() + timedelta(milliseconds=exchange.clock_offset_ms)
 
 
 def _not_found(order: Order, exchange: Exchange) -> None:
@@ -254,7 +257,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         postpone(order, cause="not found")
         doubts.not_told(order)
         return
-    venue_now = world.now() + timedelta(milliseconds=exchange.clock_offset_ms)
+    venue_now = _venue_now(exchange)
     if order.fence_at is None or venue_now <= order.fence_at:
         postpone(order, cause="not found before the fence")
         return
