@@ -1,14 +1,14 @@
 """Stops, profits and trailing stops of our entries: placed, proven, followed, taken back.
 
-`protect` is called with an order that has just moved; `sweep` finds everything else that is due and needs neither Redis
-nor beat. A guard that travelled in the entry request is looked for at the exchange like any other: what is not listed
-there does not count. One that is not proven `PROVEN_WITHIN` after the first fill raises an incident, and the position
-is closed or kept as the trader has chosen.
+`protect` is called with an order that has just moved; `protection_due` finds everything else that is due. A guard that
+travelled in the entry request is looked for at the exchange like any other: what is not listed there does not count.
+One that is not proven `PROVEN_WITHIN` after the first fill raises an incident, and the position is closed or kept as
+the trader has chosen.
 """
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -35,8 +35,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import Compiled, inserting
-from apps.lib.pool import FRESH, run_all
-from apps.lib.statements import Asked, together
+from apps.lib.statements import Asked
 from apps.trading import breakers, incidents
 from apps.trading.fencing import fence
 from apps.trading.firing import has_fired, has_fired_unseen, note_others
@@ -44,7 +43,7 @@ from apps.trading.following import NOT_FOUND_APART
 from apps.trading.halting import halted
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
-from apps.trading.models import FINAL_STATES, Order, OrderState, Protection, ProtectionState
+from apps.trading.models import Order, OrderState, Protection, ProtectionState
 from apps.trading.protecting import ProtectionKind, guard_of, priced_from, share_of
 from apps.trading.protection_alarms import check_proof, tell_unguarded
 from apps.trading.protection_lists import Listed, is_late_preset, known_ids, line_of, list_of
@@ -77,7 +76,6 @@ WATCH_EVERY = timedelta(seconds=5)
 CANCEL_SETTLES = timedelta(seconds=5)
 # A guard that is no longer listed is missing so often before that is believed: lists lag.
 MISSING_TIMES = 4
-LOT = 200
 OPENED_NOTHING = "The entry opened nothing."
 
 
@@ -121,34 +119,14 @@ def protect(order: Order) -> None:
         given_up.update(state=P.WAITING, reason="", finished_at=None)
         first = order.first_fill_at or world.now()
         if waiting.update(next_at=world.now(), proven_by=max(first, order.created_at) + PROVEN_WITHIN):
-            for row in rows_with(Q(entry=order, state=P.WAITING)):
+            for row in _waiting(entry=order.pk):
                 if claim(row):
                     step(row)
     elif order.is_final:
         waiting.update(state=P.GONE, reason=OPENED_NOTHING, finished_at=world.now())
 
 
-def sweep() -> int:
-    """Take one step with every due guard; return how many were due."""
-    now = world.now()
-    begun, work = together(_begun.asked(), _due.asked(now=now))
-    if begun:
-        for order in Order.unscoped.filter(pk__in=set(begun)).select_related("connector", "instrument"):
-            protect(order)
-        now = world.now()
-        work = _due(now=now)
-    run_all(_sweep_one, [(row, now) for row in work])
-    return len(work)
-
-
-_begun = Compiled(
-    lambda: Protection.unscoped.filter(
-        Q(entry__filled_quantity__gt=0) | Q(entry__state__in=FINAL_STATES), state=P.WAITING, next_at=None
-    ).values_list("entry_id", flat=True)[:LOT]
-)
-_due: Compiled[Protection] = Compiled(
-    lambda now: rows_with(Q(next_at__lte=now, state__in=OPEN)).order_by("next_at")[:LOT]
-)
+_waiting: Compiled[Protection] = Compiled(lambda entry: rows_with(Q(entry_id=entry, state=P.WAITING)))
 
 
 def step(row: Protection) -> None:
@@ -439,19 +417,3 @@ def _proven(row: Protection) -> None:
         old = rows_with(Q(pk=row.replaces_id)).first()
         if old is not None and old.state == P.LIVE:
             _cancel(old, open_connector(old.connector))
-
-
-def _sweep_one(due: tuple[Protection, datetime]) -> None:
-    row, read_at = due
-    # What is sent asks its connector whether it may, which is read for that alone.
-    if row.state == P.WAITING or abs(world.now() - read_at) > FRESH:
-        (again,) = _guard(pk=row.pk)
-        if again.next_at != row.next_at or again.state not in OPEN:
-            # Somebody else has it.
-            return
-        row = again
-    if claim(row):
-        step(row)
-
-
-_guard: Compiled[Protection] = Compiled(lambda pk: rows_with(Q(pk=pk)))

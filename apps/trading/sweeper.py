@@ -6,7 +6,8 @@ from uuid import UUID
 from apps.lib import world
 from apps.lib.compiled import Compiled, update
 from apps.lib.pool import FRESH, run_all
-from apps.trading import leases, protection
+from apps.lib.statements import together
+from apps.trading import leases, protection_due
 from apps.trading.executor import settle_legs, step
 from apps.trading.models import FINAL_STATES, Order, OrderState
 
@@ -18,15 +19,23 @@ SENT_FROM = frozenset({OrderState.PLANNED, OrderState.NOT_PLACED})
 def sweep() -> int:
     """Take one step with every due order and guard; return how many were due."""
     now = world.now()
-    work = _due(now=now)
-    run_all(_take_step, [(order, now) for order in work])
-    run_all(_settle, _orphaned_parents())
-    return len(work) + protection.sweep()
+    orders, parents, *guards = together(
+        _due.asked(now=now), _dead_parents.asked(before=now - timedelta(seconds=5)), *protection_due.asked(now)
+    )
+    if not orders and not parents:
+        return protection_due.sweep(now, *guards)
+    run_all(_take_step, [(order, now) for order in orders])
+    run_all(_settle, parents)
+    # What they did moved guards too.
+    now = world.now()
+    return len(orders) + protection_due.sweep(now, *together(*protection_due.asked(now)))
 
 
 _due: Compiled[Order] = Compiled(
     lambda now: (
-        Order.unscoped.filter(next_at__lte=now).select_related("connector", "instrument").order_by("next_at")[:LOT]
+        Order.unscoped.filter(next_at__lte=now)
+        .select_related("connector", "instrument")
+        .order_by("next_at", "created_at", "leg")[:LOT]
     )
 )
 _order: Compiled[Order] = Compiled(lambda pk: Order.unscoped.select_related("connector", "instrument").filter(pk=pk))
@@ -60,11 +69,7 @@ def _claim(order: Order) -> bool:
     return bool(update(Order, {"next_at": until}, id=order.pk, version=order.version, next_at=order.next_at))
 
 
-def _orphaned_parents() -> list[UUID]:
-    """Return closing orders that are final while the leg behind them still waits: a worker died between the two."""
-    return _dead_parents(before=world.now() - timedelta(seconds=5))
-
-
+# Closing orders that are final while the leg behind them still waits: a worker died between the two.
 _dead_parents: Compiled[UUID] = Compiled(
     lambda before: (
         Order.unscoped.filter(waits_for_parent=True, state=OrderState.PLANNED, next_at=None)

@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from apps.accounts.models import TradingState
 from apps.connectors.models import Connector
 from apps.lib import world
-from apps.trading import protection, sweeper
+from apps.trading import protection_due, sweeper
 from apps.trading.models import Order, OrderState, Protection, ProtectionState
 from apps.trading.protection_rows import new_row
 from tests.factories import OrderFactory, ago
@@ -52,7 +53,7 @@ def _two(factory: Any, state: str) -> tuple[Any, Any]:
 
 
 ORDERS = (OrderFactory, OrderState.ACCEPTED, OrderState.PLANNED, sweeper, sweeper.sweep, Order)
-GUARDS = (guard, ProtectionState.LIVE, ProtectionState.WAITING, protection, protection.sweep, Protection)
+GUARDS = (guard, ProtectionState.LIVE, ProtectionState.WAITING, protection_due, sweeper.sweep, Protection)
 both = pytest.mark.parametrize(("factory", "live", "unsent", "module", "sweep", "model"), [ORDERS, GUARDS])
 
 
@@ -142,3 +143,32 @@ def test_row_that_another_process_took_meanwhile_is_left_to_it(
     second.refresh_from_db()
     assert [pk for pk, _ in steps] == [first.pk]
     assert (second.next_at, second.version) == (taken_until, 1)
+
+
+@both
+def test_rows_due_at_one_moment_come_in_the_order_they_were_made(
+    factory: Any, live: str, unsent: str, module: Any, sweep: Any, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = ago(seconds=9)
+    made = [factory(state=live, next_at=due, created_at=ago(minutes=age)).pk for age in (3, 5, 1, 4, 2)]
+    steps = Steps(lambda: None)
+    monkeypatch.setattr(module, "step", steps)
+
+    assert sweep() == 5
+
+    assert [pk for pk, _ in steps] == [made[place] for place in (1, 3, 0, 4, 2)]
+
+
+def test_sweep_that_finds_nothing_asks_once() -> None:
+    OrderFactory(state=OrderState.ACCEPTED, next_at=ago(seconds=-9))
+    guard(state=ProtectionState.LIVE, next_at=ago(seconds=-9))
+    asked: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        assert sweeper.sweep() == 0
+
+    assert len(asked) == 1
