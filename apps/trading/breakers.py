@@ -18,7 +18,7 @@ from apps.connectors.exchange import CredentialsError
 from apps.connectors.models import CheckStatus, Connector
 from apps.lib import world
 from apps.lib.compiled import Compiled
-from apps.lib.statements import run
+from apps.lib.statements import run, together
 from apps.trading import incidents
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import AccountWatch, Incident, Order
@@ -110,9 +110,10 @@ def _checked_since(connector: Connector, watch: AccountWatch) -> bool:
 
 def review_keys() -> None:
     """Act on what the newest checks found about the permission to withdraw."""
-    for connector in _may_withdraw():
+    may_withdraw, no_longer = together(_may_withdraw.asked(), _no_longer.asked())
+    for connector in may_withdraw:
         incidents.open_incident(connector, IncidentKind.WITHDRAWAL_ALLOWED)
-    for incident in _no_longer():
+    for incident in no_longer:
         incidents.resolve(
             incident.connector, IncidentKind.WITHDRAWAL_ALLOWED, how="The newest check found no such permission."
         )

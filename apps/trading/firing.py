@@ -24,7 +24,9 @@ from django.db.models import Q
 
 from apps.connectors.exchange import Exchange, OrderReport, OrderStatus, Side
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
+from apps.lib.statements import together
 from apps.trading import incidents
 from apps.trading.absence import CLOCKS_APART
 from apps.trading.following import look
@@ -77,10 +79,9 @@ def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: s
     less the exchange's.
     """
     side = Side.SELL if missing > 0 else Side.BUY
-    recent = Q(connector_id=connector_id, symbol=symbol, created_at__gt=world.now() - SOUGHT_FOR)
-    recent &= Q(entry__first_fill_at__isnull=False)
-    gone = list(rows_with(recent & Q(fired=None) & ~Q(state__in=OPEN)).exclude(exchange_order_id=""))
-    sought = [row for row in rows_with(recent & Q(book=book, side=side.value)) if _is_sought(row)]
+    recent = {"connector": connector_id, "symbol": symbol, "since": world.now() - SOUGHT_FOR}
+    gone, placed = together(_gone.asked(**recent), _placed.asked(**recent, book=book, side=side.value))
+    sought = [row for row in placed if _is_sought(row)]
     if not gone and not sought:
         return 0
     reports = exchange.order_history(symbol, since=min(row.entry.first_fill_at for row in (*gone, *sought)))
@@ -92,6 +93,20 @@ def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: s
         taken = _take_unseen(row, _entry_of(row), reports, left)
         left, found = left - taken, found + (taken > 0)
     return found
+
+
+def _recent(connector: UUID, symbol: str, since: datetime) -> Q:
+    return Q(connector_id=connector, symbol=symbol, created_at__gt=since, entry__first_fill_at__isnull=False)
+
+
+_gone: Compiled[Protection] = Compiled(
+    lambda connector, symbol, since: rows_with(
+        _recent(connector, symbol, since) & Q(fired=None) & ~Q(state__in=sorted(OPEN))
+    ).exclude(exchange_order_id="")
+)
+_placed: Compiled[Protection] = Compiled(
+    lambda connector, symbol, since, book, side: rows_with(_recent(connector, symbol, since) & Q(book=book, side=side))
+)
 
 
 def note_others(row: Protection, listed: Iterable[Listed]) -> None:

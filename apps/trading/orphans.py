@@ -15,15 +15,14 @@ from django.db import IntegrityError, transaction
 from apps.connectors.exchange import Book, Exchange, OrderReport, OrderStatus, PositionMode, Side
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
-from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
-from apps.lib.statements import run, together
+from apps.lib.statements import run
 from apps.trading import incidents
 from apps.trading.following import look
 from apps.trading.ids import order_of
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
-from apps.trading.models import FINAL_STATES, AccountWatch, Order, OrderState, Position, Protection
+from apps.trading.models import FINAL_STATES, AccountWatch, Order, OrderState, Protection
 from apps.trading.transitions import born
 
 logger = logging.getLogger(__name__)
@@ -36,17 +35,20 @@ _OPENING_LEGS = frozenset("o")
 _OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIAL})
 
 
-def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange) -> int:
-    """Compare the exchange's orders with ours once it is time; return how many were not as we know them.
+def is_due(watch: AccountWatch) -> bool:
+    return watch.swept_at is None or world.now() - watch.swept_at >= EVERY
 
-    Sets on `watch` when it was done; the caller keeps it. ExchangeError: not all were read, tried again soon.
+
+def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange, *, symbols: Iterable[str]) -> int:
+    """Compare the exchange's orders with ours; return how many were not as we know them.
+
+    `symbols`: those we hold or had an order of since FIRST_LOOK. Sets on `watch` when it was done; the caller keeps it.
+    ExchangeError: not all were read, tried again soon.
     """
     started = world.now()
-    if watch.swept_at is not None and started - watch.swept_at < EVERY:
-        return 0
     since = max(connector.created_at, watch.swept_at or started - FIRST_LOOK) - OVERLAP
     reports = list(exchange.open_orders())
-    for symbol in _symbols(connector, reports):
+    for symbol in sorted({*symbols, *(report.symbol for report in reports)})[:MOST_SYMBOLS]:
         reports += exchange.order_history(symbol, since=since)
     found = _compare(connector, reports)
     watch.swept_at = started
@@ -69,23 +71,6 @@ def is_ours(client_order_id: str) -> UUID | None:
     return named if named is not None and named.version == 5 else None
 
 
-def _symbols(connector: Connector, reports: Iterable[OrderReport]) -> list[str]:
-    traded, held = together(
-        _traded.asked(connector=connector.pk, since=world.now() - FIRST_LOOK), _held.asked(connector=connector.pk)
-    )
-    return sorted({*traded, *held, *(report.symbol for report in reports)})[:MOST_SYMBOLS]
-
-
-_traded: Compiled[str] = Compiled(
-    lambda connector, since: (
-        Order.unscoped.filter(connector_id=connector, created_at__gt=since).values_list("symbol", flat=True).distinct()
-    )
-)
-_held: Compiled[str] = Compiled(
-    lambda connector: (
-        Position.unscoped.filter(connector_id=connector).exclude(signed_quantity=0).values_list("symbol", flat=True)
-    )
-)
 # By their ids, which the names stand for. Known anywhere is known: another connector of the same account sees the same
 # orders.
 _KNOWN = "SELECT client_order_id, id, connector_id, state, filled_quantity FROM trading_order WHERE id = ANY(%s)"

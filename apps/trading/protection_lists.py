@@ -6,7 +6,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from apps.connectors.exchange import Exchange, Side, TriggerReport
+from apps.lib.compiled import Compiled
+from apps.lib.statements import together
 from apps.trading.models import Order, Protection
 from apps.trading.protecting import ProtectionKind
 
@@ -62,6 +66,15 @@ def is_late_preset(row: Protection, one: Listed) -> bool:
 
 
 def known_ids(connector_id: UUID, symbol: str) -> set[str]:
-    guards = Protection.unscoped.filter(connector_id=connector_id, symbol=symbol).exclude(exchange_order_id="")
-    orders = Order.unscoped.filter(connector_id=connector_id, symbol=symbol).exclude(exchange_order_id="")
-    return {*guards.values_list("exchange_order_id", flat=True), *orders.values_list("exchange_order_id", flat=True)}
+    of = {"connector": connector_id, "symbol": symbol}
+    guards, orders = together(_named_guards.asked(**of), _named_orders.asked(**of))
+    return {*guards, *orders}
+
+
+def _named(rows: "QuerySet[Any]", connector: UUID, symbol: str) -> "QuerySet[Any, str]":
+    named = rows.filter(connector_id=connector, symbol=symbol).exclude(exchange_order_id="")
+    return named.values_list("exchange_order_id", flat=True)
+
+
+_named_guards: Compiled[str] = Compiled(lambda connector, symbol: _named(Protection.unscoped.all(), connector, symbol))
+_named_orders: Compiled[str] = Compiled(lambda connector, symbol: _named(Order.unscoped.all(), connector, symbol))

@@ -36,7 +36,8 @@ Key = tuple[str, str]
 class Reading:
     """What the account holds, by (symbol, book), signed; on spot the whole balance of the coin of each position.
 
-    `rows` are our positions beside it, read right after, `told` the symbols with an open incident about a difference.
+    `rows` are our positions beside it, read right after, `told` the symbols with an open incident about a difference,
+    `traded` those with an order of ours, where that was asked for.
     """
 
     started_at: datetime
@@ -45,36 +46,48 @@ class Reading:
     rows: Mapping[Key, Position]
     told: frozenset[str]
     has_open_orders: bool
+    traded: frozenset[str] = frozenset()
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """What was traded or is held by us."""
+        return self.traded.union(row.symbol for row in self.rows.values() if row.signed_quantity)
 
 
-def read(connector: Connector, exchange: Exchange) -> Reading:
-    """Ask what the account holds. ExchangeError is no news."""
+def read(connector: Connector, exchange: Exchange, *, traded_since: datetime | None = None) -> Reading:
+    """Ask what the account holds, and which symbols had an order since. ExchangeError is no news."""
     started = world.now()
     if connector.market == Market.FUTURES:
         reports = {(report.symbol, report.book.value): report for report in exchange.positions()}
         held = {key: report.signed_quantity for key, report in reports.items()}
-        return beside(connector, started, held, reports)
+        return beside(connector, started, held, reports, traded_since=traded_since)
     total = {balance.currency: balance.total for balance in exchange.balances()}
-    found = beside(connector, started, {}, {})
+    found = beside(connector, started, {}, {}, traded_since=traded_since)
     ours = {key: row for key, row in found.rows.items() if row.signed_quantity}
     return replace(found, held={key: total.get(row.instrument.base, Decimal(0)) for key, row in ours.items()})
 
 
 def beside(
-    connector: Connector, started: datetime, held: Mapping[Key, Decimal], reports: Mapping[Key, PositionReport]
+    connector: Connector,
+    started: datetime,
+    held: Mapping[Key, Decimal],
+    reports: Mapping[Key, PositionReport],
+    *,
+    traded_since: datetime | None = None,
 ) -> Reading:
     """Read what we have on record beside it, in one round trip."""
-    positions, told, open_orders = together(
+    positions, told, open_orders, *traded = together(
         _positions.asked(connector=connector.pk),
         _told.asked(connector=connector.pk),
         _open.asked(connector=connector.pk),
+        *([] if traded_since is None else [_traded.asked(connector=connector.pk, since=traded_since)]),
     )
     rows = {(row.symbol, row.book): row for row in positions}
     for symbol, book in held.keys() - rows.keys():
         # Flat with us, and so it was at the exchange when it was last read.
         for row in _position(connector=connector.pk, symbol=symbol, book=book):
             rows[symbol, book] = row
-    return Reading(started, held, reports, rows, frozenset(told), bool(open_orders))
+    return Reading(started, held, reports, rows, frozenset(told), bool(open_orders), frozenset(*traded))
 
 
 def _held_by(connector: UUID) -> "QuerySet[Position]":
@@ -98,6 +111,13 @@ _open: Compiled[UUID] = Compiled(
     lambda connector: Order.unscoped.filter(connector_id=connector, state__in=sorted(OPEN_STATES)).values_list(
         "pk", flat=True
     )[:1]
+)
+
+
+_traded: Compiled[str] = Compiled(
+    lambda connector, since: (
+        Order.unscoped.filter(connector_id=connector, created_at__gt=since).values_list("symbol", flat=True).distinct()
+    )
 )
 
 

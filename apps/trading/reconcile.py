@@ -41,7 +41,6 @@ from apps.trading.models import (
     EquityPoint,
     Order,
     Position,
-    Protection,
     ProtectionState,
 )
 from apps.trading.readings import SETTLING, Key, Reading, beside, is_quiet, noting, read
@@ -69,6 +68,10 @@ WITH due AS MATERIALIZED (
 )
 SELECT due.id FROM due JOIN claimed ON claimed.id = due.id ORDER BY due.next_at, due.id
 """  # noqa: S608 - a number of ours
+
+_LOOK_AT_GUARDS = """
+UPDATE trading_protection SET next_at = %s WHERE connector_id = %s AND symbol = %s AND state = %s AND next_at > %s
+"""
 
 
 def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
@@ -114,9 +117,10 @@ def _poll(watch: AccountWatch) -> None:
         if watch.refused_count:
             # Reading needs the access key alone: only a signed call tells that secret and memo are right again.
             exchange.verify_signature()
-        reading = read(connector, exchange)
+        sweeps = orphans.is_due(watch)
+        reading = read(connector, exchange, traded_since=world.now() - orphans.FIRST_LOOK if sweeps else None)
         breakers.accepted(connector, watch)
-        if orphans.sweep_account(connector, watch, exchange):
+        if sweeps and orphans.sweep_account(connector, watch, exchange, symbols=reading.symbols):
             # What was found there is ours too.
             reading = beside(connector, reading.started_at, reading.held, reading.reports)
         if _is_as_recorded(reading):
@@ -270,8 +274,7 @@ def _is_ours_read(
 
     False when there is any, or may be: then the difference is not settled by this reading.
     """
-    resting = Order.unscoped.filter(connector=connector, symbol=symbol).exclude(state__in=FINAL_STATES)
-    orders = list(resting.select_related("connector", "instrument"))
+    orders = _unfinished(connector=connector.pk, symbol=symbol)
     for order in orders:
         before = order.filled_quantity
         if not look(order) or order.filled_quantity != before:
@@ -285,10 +288,19 @@ def _is_ours_read(
     return readings >= settled_at
 
 
+_unfinished: Compiled[Order] = Compiled(
+    lambda connector, symbol: (
+        Order.unscoped.filter(connector_id=connector, symbol=symbol)
+        .exclude(state__in=sorted(FINAL_STATES))
+        .select_related("connector", "instrument")
+    )
+)
+
+
 def _look_at_guards(connector: Connector, symbol: str) -> None:
     """Make them due: the position counts as not quiet until each was seen where it was, or followed."""
-    live = Protection.unscoped.filter(connector=connector, symbol=symbol, state=ProtectionState.LIVE)
-    live.filter(next_at__gt=world.now()).update(next_at=world.now())
+    now = world.now()
+    run(_LOOK_AT_GUARDS, (now, connector.pk, symbol, ProtectionState.LIVE.value, now))
 
 
 def _symbols_of_another_mode(connector: Connector, rows: Mapping[Key, Position], reading: Reading) -> frozenset[str]:

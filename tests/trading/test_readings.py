@@ -13,8 +13,8 @@ from apps.lib import world
 from apps.lib.statements import ask
 from apps.trading import reconcile
 from apps.trading.models import AccountWatch, Position
-from apps.trading.readings import Reading, noting
-from tests.factories import ConnectorFactory, PositionFactory, ago
+from apps.trading.readings import Reading, beside, noting
+from tests.factories import ConnectorFactory, OrderFactory, PositionFactory, ago
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +55,19 @@ def test_account_whose_turn_comes_late_is_read_anew(
     reconcile.poll_due()
 
     assert shown == [(first.pk, ExternalTrades.ADOPT), (second.pk, policy)]
+
+
+def test_symbols_are_those_we_hold_or_traded_since() -> None:
+    connector, since = ConnectorFactory(), ago(hours=1)
+    for symbol, age in (("NEW", 1), ("NEW", 2), ("OLD", 70)):
+        OrderFactory(connector=connector, symbol=symbol, created_at=ago(minutes=age))
+    OrderFactory(symbol="ANOTHERS")
+    PositionFactory(connector=connector, symbol="HELD")
+    PositionFactory(connector=connector, symbol="CLOSED", signed_quantity=0, cost=0, exchange_quantity=3)
+
+    reading = beside(connector, ago(), {}, {}, traded_since=since)
+    unasked = beside(connector, ago(), {}, {})
+
+    assert reading.traded == {"NEW"}
+    assert reading.symbols == {"NEW", "HELD"}
+    assert unasked.symbols == {"HELD"}
