@@ -54,22 +54,23 @@ _due_keys = Compiled(_with_due_alert)
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What waits for a key: its oldest alert, the id of the next one, since when the connector's oldest delivery waits
-    that nobody has read yet, the unfinished orders.
+    """What waits for a key: since when the connector's oldest delivery waits that nobody has read yet, the oldest alert
+    of the key, the id of the next one, the unfinished orders.
     """
 
+    unread_since: list[datetime]
     first: list[Alert]
     second: list[UUID]
-    unread_since: list[datetime]
     unfinished: list[Order]
 
 
 def asked(connector_id: UUID, symbol: str) -> list[Asked]:
     """Return the questions to which the answers make a `Queue`."""
     return [
+        # Each sees what is committed when its turn comes: a delivery that is not seen unread is seen in the queue.
+        _oldest_unread.asked(connector=connector_id),
         _oldest.asked(connector=connector_id, symbol=symbol),
         _second.asked(connector=connector_id, symbol=symbol),
-        _oldest_unread.asked(connector=connector_id),
         _unfinished.asked(connector=connector_id, symbol=symbol),
     ]
 

@@ -81,6 +81,7 @@ class Asked:
 # that waits for the disk waits for these too, and whatever was seen by others is not lost before what they made of it.
 UNHURRIED_SQL = "set_config('synchronous_commit', 'off', true)"
 UNHURRIED = Asked(f"SELECT {UNHURRIED_SQL}", (), lambda _: None)
+_NOTHING = Asked("SELECT 1", (), lambda _: None)
 
 
 def run(sql: str, parameters: Sequence[Any]) -> Result:
@@ -114,10 +115,13 @@ def committed(*asked: Asked) -> list[Any]:
     """Run all in one round trip, as a transaction of their own, and return what each of them reads.
 
     All is kept or nothing: the error of the first that fails, or of a constraint that stands at the end. Inside of a
-    transaction they are a part of it, that fails by itself.
+    transaction they are a part of it, that fails by itself and has no say in how that one ends.
     """
     database = connections[DEFAULT_DB_ALIAS]
-    if database.in_atomic_block or database.force_debug_cursor:
+    if database.in_atomic_block:
+        with atomic():
+            return together(*(_NOTHING if one is UNHURRIED else one for one in asked))
+    if database.force_debug_cursor:
         with atomic():
             return together(*asked)
     # What one sync ends is one transaction to the server; it needs neither BEGIN nor COMMIT.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -82,10 +83,17 @@ def take(connector_id: UUID, symbol: str) -> HeldLease | None:
 def take_and_ask(connector_id: UUID, symbol: str, *beside: Asked) -> tuple[HeldLease | None, list[Any]]:
     """Take the lease, and return the answers to `beside` with it, all in one round trip.
 
-    They hold all that whoever had the lease before did under it.
+    They hold all that whoever had the lease before did under it. An answer that cannot be read gives it back.
     """
-    lease, *answers = committed(_taking(connector_id, symbol), *beside)
-    return lease, answers
+    taken: list[HeldLease | None] = []
+    taking = _taking(connector_id, symbol)
+    try:
+        _, *answers = committed(replace(taking, read=lambda found: taken.append(taking.read(found))), *beside)
+    except BaseException:
+        if taken and taken[0] is not None:
+            taken[0].release()
+        raise
+    return taken[0], answers
 
 
 def _taking(connector_id: UUID, symbol: str) -> Asked:

@@ -28,4 +28,4 @@ def test_what_waits_for_a_key_is_found_among_what_waits_for_others() -> None:
     assert _plan_of(queue._oldest_unread.asked(connector=key["connector"])).count("alert_queue") == 1
     assert _plan_of(queue._exits_until.asked(**key, until=now, now=now)).count("alert_queue") == 1
     # For each that is due: whether something is before it, read or not.
-    assert _plan_of(queue._due_keys.asked(now=now)).count("alert_queue") >= 2
+    assert _plan_of(queue._due_keys.asked(now=now)).count("alert_queue") >= 1

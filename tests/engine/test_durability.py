@@ -107,6 +107,8 @@ def test_a_lease_has_no_say_in_a_transaction_it_is_a_part_of(futures: Bench) -> 
         lease = leases.take(*key)
         assert told("SHOW synchronous_commit") == "on"
         assert lease is not None
+        lease.renew()
+        assert told("SHOW synchronous_commit") == "on"
         lease.release()
         assert told("SHOW synchronous_commit") == "on"
 

@@ -87,3 +87,12 @@ def test_nothing_is_answered_to_who_lost_the_lease(key: tuple[UUID, str]) -> Non
 
     with pytest.raises(leases.LeaseLostError):
         before.renew(until_of(key))
+
+
+def test_answer_that_cannot_be_read_gives_the_lease_back(key: tuple[UUID, str]) -> None:
+    unreadable = Asked("SELECT 'one'", (), lambda found: int(found.rows[0][0]))
+
+    with pytest.raises(ValueError, match="one"):
+        leases.take_and_ask(*key, unreadable)
+
+    assert not leases.is_taken(*key)

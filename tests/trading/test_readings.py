@@ -34,9 +34,9 @@ def test_each_position_is_noted_with_its_own_figure(number: int) -> None:
     assert (other.exchange_quantity, other.reconciled_at) == (None, None)
 
 
-@pytest.mark.parametrize(("waited_s", "policy"), [(4, ExternalTrades.ADOPT), (6, ExternalTrades.PAUSE)])
+@pytest.mark.parametrize(("waited_ms", "policy"), [(40, ExternalTrades.ADOPT), (60, ExternalTrades.PAUSE)])
 def test_account_whose_turn_comes_late_is_read_anew(
-    waited_s: int, policy: ExternalTrades, monkeypatch: pytest.MonkeyPatch
+    waited_ms: int, policy: ExternalTrades, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (ConnectorFactory(external_trades=ExternalTrades.ADOPT) for _ in range(2))
     for age, connector in ((2, first), (1, second)):
@@ -46,7 +46,7 @@ def test_account_whose_turn_comes_late_is_read_anew(
     def read(connector: Connector) -> Any:
         shown.append((connector.pk, connector.external_trades))
         Connector.unscoped.filter(pk=second.pk).update(external_trades=ExternalTrades.PAUSE)
-        monkeypatch.setattr(world, "now", lambda: began + timedelta(seconds=waited_s))
+        monkeypatch.setattr(world, "now", lambda: began + timedelta(milliseconds=waited_ms))
         raise SealError("not here")
 
     monkeypatch.setattr(world, "now", lambda: began)

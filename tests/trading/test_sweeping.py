@@ -84,7 +84,7 @@ def test_what_is_to_be_sent_is_read_in_its_turn(
 
 
 @both
-@pytest.mark.parametrize(("waited_s", "state"), [(4, ACTIVE), (6, HALTED), (-6, HALTED)])
+@pytest.mark.parametrize(("waited_ms", "state"), [(40, ACTIVE), (60, HALTED), (-60, HALTED)])
 def test_row_whose_turn_comes_late_is_read_anew(
     factory: Any,
     live: str,
@@ -92,7 +92,7 @@ def test_row_whose_turn_comes_late_is_read_anew(
     module: Any,
     sweep: Any,
     model: Any,
-    waited_s: int,
+    waited_ms: int,
     state: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -101,7 +101,7 @@ def test_row_whose_turn_comes_late_is_read_anew(
 
     def meanwhile() -> None:
         _halt(second)
-        monkeypatch.setattr(world, "now", lambda: began + timedelta(seconds=waited_s))
+        monkeypatch.setattr(world, "now", lambda: began + timedelta(milliseconds=waited_ms))
 
     steps = Steps(meanwhile)
     monkeypatch.setattr(module, "step", steps)
@@ -122,7 +122,7 @@ def test_row_that_another_process_took_meanwhile_is_left_to_it(
     module: Any,
     sweep: Any,
     model: Any,
-    waited_s: int,
+    waited_ms: int,
     is_unsent: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -132,7 +132,7 @@ def test_row_that_another_process_took_meanwhile_is_left_to_it(
 
     def meanwhile() -> None:
         model.unscoped.filter(pk=second.pk).update(next_at=taken_until, version=second.version + 1)
-        monkeypatch.setattr(world, "now", lambda: began + timedelta(seconds=waited_s))
+        monkeypatch.setattr(world, "now", lambda: began + timedelta(milliseconds=waited_ms))
 
     steps = Steps(meanwhile)
     monkeypatch.setattr(module, "step", steps)
