@@ -33,3 +33,25 @@ _TEST = """
         RAISE EXCEPTION '%.{column}: belongs to another workspace', TG_TABLE_NAME
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;"""
+
+
+# The function for all tables, for a step back behind the one that dropped it.
+FOR_ALL_TABLES = """
+CREATE FUNCTION same_workspace() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    target uuid;
+    owner uuid;
+BEGIN
+    FOR i IN 0 .. TG_NARGS / 2 - 1 LOOP
+        EXECUTE format('SELECT ($1).%I', TG_ARGV[2 * i]) INTO target USING NEW;
+        IF target IS NOT NULL THEN
+            EXECUTE format('SELECT workspace_id FROM %I WHERE id = $1', TG_ARGV[2 * i + 1]) INTO owner USING target;
+            IF owner IS DISTINCT FROM NEW.workspace_id THEN
+                RAISE EXCEPTION '%.%: belongs to another workspace', TG_TABLE_NAME, TG_ARGV[2 * i]
+                    USING ERRCODE = 'integrity_constraint_violation';
+            END IF;
+        END IF;
+    END LOOP;
+    RETURN NEW;
+END $$;
+"""

@@ -113,7 +113,7 @@ def test_row_whose_turn_comes_late_is_read_anew(
 
 
 @both
-@pytest.mark.parametrize("waited_s", [0, 6])
+@pytest.mark.parametrize("waited_ms", [0, 60])
 @pytest.mark.parametrize("is_unsent", [False, True])
 def test_row_that_another_process_took_meanwhile_is_left_to_it(
     factory: Any,
