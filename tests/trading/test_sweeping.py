@@ -62,8 +62,9 @@ def test_rows_due_are_read_in_one_statement(
     factory: Any, live: str, unsent: str, module: Any, sweep: Any, model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = _two(factory, live)
-    steps = Steps(lambda: _halt(second))
+    steps, began = Steps(lambda: _halt(second)), world.now()
     monkeypatch.setattr(module, "step", steps)
+    monkeypatch.setattr(world, "now", lambda: began)
 
     assert sweep() == 2
 
