@@ -35,7 +35,7 @@ _TEST = """
     END IF;"""
 
 
-# The function for all tables, for a step back behind the one that dropped it.
+# As it was until each table had its own. Arguments: column, table, column, table, …
 FOR_ALL_TABLES = """
 CREATE FUNCTION same_workspace() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

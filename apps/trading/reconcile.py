@@ -222,7 +222,7 @@ def _settle(
     liquidated = is_less and bookings.was_liquidated(exchange, symbol, since=since)
     policy = ExternalTrades(connector.external_trades)
     if policy is not ExternalTrades.ADOPT and not liquidated:
-        _showbeside(connector, instrument, book, theirs)
+        _show_beside(connector, instrument, book, theirs)
         did = "Entries and exits go on."
         if policy is ExternalTrades.PAUSE:
             lifecycle.pause(connector)
@@ -251,7 +251,7 @@ def _settle(
     return True
 
 
-def _showbeside(connector: Connector, instrument: Instrument, book: Book, theirs: Decimal) -> None:
+def _show_beside(connector: Connector, instrument: Instrument, book: Book, theirs: Decimal) -> None:
     """Have a row that can show the exchange's figure, also where we never had a position."""
     Position.unscoped.get_or_create(
         connector=connector,
