@@ -6,7 +6,8 @@ exchange holds less than our fills say. It counts as ours on proof alone:
 
     it closes the guard's side, waited for the guard's price, and was made after the entry's first fill
     nobody's row has its id, and it was not seen waiting as an order that somebody else had placed
-    it traded no more than the entry filled, and no more than what the exchange holds less than our fills say
+    it traded no more than the entry filled, and no more than what the exchange holds less than our fills say; what
+        fired on both sides of a one-way position proves itself only as a whole, by coming to that difference exactly
     no more orders are like that than guards of ours that are sought; the newest is the newest entry's
 
 Otherwise nothing is taken onto record, and the position follows as after a trade by hand.
@@ -78,9 +79,8 @@ def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: s
     come first, whatever the difference, for only with them on record is it known. `missing` is signed: our position
     less the exchange's.
     """
-    side = Side.SELL if missing > 0 else Side.BUY
     recent = {"connector": connector_id, "symbol": symbol, "since": world.now() - SOUGHT_FOR}
-    gone, placed = together(_gone.asked(**recent), _placed.asked(**recent, book=book, side=side.value))
+    gone, placed = together(_gone.asked(**recent), _placed.asked(**recent, book=book))
     sought = [row for row in placed if _is_sought(row)]
     if not gone and not sought:
         return 0
@@ -88,11 +88,23 @@ def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: s
     found = sum(_take_told_late(row, reports) for row in gone)
     if found:
         return found
-    left = abs(missing)
+    left = _explained(sought, reports, missing)
     for row in sought:
-        taken = _take_unseen(row, _entry_of(row), reports, left)
-        left, found = left - taken, found + (taken > 0)
+        taken = _take_unseen(row, _entry_of(row), reports, left[row.side])
+        left[row.side] -= taken
+        found += taken > 0
     return found
+
+
+def _explained(sought: Iterable[Protection], reports: Sequence[OrderReport], missing: Decimal) -> dict[str, Decimal]:
+    """Return how much guards of each side may have closed, by side, given what both together have to come to."""
+    closed = {Side.SELL.value: Decimal(0), Side.BUY.value: Decimal(0)}
+    found = {(row.side, one.client_order_id): one for row in sought if (one := _fired_by(row, _entry_of(row), reports))}
+    for (side, _), report in found.items():
+        closed[side] += report.filled_quantity
+    if all(closed.values()) and closed[Side.SELL] - closed[Side.BUY] == missing:
+        return closed
+    return {Side.SELL.value: max(missing, Decimal(0)), Side.BUY.value: max(-missing, Decimal(0))}
 
 
 def _recent(connector: UUID, symbol: str, since: datetime) -> Q:
@@ -105,7 +117,7 @@ _gone: Compiled[Protection] = Compiled(
     ).exclude(exchange_order_id="")
 )
 _placed: Compiled[Protection] = Compiled(
-    lambda connector, symbol, since, book, side: rows_with(_recent(connector, symbol, since) & Q(book=book, side=side))
+    lambda connector, symbol, since, book: rows_with(_recent(connector, symbol, since) & Q(book=book))
 )
 
 

@@ -565,6 +565,44 @@ def test_two_guards_of_one_price_that_fire_together_are_both_ours(futures: Bench
     assert (futures.held(), Fill.unscoped.count(), Adjustment.unscoped.count()) == (0, 4, 0)
 
 
+def two_that_fired_on_both_sides(bench: Bench, *, by_owner: int = 0) -> None:
+    """A long entry's stop and the stop of the short one after it, neither told of until both were taken for gone."""
+    hide(bench)
+    bench.send("buy", "flat", "0.003", stop_loss=STOP)
+    hide(bench, HISTORY)
+    bench.paper.set_price("BTCUSDT", "57900")
+    bench.send("sell", "flat", "0.004", stop_loss={"price": 60500})
+    bench.paper.set_price("BTCUSDT", "60600")
+    give_up(bench)
+    assert [size for _, size in fired_there(bench)] == ["3", "4"]
+    assert ([row.state for row in guards(bench)], bench.held()) == ([P.GONE, P.GONE], -1)
+    if by_owner:
+        by_hand(bench, Side.BUY, str(by_owner))
+    show(bench)
+
+
+def test_guards_of_both_sides_that_fired_unseen_are_ours_where_they_explain_the_difference(futures: Bench) -> None:
+    two_that_fired_on_both_sides(futures)
+
+    poll(futures, 3)
+
+    assert {(order.side, order.filled_quantity) for order in ours(futures)} == {("sell", 3), ("buy", 4)}
+    assert {row.state for row in guards(futures)} == {P.FIRED}
+    assert (futures.held(), Fill.unscoped.count()) == (0, 4)
+    poll(futures, 4)
+    assert (Adjustment.unscoped.count(), Incident.unscoped.filter(kind="position_external").count()) == (0, 0)
+
+
+def test_guards_of_both_sides_prove_nothing_where_the_difference_is_another(futures: Bench) -> None:
+    """One side alone is still held against what the exchange holds less than our fills say."""
+    two_that_fired_on_both_sides(futures, by_owner=1)
+
+    poll(futures, 4)
+
+    assert (ours(futures), Fill.unscoped.count(), futures.held()) == ([], 2, 1)
+    assert [row.change for row in Adjustment.unscoped.all()] == [2]
+
+
 def test_three_orders_at_the_price_of_two_guards_prove_nothing(futures: Bench) -> None:
     hide(futures)
     futures.send("buy", "flat", "0.01", stop_loss=STOP)
