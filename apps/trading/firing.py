@@ -27,7 +27,6 @@ from apps.connectors.exchange import Exchange, OrderReport, OrderStatus, Side
 from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
-from apps.lib.statements import together
 from apps.trading import incidents
 from apps.trading.absence import CLOCKS_APART
 from apps.trading.following import look
@@ -75,20 +74,14 @@ def has_fired_unseen(row: Protection, exchange: Exchange, *, missing: Decimal) -
 def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: str, missing: Decimal) -> int:
     """Do the same for all guards of a position, ended ones too; return how many had fired.
 
-    A guard whose id we know needs no proof but that id: it was taken for gone, and what it fired was told later. These
-    come first, whatever the difference, for only with them on record is it known. `missing` is signed: our position
-    less the exchange's.
+    `missing` is signed: our position less the exchange's. It is only known once `take_told_late` found nothing.
     """
-    recent = {"connector": connector_id, "symbol": symbol, "since": world.now() - SOUGHT_FOR}
-    gone, placed = together(_gone.asked(**recent), _placed.asked(**recent, book=book))
+    placed = _placed(connector=connector_id, symbol=symbol, book=book, since=world.now() - SOUGHT_FOR)
     sought = [row for row in placed if _is_sought(row)]
-    if not gone and not sought:
+    if not sought:
         return 0
-    reports = exchange.order_history(symbol, since=min(row.entry.first_fill_at for row in (*gone, *sought)))
-    found = sum(_take_told_late(row, reports) for row in gone)
-    if found:
-        return found
-    left = _explained(sought, reports, missing)
+    reports = exchange.order_history(symbol, since=min(at for row in sought if (at := row.entry.first_fill_at)))
+    found, left = 0, _explained(sought, reports, missing)
     for row in sought:
         taken = _take_unseen(row, _entry_of(row), reports, left[row.side])
         left[row.side] -= taken
@@ -107,18 +100,25 @@ def _explained(sought: Iterable[Protection], reports: Sequence[OrderReport], mis
     return {Side.SELL.value: max(missing, Decimal(0)), Side.BUY.value: max(-missing, Decimal(0))}
 
 
-def _recent(connector: UUID, symbol: str, since: datetime) -> Q:
-    return Q(connector_id=connector, symbol=symbol, created_at__gt=since, entry__first_fill_at__isnull=False)
-
-
-_gone: Compiled[Protection] = Compiled(
-    lambda connector, symbol, since: rows_with(
-        _recent(connector, symbol, since) & Q(fired=None) & ~Q(state__in=sorted(OPEN))
-    ).exclude(exchange_order_id="")
-)
 _placed: Compiled[Protection] = Compiled(
-    lambda connector, symbol, since, book: rows_with(_recent(connector, symbol, since) & Q(book=book))
+    lambda connector, symbol, book, since: rows_with(
+        Q(connector_id=connector, symbol=symbol, book=book)
+        & Q(created_at__gt=since, entry__first_fill_at__isnull=False)
+    )
 )
+
+
+def take_told_late(connector_id: UUID, reports: Iterable[OrderReport]) -> int:
+    """Take what guards fired that were taken for gone before that was told onto record; return how many had.
+
+    A guard whose id we know needs no proof but that id, whatever the position says meanwhile.
+    """
+    fired = {_guard_id(one): one for one in reports if one.client_order_id.startswith(NAME) and one.filled_quantity}
+    if not fired:
+        return 0
+    named = Q(connector_id=connector_id, exchange_order_id__in=sorted(fired), fired=None)
+    gone = rows_with(named & ~Q(state__in=sorted(OPEN)) & Q(entry__first_fill_at__isnull=False))
+    return sum(_take_told_late(row, fired[row.exchange_order_id]) for row in gone)
 
 
 def note_others(row: Protection, listed: Iterable[Listed]) -> None:
@@ -154,12 +154,7 @@ def _is_sought(row: Protection) -> bool:
     return not seen.exclude(exchange_order_id="").exists()
 
 
-def _take_told_late(row: Protection, reports: Sequence[OrderReport]) -> bool:
-    """Take what a guard fired that was taken for gone onto record; True when it fired."""
-    name = f"{NAME}{row.exchange_order_id}"
-    report = next((one for one in reports if one.client_order_id == name and one.filled_quantity), None)
-    if report is None:
-        return False
+def _take_told_late(row: Protection, report: OrderReport) -> bool:
     logger.warning("guard %s: fired, and was taken for gone before that was told", row.pk)
     quantity = report.quantity or report.filled_quantity
     _take(row, _entry_of(row), report, quantity, evidence={"guard": row.exchange_order_id, "told": "late"})

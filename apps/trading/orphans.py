@@ -1,5 +1,7 @@
 """Orders at the exchange that carry one of our names and are not on record, and ends that we know wrongly.
 
+What a guard fired has the exchange's name for it, and counts as one of ours.
+
 A database that came back from a backup, or a failover that lost its last commits, leaves orders at the exchange that
 nobody here remembers. Their names lead back to the ids of their rows.
 """
@@ -18,6 +20,7 @@ from apps.lib import world
 from apps.lib.decimals import normalize_text
 from apps.lib.statements import run
 from apps.trading import incidents
+from apps.trading.firing import take_told_late
 from apps.trading.following import look
 from apps.trading.ids import order_of
 from apps.trading.incident_kinds import IncidentKind
@@ -78,17 +81,17 @@ _KNOWN = "SELECT client_order_id, id, connector_id, state, filled_quantity FROM 
 
 def _compare(connector: Connector, reports: list[OrderReport]) -> int:
     """Return how many were news."""
+    found = take_told_late(connector.pk, reports)
     ours = {report.client_order_id: (is_ours(report.client_order_id), report) for report in reports}
     named = {name: (order_id, report) for name, (order_id, report) in ours.items() if order_id is not None}
     if not named:
-        return 0
+        return found
     rows = run(_KNOWN, ([order_id for order_id, _ in named.values()],)).rows
     known = {row[0]: row[1:] for row in rows}
     lost = named.keys() - known.keys()
     guards: set[str] = set()
     if lost:
         guards = set(Protection.unscoped.filter(client_order_id__in=lost).values_list("client_order_id", flat=True))
-    found = 0
     for name, (_, report) in named.items():
         if name in guards:
             continue

@@ -25,6 +25,7 @@ from apps.connectors.exchange import (
 from apps.connectors.models import Connector
 from apps.trading import firing, protection
 from apps.trading.models import (
+    AccountWatch,
     Adjustment,
     Fill,
     Incident,
@@ -340,6 +341,30 @@ def test_firing_told_only_after_its_guard_was_taken_for_gone_is_ours(futures: Be
     assert Adjustment.unscoped.count() == 0
     poll(futures, 4)
     assert [row.change for row in Adjustment.unscoped.all()] == ([by_owner] if by_owner else [])
+
+
+def test_firing_told_only_after_the_position_was_taken_over_is_still_ours(futures: Bench) -> None:
+    """Both say flat by then: nothing but the name of what fired tells."""
+    futures.send("buy", "flat", "0.01", stop_loss=STOP)
+    wait(futures)
+    for route in (LISTED, HISTORY, "/contract/private/get-open-orders", "/contract/private/trades"):
+        futures.fault("invisible", route, delay_ms=60_000, times=1000)
+    futures.paper.set_price("BTCUSDT", "57900")
+    give_up(futures)
+    poll(futures, 4)
+    assert ([row.change for row in Adjustment.unscoped.all()], futures.held(), ours(futures)) == ([-10], 0, [])
+    show(futures)
+    poll(futures, 4)
+    assert ours(futures) == [], "it is not looked for at every reading"
+
+    AccountWatch.unscoped.update(swept_at=ago(minutes=6))
+    poll(futures, 1)
+
+    [fired], [stop] = ours(futures), guards(futures)
+    assert (stop.state, stop.fired_id, fired.client_order_id) == (P.FIRED, fired.pk, f"PLAN_{stop.exchange_order_id}")
+    assert Fill.unscoped.filter(order=fired).count() == 1
+    poll(futures, 4)
+    assert ([row.change for row in Adjustment.unscoped.all()], futures.held()) == ([-10, 10], 0)
 
 
 def test_position_that_the_owner_closes_by_hand_fired_nothing(futures: Bench) -> None:
