@@ -96,7 +96,8 @@ class Scene:
         reconcile.make_all_due()
         before, standing, since = rest.Rest(), 0, self.clock.now()
         for number in range(SETTLING_ROUNDS):
-            self.clock.sleep(5 if number < 3 else 40)
+            # In the fourth round the orders of every account are due to be compared once more.
+            self.clock.sleep(5 if number < 3 else 300 if number == 3 else 40)
             # Guards first: an account whose guards are due to be looked at is not compared.
             self.engine.sweep()
             self.engine.beat()

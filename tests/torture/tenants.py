@@ -93,6 +93,8 @@ def begin_anew(tenants: list[Tenant], dice: random.Random, now: object) -> None:
             "mismatch": dice.choice([Mismatch.CLOSE_ONLY, Mismatch.CLOSE_ONLY, *Mismatch.values]),
             "suspected_duplicate": dice.choice(SuspectedDuplicate.values),
             "leverage": Decimal(dice.choice([1, 3, 10, 20])),
+            # Nothing is looked for from before it.
+            "created_at": now,
             "clock_offset_ms": 0,
             "clock_measured_at": now,
         }
