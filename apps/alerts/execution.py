@@ -30,7 +30,7 @@ from apps.lib.statements import UNHURRIED, Asked, ask, committed, together
 from apps.trading import breakers, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
-from apps.trading.executor import BESIDE_OPEN, drive, settle_legs
+from apps.trading.executor import BESIDE_OPEN, drive, pauses, settle_legs
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import Order, OrderState
@@ -378,7 +378,7 @@ def _drive(alert: Alert, orders: Sequence[Order]) -> None:
             continue
         if order.is_final:
             settle_legs(order)
-        else:
+        elif not pauses(order):
             drive(order)
     if alert.status == AlertStatus.EXECUTING:
         finish(alert, AlertStatus.EXECUTED)

@@ -97,6 +97,12 @@ def drive(order: Order) -> None:
     settle_legs(order)
 
 
+def pauses(order: Order) -> bool:
+    """True while an order that was refused for the moment waits: the sweeper tries it again in its time."""
+    is_tried = order.state == S.PLANNED and order.attempt > 0
+    return is_tried and order.next_at is not None and order.next_at > world.now()
+
+
 def step(order: Order) -> None:
     """Do the one thing that is due for an order: used by the poller and the sweeper."""
     if order.is_of_a_later_release:
@@ -236,7 +242,8 @@ def settle_legs(order: Order) -> None:
         if order.state == S.FILLED:
             # Whoever dies from here on leaves a leg that is due.
             update(Order, {"next_at": world.now()}, id=leg.pk, version=leg.version, next_at=None)
-            drive(leg)
+            if not pauses(leg):
+                drive(leg)
         else:
             give_up(leg, order)
 

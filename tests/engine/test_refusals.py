@@ -7,11 +7,13 @@ import pytest
 from django.utils import timezone
 
 from apps.accounts.models import PlatformState, Subscription
-from apps.alerts.models import AlertStatus
+from apps.alerts.execution import execute_due
+from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderReport, OrderRequest
 from apps.connectors.models import Connector
 from apps.connectors.opening import forget_credentials, seal_credentials
+from apps.trading.executor import settle_legs
 from apps.trading.models import OrderState
 from tests.engine.conftest import Bench
 
@@ -34,6 +36,47 @@ def test_rate_limited_order_is_sent_once_more_after_the_wait(futures: Bench) -> 
     assert futures.path(sent) == [S.PLANNED, S.SUBMITTING, S.PLANNED, S.SUBMITTING, S.ACCEPTED, S.FILLED]
     assert futures.book() == [(order.client_order_id, "10")]
     assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
+def test_worker_that_takes_an_alert_over_sends_nothing_before_its_time(futures: Bench) -> None:
+    """The one before it died after the exchange had put the order off, before the alert was done."""
+    futures.fault("too_many")
+    alert = futures.send("buy", "flat", "0.01")
+    Alert.unscoped.update(status=AlertStatus.EXECUTING, next_at=timezone.now(), finished_at=None)
+
+    execute_due()
+
+    order = futures.order()
+    assert (order.state, order.attempt, futures.book()) == (S.PLANNED, 1, [])
+    assert order.next_at > timezone.now()
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    futures.wait()
+    assert (futures.order().state, futures.book()) == (S.FILLED, [(order.client_order_id, "10")])
+
+
+def test_leg_that_was_put_off_is_not_sent_again_with_the_close_before_it(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    submit = FuturesExchange.submit
+
+    def too_many_openings(self: FuturesExchange, request: OrderRequest, *, signed_at_ms: int) -> OrderReport:
+        if not request.reduce_only:
+            futures.fault("too_many")
+        return submit(self, request, signed_at_ms=signed_at_ms)
+
+    monkeypatch.setattr(FuturesExchange, "submit", too_many_openings)
+    futures.send("sell", "long", "0.02")
+    monkeypatch.undo()
+    closing, opening = futures.orders()[1:]
+    assert (closing.state, opening.state, opening.attempt) == (S.FILLED, S.PLANNED, 1)
+
+    settle_legs(closing)
+
+    opening.refresh_from_db()
+    assert (opening.state, opening.attempt, len(futures.book())) == (S.PLANNED, 1, 2)
+    futures.wait()
+    assert [order.state for order in futures.orders()] == [S.FILLED] * 3
 
 
 def test_refused_timestamp_is_measured_and_sent_again(futures: Bench) -> None:
