@@ -66,7 +66,8 @@ LAYERS = (
     Layer("money", "money properties, PostgreSQL", 20_000, 500_000, 2),
     Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, 2),
     Layer("seeded_bugs", "seeded bugs, each caught", 20, 20, 2, divides=False),
-    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, AT_ONCE, quick_seconds=720, least=1_000),
+    # Two lived a quarter more histories on two cores than three: it waits for its database too little by now.
+    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, 2, quick_seconds=720, least=1_000),
 )
 
 
