@@ -21,8 +21,8 @@ from scripts.bench.product import ROOT, BenchError, Running
 
 PACE_S = 0.5
 IDLE_S = 5.0
-# As in a running product: each of the worker's eight threads has its connection and has run six alerts, of both markets;
-# the server keeps a statement's plan from its sixth time on.
+# As in a running product: each of the worker's eight threads has its connection and has run six alerts, of both
+# markets; the server keeps a statement's plan from its sixth time on.
 WARM_ROUNDS = 12
 FILLED_WITHIN_S = 10.0
 MESSAGES = {
