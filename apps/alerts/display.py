@@ -11,4 +11,6 @@ def showable(text: str, limit: int = SHOWN) -> str:
     """
     text = redact_text(text)
     short = text if len(text) <= limit else text[: limit - 1] + "…"
+    if short.isprintable():
+        return str(short)  # of a member of an enumeration, what it says
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in short)

@@ -8,6 +8,7 @@ from apps.alerts.reasons import PayloadError, Reason
 MAX_NESTING = 8
 MAX_KEYS = 64
 MAX_STRING_BYTES = 4096
+_LONGEST_CHARACTER = 4  # bytes in UTF-8
 
 
 class Number(str):
@@ -73,6 +74,8 @@ def _children(value: Json) -> list[tuple[str, Json]]:
 
 
 def _check_length(name: str, text: str) -> None:
+    if len(text) * _LONGEST_CHARACTER <= MAX_STRING_BYTES:
+        return
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_STRING_BYTES:
         raise PayloadError(Reason.VALUE_TOO_LONG, field=name[:40], found=str(size), accepted=str(MAX_STRING_BYTES))

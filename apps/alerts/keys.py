@@ -142,7 +142,7 @@ _ALIASES = {
 
 def fold_key(key: str) -> str:
     """Return the key in lower case, plain characters, with `-` and spaces as `_`."""
-    return re.sub(r"[-\s]+", "_", plain_characters(key).strip().lower())
+    return _BETWEEN.sub("_", plain_characters(key).strip().lower())
 
 
 def canonical_key(key: str) -> str:
@@ -152,7 +152,7 @@ def canonical_key(key: str) -> str:
 
 def option_of(name: str) -> str:
     """Return the option that a key belongs to: `stop_loss` for `stop_loss_price`."""
-    return re.sub(r"^(take_profit|stop_loss|trailing_stop)_(?:price|percent)$", r"\1", name)
+    return _OPTIONS.get(name, name)
 
 
 def aliases_of(name: str) -> list[str]:
@@ -167,5 +167,11 @@ def letters_of(key: str) -> str:
     return fold_key(key).replace("_", "")
 
 
+_BETWEEN = re.compile(r"[-\s]+")
+_OPTIONS = {
+    f"{option}_{unit}": option
+    for option in ("take_profit", "stop_loss", "trailing_stop")
+    for unit in ("price", "percent")
+}
 _NAMES = frozenset({*MANDATORY, *OPTIONAL})
 _KNOWN = {**_ALIASES, **{name.replace("_", ""): name for name in _NAMES}}

@@ -23,6 +23,9 @@ _PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|na|inf|infinity)", re.IGNORECASE | re.ASCII)
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
 _LITERAL_SPACE = re.compile(r"\\[nrt]")
+# A string that is its own JSON: neither escapes nor anything beyond plain ASCII.
+_VERBATIM = re.compile(r'"[ !#-\[\]-~]*"')
+_STRINGS = json.JSONDecoder(strict=False)
 _INSIDE_SINGLE = re.compile(r"\\.|\"", re.DOTALL)
 
 
@@ -109,8 +112,10 @@ class _Rewriter:
         if kind == "single":
             self.note(RepairCode.SINGLE_QUOTES)
             found = '"' + _INSIDE_SINGLE.sub(_as_double, found[1:-1]) + '"'
+        if _VERBATIM.fullmatch(found):
+            return found
         try:
-            content = json.loads(found, strict=False)
+            content = _STRINGS.decode(found)
         except json.JSONDecodeError as error:
             raise RewriteError(f"bad escape: {error.msg}") from None
         if any(character < " " for character in found):

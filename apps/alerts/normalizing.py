@@ -9,10 +9,12 @@ from apps.alerts.redaction import redact_text
 from apps.alerts.typography import plain_characters
 from apps.lib.decimals import DecimalRangeError, DecimalSyntaxError, normalize_text, parse_decimal
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 
 def canonical_text(message: Mapping[str, Json]) -> str:
     """Return ASCII JSON with sorted, folded keys and plainly written numbers."""
-    return json.dumps(_folded(message), sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(_folded(message))
 
 
 def _folded(message: Mapping[str, Json], *, is_inner: bool = False) -> dict[str, Json]:

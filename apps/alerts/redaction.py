@@ -10,6 +10,7 @@ from apps.alerts.typography import plain_characters
 
 MARK = "••••"
 _SHAPE = "[sS][fF]_[A-Za-z2-7]{32}"
+_LENGTH = 35
 _IN_BYTES = re.compile(_SHAPE.encode())
 _IN_TEXT = re.compile(_SHAPE)
 # Two pointers may share the letters `sf`; a look-ahead sees both.
@@ -44,6 +45,8 @@ def _redact_once(body: bytes) -> bytes:
 
 def redact_text(text: str) -> str:
     """Return the text with each pointer replaced, one with invisible or full-width characters in it too."""
+    if len(text) < _LENGTH and text.isascii():
+        return text
     text = _blank(text)
     if not text.isascii() and _IN_TEXT.search(plain := plain_characters(text)):
         return redact_text(plain)
