@@ -18,15 +18,29 @@ from uuid import UUID
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Lookup, Model, QuerySet
+from django.db.models import (
+    BooleanField,
+    CharField,
+    DecimalField,
+    Field,
+    ForeignKey,
+    Lookup,
+    Model,
+    QuerySet,
+    TextField,
+    UUIDField,
+)
+from django.db.models.base import ModelState
 from django.db.models.query import (
     FlatValuesListIterable,
     ModelIterable,
     ValuesListIterable,
     get_related_populators,
 )
+from django.db.models.signals import post_init, pre_init
 from django.db.transaction import TransactionManagementError, atomic
 
+from apps.lib.fields import MoneyField
 from apps.lib.statements import Asked, Result, ask, together
 
 Row = TypeVar("Row")
@@ -34,6 +48,11 @@ Row = TypeVar("Row")
 _PLACE = re.compile("%s|%%")
 # So many rows go in one statement: each number is a statement of its own, which every connection keeps.
 _AT_ONCE = (32, 16, 8, 4, 3, 2, 1)
+
+
+_PLAIN: dict[type, type] = {
+    UUIDField: UUID, CharField: str, TextField: str, BooleanField: bool, DecimalField: Decimal, MoneyField: Decimal
+}  # fmt: skip
 
 
 class Each(list[Any]):
@@ -85,6 +104,8 @@ class _Statement:
     def read(self, found: Result) -> list[Any]:
         if not found.rows:
             return []
+        if not self.converters:
+            return self.rows(found.rows)
         return self.rows(_converted(found.rows, self.converters, connections[DEFAULT_DB_ALIAS]))
 
 
@@ -159,9 +180,7 @@ def inserting(*rows: Model) -> list[Asked]:
 
 def _inserting(rows: Sequence[Model]) -> Asked:
     model, connection = type(rows[0]), connections[DEFAULT_DB_ALIAS]
-    values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection) for row in rows for field in _columns(model)
-    ]
+    values = [_written(field, field.pre_save(row, add=True), connection) for row in rows for field in _columns(model)]
 
     def is_there(_: Result) -> None:
         for row in rows:
@@ -192,7 +211,23 @@ def _count(found: Result) -> int:
 def prepared(model: type[Model], columns: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
     """Return the values as the database takes them; `columns` by attribute name."""
     fields = field_of(model)
-    return [fields[name].get_db_prep_save(value, connection) for name, value in columns.items()]
+    return [_written(fields[name], value, connection) for name, value in columns.items()]
+
+
+def _written(field: "Field[Any, Any]", value: Any, connection: BaseDatabaseWrapper) -> Any:
+    # A number that is none is for the field to refuse.
+    if value is None or (type(value) is _taken_as_it_is(field) and (type(value) is not Decimal or value.is_finite())):
+        return value
+    return field.get_db_prep_save(value, connection)
+
+
+@lru_cache(maxsize=1024)
+def _taken_as_it_is(field: "Field[Any, Any]") -> type | None:
+    """Return the type of which PostgreSQL's driver gets the very value that it was given, for the plain fields."""
+    if isinstance(field, ForeignKey):
+        kind = _taken_as_it_is(field.target_field)
+        return None if kind is str else kind  # a key's empty text stands for none
+    return _PLAIN.get(type(field))
 
 
 @lru_cache(maxsize=64)
@@ -229,6 +264,8 @@ def updating(model: type[Model], columns: tuple[str, ...], where: tuple[str, ...
 
 def _kind(value: Any) -> Any:
     """Values of one kind share one SQL; of others, which stand in the text, those that are written the same."""
+    if type(value) in _MARKERS:
+        return type(value)
     for known in _MARKERS:
         if isinstance(value, known) and not isinstance(value, bool):
             return known
@@ -257,8 +294,6 @@ def _comparable(value: Any) -> tuple[type, str]:
 def _converted(
     rows: Iterable[Sequence[Any]], converters: Any, connection: BaseDatabaseWrapper
 ) -> Iterable[Sequence[Any]]:
-    if not converters:
-        return rows
     changed = []
     for row in rows:
         values = list(row)
@@ -293,18 +328,57 @@ def _model_reader(compiler: Any) -> Callable[[Iterable[Sequence[Any]]], list[Any
     info, annotations = compiler.klass_info, compiler.annotation_col_map
     model, chosen = info["model"], info["select_fields"]
     first, last = chosen[0], chosen[-1] + 1
-    names = [column[0].target.attname for column in compiler.select[first:last]]
+    make = _maker(model, [column[0].target.attname for column in compiler.select[first:last]])
     populators = get_related_populators(info, compiler.select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]
+    related = [_related_reader(populator) for populator in populators]
 
     def read(rows: Iterable[Sequence[Any]]) -> list[Any]:
         found = []
         for row in rows:
-            instance = model.from_db(DEFAULT_DB_ALIAS, names, row[first:last])
-            for populator in populators:
-                populator.populate(row, instance)
+            instance = make(row[first:last])
+            for populate in related:
+                populate(row, instance)
             for name, place in annotations.items():
                 setattr(instance, name, row[place])
             found.append(instance)
         return found
 
     return read
+
+
+def _related_reader(populator: Any) -> Callable[[Sequence[Any], Model], None]:
+    """As RelatedPopulator puts in place what `select_related` names."""
+    if populator.reorder_for_init:
+        return populator.populate  # type: ignore[no-any-return]
+    make = _maker(populator.model_cls, populator.init_list)
+    first, last, key = populator.cols_start, populator.cols_end, populator.cols_start + populator.pk_idx
+    related = [_related_reader(inner) for inner in populator.related_populators]
+
+    def populate(row: Sequence[Any], owner: Model) -> None:
+        found = None if row[key] is None else make(row[first:last])
+        populator.local_setter(owner, found)
+        if found is None:
+            return
+        for inner in related:
+            inner(row, found)
+        populator.remote_setter(found, owner)
+
+    return populate
+
+
+def _maker(model: type[Model], names: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
+    """Return what makes a row of these columns' values, as `from_db` does, which asks each field by itself.
+
+    A model that has a say in that, or that somebody listens to, is made by `from_db`.
+    """
+    is_plain = model.__init__ is Model.__init__ and model.from_db.__func__ is Model.from_db.__func__  # type: ignore[attr-defined]
+    if not is_plain or pre_init.has_listeners(model) or post_init.has_listeners(model):
+        return lambda values: model.from_db(DEFAULT_DB_ALIAS, names, values)
+
+    def make(values: Sequence[Any]) -> Model:
+        row, state = model.__new__(model), ModelState()
+        state.adding, state.db = False, DEFAULT_DB_ALIAS
+        vars(row).update(zip(names, values, strict=True), _state=state)
+        return row
+
+    return make

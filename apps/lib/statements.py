@@ -151,8 +151,15 @@ def _wrapped(database: BaseDatabaseWrapper, sql: str, parameters: Any, work: Cal
 
 def _checked(database: BaseDatabaseWrapper, work: Callable[..., Any], sql: str, parameters: Any) -> Any:
     database.validate_no_broken_transaction()
-    with mark_for_rollback_on_error(DEFAULT_DB_ALIAS), database.wrap_database_errors:
-        return work(database.connection, sql, parameters)
+    try:
+        with database.wrap_database_errors:
+            return work(database.connection, sql, parameters)
+    except Exception as error:
+        # As `mark_for_rollback_on_error` does, without its detour for each statement that goes well.
+        if database.in_atomic_block:
+            database.needs_rollback = True
+            database.rollback_exc = error  # type: ignore[attr-defined]
+        raise
 
 
 def _logged(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) -> Result:

@@ -5,17 +5,20 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, Model, OuterRef
+from django.db.models.signals import ModelSignal, post_init, pre_init
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.accounts.models import Subscription
 from apps.alerts.models import Alert
 from apps.connectors.models import Connector
 from apps.lib.compiled import Compiled, Each, insert, update
 from apps.trading.models import Order, OrderState, Position
-from tests.factories import AlertFactory, ConnectorFactory, OrderFactory, PositionFactory
+from tests.factories import AlertFactory, ConnectorFactory, OrderFactory, PositionFactory, SubscriptionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +46,65 @@ def test_rows_are_those_of_the_query_set() -> None:
         assert found_one.created_at == orders[2].created_at
         assert not found_one._state.adding
     assert len(queries) == 1
+
+
+def test_a_row_is_what_the_orm_makes_of_it() -> None:
+    closing = OrderFactory(facts={"a": ["1"]})
+    order = OrderFactory(connector=closing.connector, parent=closing, price=None)
+    theirs = Order.unscoped.select_related("connector__workspace", "parent").only("symbol", "connector", "parent")
+    of = Compiled(
+        lambda key: (
+            Order.unscoped.filter(pk=key)
+            .select_related("connector__workspace", "parent")
+            .only("symbol", "connector", "parent")
+        )
+    )
+    whole = Compiled(lambda key: Order.unscoped.filter(pk=key))
+
+    (one,), other = of(key=order.pk), theirs.get(pk=order.pk)
+    (full,), full_other = whole(key=order.pk), Order.unscoped.get(pk=order.pk)
+
+    assert one.get_deferred_fields() == other.get_deferred_fields() != set()
+    for ours, wanted in (
+        (one, other),
+        (one.parent, other.parent),
+        (one.connector.workspace, other.connector.workspace),
+        (full, full_other),
+    ):
+        assert _columns_of(ours) == _columns_of(wanted)
+        assert (ours._state.adding, ours._state.db) == (False, "default")
+    assert full.get_deferred_fields() == set()
+    full.symbol = "CHANGED"
+    full.save(update_fields=["symbol"])
+    assert whole(key=order.pk)[0].symbol == "CHANGED"
+
+
+def test_either_side_of_a_pair_knows_the_other() -> None:
+    subscription = SubscriptionFactory()
+    of = Compiled(lambda key: Subscription.objects.filter(pk=key).select_related("workspace"))
+    (found,) = of(key=subscription.pk)
+    with CaptureQueriesContext(connection) as queries:
+        assert found.workspace.subscription is found
+    assert len(queries) == 0
+
+
+def _columns_of(row: Model) -> dict[str, object]:
+    return {name: value for name, value in vars(row).items() if name != "_state"}
+
+
+@pytest.mark.parametrize("heard", [pre_init, post_init])
+def test_who_listens_for_rows_hears_of_each(heard: ModelSignal) -> None:
+    order, told = OrderFactory(), []
+
+    def listen(**said: object) -> None:
+        told.append(said["sender"])
+
+    heard.connect(listen, sender=Order)
+    try:
+        assert Compiled(lambda key: Order.unscoped.filter(pk=key))(key=order.pk) == [order]
+    finally:
+        heard.disconnect(listen, sender=Order)
+    assert told == [Order]
 
 
 def test_values_come_as_from_values_list() -> None:
@@ -203,6 +265,14 @@ def test_of_many_rows_all_are_inserted_or_none() -> None:
         insert(*copies)
 
     assert Order.unscoped.count() == 1
+
+
+@pytest.mark.parametrize("written", ["NaN", "sNaN", "Infinity"])
+def test_a_number_that_is_none_is_refused(written: str) -> None:
+    order = OrderFactory()
+    with pytest.raises(ValidationError, match="must be a decimal"):
+        update(Order, {"quantity": Decimal(written)}, id=order.pk)
+    assert Order.unscoped.get(pk=order.pk).quantity == order.quantity
 
 
 def test_what_the_database_refuses_is_an_integrity_error() -> None:

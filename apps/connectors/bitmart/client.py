@@ -30,6 +30,7 @@ _LONGEST_MESSAGE = 200
 _LONGEST_TRACE = 80
 # Anything else cannot stand in a header, and the library's complaint about it would quote the key.
 _ACCESS_KEY = re.compile(r"[!-~]{1,128}", re.ASCII)
+_DAMAGED = re.compile("[\ud800-\udfff]")
 
 Trace = Callable[[RequestTrace], None]
 Outcome = Callable[[bool], None]
@@ -244,7 +245,7 @@ class Client:
                 "The access key holds characters that no BitMart key has. Paste it again. Nothing was sent.",
                 reason="KEY_UNKNOWN",
             )
-        if not key.secret_key or any("\ud800" <= c <= "\udfff" for c in key.secret_key + key.memo):
+        if not key.secret_key or _DAMAGED.search(key.secret_key) or _DAMAGED.search(key.memo):
             raise CredentialsError(
                 "The secret or the memo is empty or damaged. Paste both again. Nothing was sent.", reason="SIGNATURE"
             )
