@@ -21,6 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import (
     BooleanField,
     CharField,
+    DateTimeField,
     DecimalField,
     Field,
     ForeignKey,
@@ -51,7 +52,8 @@ _AT_ONCE = (32, 16, 8, 4, 3, 2, 1)
 
 
 _PLAIN: dict[type, type] = {
-    UUIDField: UUID, CharField: str, TextField: str, BooleanField: bool, DecimalField: Decimal, MoneyField: Decimal
+    UUIDField: UUID, CharField: str, TextField: str, BooleanField: bool, DateTimeField: datetime,
+    DecimalField: Decimal, MoneyField: Decimal,
 }  # fmt: skip
 
 
@@ -180,7 +182,10 @@ def inserting(*rows: Model) -> list[Asked]:
 
 def _inserting(rows: Sequence[Model]) -> Asked:
     model, connection = type(rows[0]), connections[DEFAULT_DB_ALIAS]
-    values = [_written(field, field.pre_save(row, add=True), connection) for row in rows for field in _columns(model)]
+    columns = _column_of(model)
+    values = [
+        _written(field, kind, field.pre_save(row, add=True), connection) for row in rows for field, kind in columns
+    ]
 
     def is_there(_: Result) -> None:
         for row in rows:
@@ -210,18 +215,20 @@ def _count(found: Result) -> int:
 
 def prepared(model: type[Model], columns: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
     """Return the values as the database takes them; `columns` by attribute name."""
-    fields = field_of(model)
-    return [_written(fields[name], value, connection) for name, value in columns.items()]
+    column = _column_by_name(model)
+    return [_written(*column[name], value, connection) for name, value in columns.items()]
 
 
-def _written(field: "Field[Any, Any]", value: Any, connection: BaseDatabaseWrapper) -> Any:
-    # A number that is none is for the field to refuse.
-    if value is None or (type(value) is _taken_as_it_is(field) and (type(value) is not Decimal or value.is_finite())):
+def _written(field: "Field[Any, Any]", kind: type | None, value: Any, connection: BaseDatabaseWrapper) -> Any:
+    if value is None:
+        return None
+    is_known = type(value) is kind
+    # A number that is none, and an instant without a zone, are for the field to refuse.
+    if is_known and (kind is not Decimal or value.is_finite()) and (kind is not datetime or value.tzinfo):
         return value
     return field.get_db_prep_save(value, connection)
 
 
-@lru_cache(maxsize=1024)
 def _taken_as_it_is(field: "Field[Any, Any]") -> type | None:
     """Return the type of which PostgreSQL's driver gets the very value that it was given, for the plain fields."""
     if isinstance(field, ForeignKey):
@@ -237,6 +244,17 @@ def field_of(model: type[Model]) -> Mapping[str, "Field[Any, Any]"]:
     for field in _columns(model):
         found[field.attname] = found[field.name] = field
     return found
+
+
+@lru_cache(maxsize=64)
+def _column_by_name(model: type[Model]) -> "Mapping[str, tuple[Field[Any, Any], type | None]]":
+    kinds = dict(_column_of(model))
+    return {name: (field, kinds[field]) for name, field in field_of(model).items()}
+
+
+@lru_cache(maxsize=64)
+def _column_of(model: type[Model]) -> "tuple[tuple[Field[Any, Any], type | None], ...]":
+    return tuple((field, _taken_as_it_is(field)) for field in _columns(model))
 
 
 @lru_cache(maxsize=64)
