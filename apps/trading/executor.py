@@ -171,6 +171,7 @@ def send(order: Order) -> None:
         next_at=now + timedelta(seconds=settings.SEND_LIMIT_S),
     )
     try:
+        _check_awake_since(now)
         report = exchange.submit(request, signed_at_ms=_milliseconds(signed_at))
     except ExchangeError as error:
         failure = error
@@ -179,6 +180,18 @@ def send(order: Order) -> None:
     else:
         _write(lambda: _acknowledge(order, report))
         outages.finish(trial, None)
+
+
+def _check_awake_since(claimed_at: datetime) -> None:
+    """Raise NotSentError when this process stood still since: others have looked for its order and may have sent anew.
+
+    One that stands still after this look sends bytes whose signature is as old as the claim: the exchange refuses them.
+    """
+    late = world.now() - claimed_at
+    if late >= timedelta(seconds=settings.SEND_LIMIT_S):
+        raise NotSentError(
+            f"Our worker stood still for {late.total_seconds():.0f} s before it could send. Nothing was sent."
+        )
 
 
 def _write(record: Callable[[], None]) -> None:

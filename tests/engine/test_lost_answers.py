@@ -1,5 +1,7 @@
 """No answer is not "rejected": the order is looked for, and only a proof decides."""
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,6 +11,7 @@ from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderReport, OrderRequest
 from apps.connectors.opening import open_connector
+from apps.trading import executor
 from apps.trading.models import Fill, Lease, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
 
@@ -201,6 +204,65 @@ def test_worker_that_wakes_up_after_the_fence_places_nothing(
     assert order.state == (S.FILLED if action == "sell" else S.NOT_PLACED)
     assert [size for _, size in futures.book()] == sizes
     assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
+@pytest.mark.parametrize(("action", "prev", "sizes"), [("buy", "flat", []), ("sell", "long", ["10", "10"])])
+def test_worker_that_wakes_up_before_it_sends_lets_no_byte_leave(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, action: str, prev: str, sizes: list[str]
+) -> None:
+    """Frozen right after its claim: an exit that was sent anew meanwhile may still be on its way."""
+    if action == "sell":
+        futures.send("buy", "flat", "0.01")
+    sent = _freeze_first_claim(monkeypatch, 100, lambda: (futures.pass_fence(), futures.wait(5)))
+
+    alert = futures.send(action, prev, "0.01")
+    futures.wait(2)
+
+    order = futures.orders()[-1]
+    assert sent == ([2] if action == "sell" else [])
+    assert order.state == (S.FILLED if action == "sell" else S.NOT_PLACED)
+    assert [size for _, size in futures.book()] == sizes
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(19, [1]), (20, [2])])
+def test_worker_that_stood_still_unseen_sends_with_a_new_signature(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, seconds: int, attempts: list[int]
+) -> None:
+    sent = _freeze_first_claim(monkeypatch, seconds, lambda: None)
+
+    alert = futures.send("buy", "flat", "0.01")
+    futures.wait(3)
+
+    causes = OrderEvent.unscoped.filter(order=futures.order()).values_list("cause", flat=True)
+    assert sent == attempts
+    assert ("not sent" in causes) == (attempts == [2])
+    assert (futures.order().state, [size for _, size in futures.book()]) == (S.FILLED, ["10"])
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
+def _freeze_first_claim(monkeypatch: pytest.MonkeyPatch, seconds: int, meanwhile: Callable[[], object]) -> list[int]:
+    """Let time pass between the first claim of the last order and its bytes; return the attempts whose bytes leave."""
+    check, submit = executor._check_awake_since, FuturesExchange.submit
+    claims: list[datetime] = []
+    sent: list[int] = []
+
+    def frozen(claimed_at: datetime) -> None:
+        claims.append(claimed_at)
+        if len(claims) > 1:
+            check(claimed_at)
+            return
+        Lease.objects.update(until=timezone.now())
+        meanwhile()
+        check(claimed_at - timedelta(seconds=seconds))
+
+    def leaving(self: FuturesExchange, request: OrderRequest, *, signed_at_ms: int) -> OrderReport:
+        sent.append(Order.unscoped.get(client_order_id=request.client_order_id).attempt)
+        return submit(self, request, signed_at_ms=signed_at_ms)
+
+    monkeypatch.setattr(executor, "_check_awake_since", frozen)
+    monkeypatch.setattr(FuturesExchange, "submit", leaving)
+    return sent
 
 
 def test_absent_order_on_a_changed_account_stays_unknown(futures: Bench) -> None:
