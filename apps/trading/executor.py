@@ -44,7 +44,7 @@ from apps.trading import breakers, guards
 from apps.trading.absence import ID_IS_KNOWN, OFFSET_MS, note_known
 from apps.trading.cancelling import drop_unsent, open_orders, take_back
 from apps.trading.denials import Denial, DenialCode
-from apps.trading.fencing import fence
+from apps.trading.fencing import check_awake, fence
 from apps.trading.following import evidence_of, is_told_by_fills, look, look_for_fills
 from apps.trading.guards import GuardFacts
 from apps.trading.legs import Intent
@@ -171,7 +171,7 @@ def send(order: Order) -> None:
         next_at=now + timedelta(seconds=settings.SEND_LIMIT_S),
     )
     try:
-        _check_awake_since(now)
+        check_awake(now, within=timedelta(seconds=settings.SEND_LIMIT_S))
         report = exchange.submit(request, signed_at_ms=_milliseconds(signed_at))
     except ExchangeError as error:
         failure = error
@@ -180,18 +180,6 @@ def send(order: Order) -> None:
     else:
         _write(lambda: _acknowledge(order, report))
         outages.finish(trial, None)
-
-
-def _check_awake_since(claimed_at: datetime) -> None:
-    """Raise NotSentError when this process stood still since: others have looked for its order and may have sent anew.
-
-    One that stands still after this look sends bytes whose signature is as old as the claim: the exchange refuses them.
-    """
-    late = world.now() - claimed_at
-    if late >= timedelta(seconds=settings.SEND_LIMIT_S):
-        raise NotSentError(
-            f"Our worker stood still for {late.total_seconds():.0f} s before it could send. Nothing was sent."
-        )
 
 
 def _write(record: Callable[[], None]) -> None:

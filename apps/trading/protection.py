@@ -37,7 +37,7 @@ from apps.lib import world
 from apps.lib.compiled import Compiled, inserting
 from apps.lib.statements import Asked
 from apps.trading import breakers, incidents
-from apps.trading.fencing import fence
+from apps.trading.fencing import check_awake, fence
 from apps.trading.firing import has_fired, has_fired_unseen, note_others
 from apps.trading.following import NOT_FOUND_APART
 from apps.trading.halting import halted
@@ -187,6 +187,7 @@ def _place(row: Protection, exchange: Exchange) -> None:
     ):
         return
     try:
+        check_awake(now, within=CLAIM)
         placed = _submit(row, exchange, int(signed_at.timestamp() * 1000))
     except OrderRejectedError as error:
         finish(row, P.FAILED, error.sentence)

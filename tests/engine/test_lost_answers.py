@@ -11,7 +11,7 @@ from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderReport, OrderRequest
 from apps.connectors.opening import open_connector
-from apps.trading import executor
+from apps.trading import executor, fencing
 from apps.trading.models import Fill, Lease, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
 
@@ -243,24 +243,24 @@ def test_worker_that_stood_still_unseen_sends_with_a_new_signature(
 
 def _freeze_first_claim(monkeypatch: pytest.MonkeyPatch, seconds: int, meanwhile: Callable[[], object]) -> list[int]:
     """Let time pass between the first claim of the last order and its bytes; return the attempts whose bytes leave."""
-    check, submit = executor._check_awake_since, FuturesExchange.submit
+    check, submit = fencing.check_awake, FuturesExchange.submit
     claims: list[datetime] = []
     sent: list[int] = []
 
-    def frozen(claimed_at: datetime) -> None:
+    def frozen(claimed_at: datetime, *, within: timedelta) -> None:
         claims.append(claimed_at)
         if len(claims) > 1:
-            check(claimed_at)
+            check(claimed_at, within=within)
             return
         Lease.objects.update(until=timezone.now())
         meanwhile()
-        check(claimed_at - timedelta(seconds=seconds))
+        check(claimed_at - timedelta(seconds=seconds), within=within)
 
     def leaving(self: FuturesExchange, request: OrderRequest, *, signed_at_ms: int) -> OrderReport:
         sent.append(Order.unscoped.get(client_order_id=request.client_order_id).attempt)
         return submit(self, request, signed_at_ms=signed_at_ms)
 
-    monkeypatch.setattr(executor, "_check_awake_since", frozen)
+    monkeypatch.setattr(executor, "check_awake", frozen)
     monkeypatch.setattr(FuturesExchange, "submit", leaving)
     return sent
 

@@ -14,7 +14,7 @@ from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Protection as ProtectionWord
 from apps.connectors.exchange import ProtectionRequest, Side
 from apps.connectors.models import Connector
-from apps.trading import cancelling, executor, protection, protection_rows
+from apps.trading import cancelling, executor, fencing, protection, protection_rows
 from apps.trading.models import Fill, Incident, Order, OrderState, Protection, ProtectionState
 from tests.engine.conftest import Bench, bench
 from tests.shared_paper import SharedPaper
@@ -451,6 +451,31 @@ def test_guard_that_another_process_placed_meanwhile_is_not_placed_again(
     protection.step(protection.rows_with(Q()).get())
 
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(("seconds", "is_sent"), [(14, True), (15, False)])
+def test_guard_of_a_worker_that_stood_still_since_its_claim_is_left_to_the_next_one(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, seconds: int, is_sent: bool
+) -> None:
+    check, sent = fencing.check_awake, []
+    submit = FuturesExchange.submit_trailing
+
+    def leaving(self: FuturesExchange, request: Any, **details: Any) -> str:
+        sent.append(request)
+        return submit(self, request, **details)
+
+    monkeypatch.setattr(FuturesExchange, "submit_trailing", leaving)
+    monkeypatch.setattr(
+        protection, "check_awake", lambda at, *, within: check(at - timedelta(seconds=seconds), within=within)
+    )
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 2})
+    assert (len(sent), trailing_there(futures)) == ((1, 1) if is_sent else (0, 0))
+    assert [row.state for row in guards(futures)] == [P.LIVE if is_sent else P.WAITING]
+
+    monkeypatch.setattr(protection, "check_awake", check)
+    wait(futures, 2)
+    assert (len(sent), trailing_there(futures)) == (1, 1)
+    assert [row.state for row in guards(futures)] == [P.LIVE]
 
 
 def test_stop_that_is_not_proven_in_time_raises_the_alarm(futures: Bench) -> None:
