@@ -18,7 +18,7 @@ from tests.paper.running import ROOT, free_port
 
 PATIENCE_S = 30
 # What these tests wait for, made short: how long a sender and its lease live, how long the exchange may hide an order.
-SHORT = {"SEND_LIMIT_S": "1", "LEASE_S": "2", "FENCE_WINDOW_S": "1", "FENCE_SKEW_S": "0", "FENCE_VISIBILITY_S": "1"}
+SHORT = {"SEND_LIMIT_S": "2", "LEASE_S": "3", "FENCE_WINDOW_S": "1", "FENCE_SKEW_S": "0", "FENCE_VISIBILITY_S": "1"}
 
 
 def environment(**replaced: str) -> dict[str, str]:
