@@ -29,7 +29,7 @@ from tests.torture.tally import Tally, read  # noqa: E402 - found by the line ab
 
 SEEDS = 10**9
 JUDGED = ("apps", "tests/torture")
-# One for each core: a third gains less by filling the waits than it costs the other two.
+# One for each core. Of the simulator's processes a third cost the other two more than it gained (docs/reliability.md).
 AT_ONCE = 2
 
 

@@ -16,6 +16,8 @@ from apps.trading.models import Fill, Lease, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
 
 S = OrderState
+# What the book holds in the end when the first request for an entry, and for an exit, came to nothing.
+EITHER_WAY = pytest.mark.parametrize(("action", "prev", "sizes"), [("buy", "flat", []), ("sell", "long", ["10", "10"])])
 LOST_BUT_PLACED = {
     "cut": ("drop_answer", {}),
     "502": ("status", {"status": 502, "accepted": True}),
@@ -174,13 +176,12 @@ def test_entry_proved_absent_is_not_sent_even_when_somebody_makes_it_due(futures
     assert [size for _, size in futures.book()] == ["10"]
 
 
-@pytest.mark.parametrize(("action", "prev", "sizes"), [("buy", "flat", []), ("sell", "long", ["10", "10"])])
+@EITHER_WAY
 def test_worker_that_wakes_up_after_the_fence_places_nothing(
     futures: Bench, monkeypatch: pytest.MonkeyPatch, action: str, prev: str, sizes: list[str]
 ) -> None:
     """Frozen between its claim and the bytes: by now the order is proved absent, and an exit was sent anew."""
-    if action == "sell":
-        futures.send("buy", "flat", "0.01")
+    _hold(futures, prev)
     submit, signed = FuturesExchange.submit, []
 
     def frozen(self: FuturesExchange, request: OrderRequest, *, signed_at_ms: int) -> OrderReport:
@@ -194,35 +195,24 @@ def test_worker_that_wakes_up_after_the_fence_places_nothing(
 
     monkeypatch.setattr(FuturesExchange, "submit", frozen)
 
-    alert = futures.send(action, prev, "0.01")
-    futures.wait(2)
+    order = _sent_once(futures, action, prev, sizes)
 
-    order = futures.orders()[-1]
     claims = OrderEvent.unscoped.filter(order=order, to_state=S.SUBMITTING)
     assert claims.count() == len(signed) == order.attempt
     assert signed[-1] == int(order.signed_at.timestamp() * 1000)
-    assert order.state == (S.FILLED if action == "sell" else S.NOT_PLACED)
-    assert [size for _, size in futures.book()] == sizes
-    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
 
 
-@pytest.mark.parametrize(("action", "prev", "sizes"), [("buy", "flat", []), ("sell", "long", ["10", "10"])])
+@EITHER_WAY
 def test_worker_that_wakes_up_before_it_sends_lets_no_byte_leave(
     futures: Bench, monkeypatch: pytest.MonkeyPatch, action: str, prev: str, sizes: list[str]
 ) -> None:
     """Frozen right after its claim: an exit that was sent anew meanwhile may still be on its way."""
-    if action == "sell":
-        futures.send("buy", "flat", "0.01")
+    _hold(futures, prev)
     sent = _freeze_first_claim(monkeypatch, 100, lambda: (futures.pass_fence(), futures.wait(5)))
 
-    alert = futures.send(action, prev, "0.01")
-    futures.wait(2)
+    _sent_once(futures, action, prev, sizes)
 
-    order = futures.orders()[-1]
     assert sent == ([2] if action == "sell" else [])
-    assert order.state == (S.FILLED if action == "sell" else S.NOT_PLACED)
-    assert [size for _, size in futures.book()] == sizes
-    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
 
 
 @pytest.mark.parametrize(("seconds", "attempts"), [(19, [1]), (20, [2])])
@@ -239,6 +229,23 @@ def test_worker_that_stood_still_unseen_sends_with_a_new_signature(
     assert ("not sent" in causes) == (attempts == [2])
     assert (futures.order().state, [size for _, size in futures.book()]) == (S.FILLED, ["10"])
     assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
+def _hold(futures: Bench, prev: str) -> None:
+    if prev == "long":
+        futures.send("buy", "flat", "0.01")
+
+
+def _sent_once(futures: Bench, action: str, prev: str, sizes: list[str]) -> Order:
+    """Send the alert whose worker freezes: its entry is given up, its exit is sent anew, and the book holds `sizes`."""
+    alert = futures.send(action, prev, "0.01")
+    futures.wait(2)
+
+    order = futures.orders()[-1]
+    assert order.state == (S.FILLED if action == "sell" else S.NOT_PLACED)
+    assert [size for _, size in futures.book()] == sizes
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    return order
 
 
 def _freeze_first_claim(monkeypatch: pytest.MonkeyPatch, seconds: int, meanwhile: Callable[[], object]) -> list[int]:
