@@ -311,6 +311,25 @@ def test_message_of_any_size_is_decided(futures: Bench) -> None:
     assert futures.book() == []
 
 
+def test_connector_for_strict_json_runs_no_message_that_needs_repair(futures: Bench) -> None:
+    """The very same bytes, before and after its owner turns that off."""
+    damaged = f"""{{'ticker': 'BTCUSDT', 'action': 'buy', 'prev_position': 'flat', 'quantity': '0.01',
+        'pointer': '{futures.pointer}'}}"""
+
+    def deliver(*, strict: bool) -> Alert:
+        Connector.unscoped.filter(pk=futures.connector.pk).update(strict_json=strict, suspected_duplicate="run")
+        answer = Client().post("/webhook", data=damaged, content_type="text/plain")
+        execute_due()
+        return Alert.unscoped.get(pk=answer.json()["id"])
+
+    refused = deliver(strict=True)
+    assert (refused.status, refused.reason_code) == (AlertStatus.REJECTED, "STRICT_JSON")
+    assert (futures.book(), Order.unscoped.count()) == ([], 0)
+
+    assert deliver(strict=False).status == AlertStatus.EXECUTED
+    assert [size for _, size in futures.book()] == ["10"]
+
+
 def test_parts_of_one_delivery_survive_one_of_them(
     futures: Bench, monkeypatch: pytest.MonkeyPatch, failing: None
 ) -> None:
