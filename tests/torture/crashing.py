@@ -1,5 +1,6 @@
 """The scenarios of crash_points.py played, one tenant after the other, in worlds that many share."""
 
+import gc
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from typing import Any
 
 from apps.alerts.models import WAITING, Alert
 from apps.connectors.models import Connector
-from apps.lib.compiled import Compiled
+from apps.lib.compiled import Compiled, update
 from apps.lib.statements import together
 from apps.trading.models import FINAL_STATES, Order
 from tests.torture import oracle, tenants
@@ -22,6 +23,9 @@ from tests.torture.tenants import Tenant
 ROUNDS = 12
 # An entry whose sender died before its bytes left, or whose close came too late.
 _UNSENT = frozenset({"not_placed", "expired", "denied"})
+_SETTINGS = {
+    "suspected_duplicate": "run", "mismatch": "close_only", "exit_excess": "reverse", "leverage": Decimal(1),
+}  # fmt: skip
 # Asked after every step of a recovery, fifteen thousand times a run.
 _orders_left = Compiled(
     lambda connector: (
@@ -32,6 +36,18 @@ _orders_left = Compiled(
 )
 _alerts_left = Compiled(
     lambda connector: Alert.unscoped.filter(connector=connector, status__in=WAITING).values_list("pk", flat=True)[:1]
+)
+_orders_at_the_end: Compiled[tuple[str, str, str, Decimal]] = Compiled(
+    lambda connector: (
+        Order.unscoped.filter(connector=connector)
+        .order_by("created_at", "leg")
+        .values_list("leg", "intent", "state", "filled_quantity")
+    )
+)
+_alerts_at_the_end: Compiled[str] = Compiled(
+    lambda connector: (
+        Alert.unscoped.filter(connector=connector).order_by("received_at", "part").values_list("status", flat=True)
+    )
 )
 
 
@@ -70,9 +86,7 @@ class _Grounds:
     def play(self, scenario: Scenario, deaths: tuple[int, ...], tally: Tally | None = None) -> Played:
         """Let a tenant live the scenario; the first death counts points from its start, the second from the first."""
         scene, history = self._next(scenario)
-        Connector.unscoped.filter(pk=history.connector.pk).update(
-            suspected_duplicate="run", mismatch="close_only", exit_excess="reverse", leverage=1
-        )
+        update(Connector, _SETTINGS, id=history.connector.pk)
         reaper = scene.reaper
         for message in scenario.before:
             history.deliver(_body(history, message))
@@ -115,6 +129,8 @@ class _Grounds:
 
     def _begin(self) -> None:
         self._stack.close()
+        if not gc.isenabled():
+            gc.collect()
         self._worlds += 1
         self._scene = self._stack.enter_context(staged(self._people, f"{self._seed}.{self._worlds}"))
         for symbol in tenants.SYMBOLS.values():
@@ -180,13 +196,11 @@ def _end(scene: Scene, history: History) -> End:
         held = scene.venue.free(history.account_id, "spot", "BTC")
     else:
         held = sum((p.amount * p.direction for p in scene.venue.positions(history.account_id)), Decimal(0))
-    orders = Order.unscoped.filter(connector=history.connector).order_by("created_at", "leg")
-    alerts = Alert.unscoped.filter(connector=history.connector).order_by("received_at", "part")
-    return End(
-        held,
-        tuple(orders.values_list("leg", "intent", "state", "filled_quantity")),
-        tuple(alerts.values_list("status", flat=True)),
+    connector = history.connector.pk
+    orders, alerts = together(
+        _orders_at_the_end.asked(connector=connector), _alerts_at_the_end.asked(connector=connector)
     )
+    return End(held, tuple(orders), tuple(alerts))
 
 
 def _body(history: History, delivery: Any) -> bytes:
