@@ -127,6 +127,10 @@ def test_a_guard_may_wait_as_long_as_its_entry_rests() -> None:
     assert read({order.client_order_id: Decimal(0)}).is_empty
     assert not read({order.client_order_id: Decimal(1)}).is_empty
 
+    Order.unscoped.filter(pk=order.pk).update(state="filled", next_at=None)
+
+    assert not read({}).is_empty
+
 
 def test_an_account_is_read_once_more_and_holds_what_we_say() -> None:
     position = PositionFactory(signed_quantity=Decimal(4), exchange_quantity=Decimal(4))
