@@ -26,7 +26,7 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, Transact
 _PLACES = re.compile(r"%s|%%")
 # By SQLSTATE. A table that was changed since makes its old plans useless; DISCARD ALL leaves nothing prepared.
 _CHANGED, _NOT_PREPARED = (b"0A", b"42"), b"26000"
-_BEGIN = b"BEGIN"
+_BEGIN, _COMMIT = b"BEGIN", b"COMMIT"
 _TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid
 
 
@@ -111,6 +111,20 @@ def together(*asked: Asked) -> list[Any]:
     return _at_once(database, asked)
 
 
+def ending(*asked: Asked) -> list[Any]:
+    """As `together`, as the last thing of an `atomic` block: what commits it goes in the same round trip.
+
+    Nothing may be run after it in the block. In a block inside of another it is `together`: that one commits nothing.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    if not database.in_atomic_block:
+        raise TransactionManagementError("there is no transaction to end")
+    if database.force_debug_cursor or len(database.atomic_blocks) > 1:
+        return together(*asked)
+    # Django's own COMMIT finds no transaction any more, and runs what waits for it.
+    return _at_once(database, asked, work=_run_to_end)
+
+
 def committed(*asked: Asked) -> list[Any]:
     """Run all in one round trip, as a transaction of their own, and return what each of them reads.
 
@@ -128,9 +142,11 @@ def committed(*asked: Asked) -> list[Any]:
     return _at_once(database, asked)
 
 
-def _at_once(database: BaseDatabaseWrapper, asked: Sequence[Asked]) -> list[Any]:
+def _at_once(
+    database: BaseDatabaseWrapper, asked: Sequence[Asked], *, work: "Callable[..., Any] | None" = None
+) -> list[Any]:
     text = "; ".join(one.sql for one in asked) if database.execute_wrappers else ""
-    results = _wrapped(database, text, asked, _run_together)
+    results = _wrapped(database, text, asked, work or _run_together)
     return [one.read(result) for one, result in zip(asked, results, strict=True)]
 
 
@@ -169,15 +185,25 @@ def _logged(database: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) 
 
 
 def _run(raw: "psycopg.Connection[Any]", sql: str, parameters: Sequence[Any]) -> Result:
-    line = _line_of(raw)
     if _has_to_begin(raw):
-        _expect(raw, raw.pgconn.exec_(_BEGIN), ExecStatus.COMMAND_OK)
+        return _run_together(raw, "", [Asked(sql, parameters, _as_it_is)])[0]
+    line = _line_of(raw)
     prepared = line.known.get(sql) or _prepare(raw, line, sql)
     result = raw.pgconn.exec_prepared(prepared.name, _dumped(prepared, parameters))
     return _read(raw, line, sql, prepared, result)
 
 
-def _run_together(raw: "psycopg.Connection[Any]", _: str, asked: Sequence[Asked]) -> list[Result]:
+def _as_it_is(found: Result) -> Result:
+    return found
+
+
+def _run_to_end(raw: "psycopg.Connection[Any]", text: str, asked: Sequence[Asked]) -> list[Result]:
+    return _run_together(raw, text, asked, ends=True)
+
+
+def _run_together(
+    raw: "psycopg.Connection[Any]", _: str, asked: Sequence[Asked], *, ends: bool = False
+) -> list[Result]:
     line = _line_of(raw)
     known = [line.known.get(one.sql) or _prepare(raw, line, one.sql) for one in asked]
     values = [_dumped(prepared, one.parameters) for prepared, one in zip(known, asked, strict=True)]
@@ -188,6 +214,8 @@ def _run_together(raw: "psycopg.Connection[Any]", _: str, asked: Sequence[Asked]
             raw.pgconn.send_query_params(_BEGIN, None)
         for prepared, value in zip(known, values, strict=True):
             raw.pgconn.send_query_prepared(prepared.name, value)
+        if ends:
+            raw.pgconn.send_query_params(_COMMIT, None)
         raw.pgconn.pipeline_sync()
         results = _results(raw)
     finally:
@@ -195,12 +223,16 @@ def _run_together(raw: "psycopg.Connection[Any]", _: str, asked: Sequence[Asked]
             raw.pgconn.exit_pipeline_mode()
     if begins:
         _expect(raw, results.pop(0), ExecStatus.COMMAND_OK)
+    end = results.pop() if ends else None
     if len(results) > len(asked):
         # A constraint that is looked at when the transaction ends: one result more than there are statements.
         _expect(raw, results.pop(), ExecStatus.COMMAND_OK)
-    return [
+    found = [
         _read(raw, line, one.sql, prepared, result) for one, prepared, result in zip(asked, known, results, strict=True)
     ]
+    if end is not None:
+        _expect(raw, end, ExecStatus.COMMAND_OK)
+    return found
 
 
 def _results(raw: "psycopg.Connection[Any]") -> list[Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from psycopg.pq import TransactionStatus
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
@@ -41,12 +42,14 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     how = Asked("SELECT current_setting('synchronous_commit')", (), lambda found: seen.append(found.rows[0][0]))
 
     def _commit() -> None:
-        seen.append(told("SHOW synchronous_commit"))
+        if connection.connection.info.transaction_status != TransactionStatus.IDLE:
+            seen.append(told("SHOW synchronous_commit"))
         commit()
 
-    def _at_once(database: Any, asked: Sequence[Asked]) -> list[Any]:
+    def _at_once(database: Any, asked: Sequence[Asked], work: Any = None) -> list[Any]:
         writes = not database.in_atomic_block and not all(one.sql.startswith("SELECT") for one in asked)
-        return at_once(database, (*asked, how))[:-1] if writes else at_once(database, asked)
+        ends = work is not None
+        return at_once(database, (*asked, how), work=work)[:-1] if writes or ends else at_once(database, asked)
 
     monkeypatch.setattr(connection, "_commit", _commit)
     monkeypatch.setattr(statements, "_at_once", _at_once)

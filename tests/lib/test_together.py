@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.connectors.models import Connector
 from apps.lib import statements
 from apps.lib.compiled import Compiled
-from apps.lib.statements import UNHURRIED, Asked, Result, committed, run, together
+from apps.lib.statements import UNHURRIED, Asked, Result, committed, ending, run, together
 from tests.factories import ConnectorFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -132,6 +132,50 @@ def test_what_is_committed_needs_no_begin(monkeypatch: pytest.MonkeyPatch) -> No
         1,
         "off",
     ]
+
+
+def test_last_of_a_transaction_commits_it_in_the_same_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psycopg.Connection, "_exec_command", lambda *_: pytest.fail("a round trip more"))
+    told: list[str] = []
+
+    with transaction.atomic():
+        together(_put(1, "one"))
+        transaction.on_commit(lambda: told.append("committed"))
+        assert ending(_put(2, "two"), _all()) == [1, [(1, "one"), (2, "two")]]
+        assert told == []
+
+    assert told == ["committed"]
+    connection.close()
+    connection.ensure_connection()
+
+
+def test_transaction_whose_last_one_fails_keeps_nothing() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE told ADD UNIQUE (word) DEFERRABLE INITIALLY DEFERRED")
+    told: list[str] = []
+
+    @transaction.atomic
+    def put_and(last: Asked) -> None:
+        transaction.on_commit(lambda: told.append("committed"))
+        together(_put(1, "one"))
+        ending(_all(), last)
+
+    for last in (_put(1, "again"), _value("SELECT 1 / (SELECT count(*) FROM told WHERE id = %s)", [9]), _put(2, "one")):
+        with pytest.raises((IntegrityError, DataError)):
+            put_and(last)
+
+    assert (run(ALL, []).rows, told) == ([], [])
+
+
+def test_last_one_inside_of_another_transaction_commits_nothing() -> None:
+    with pytest.raises(TransactionManagementError):
+        ending(_all())
+    with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+        with transaction.atomic():
+            ending(_put(1, "one"))
+        raise ZeroDivisionError
+
+    assert run(ALL, []).rows == []
 
 
 def test_test_that_captures_queries_sees_what_is_committed() -> None:
