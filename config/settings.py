@@ -121,6 +121,7 @@ TEMPLATES = [
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL"))}
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL: only PostgreSQL (postgres://…) is supported")
+DATABASES["default"]["ENGINE"] = "apps.lib.postgres"
 DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
