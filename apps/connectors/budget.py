@@ -7,6 +7,7 @@ more important: at least 30 % of each is left to exits and to the questions abou
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
 
-from apps.connectors.budget_windows import Bucket, Refused, Told, Windows, WindowsError
+from apps.connectors.budget_windows import Bucket, Refused, Settling, Told, Windows, WindowsError
 from apps.connectors.exchange import BudgetError
 from apps.lib import world
 
@@ -91,6 +92,23 @@ def at_least(value: Priority) -> Generator[None]:
         _standing.reset(token)
 
 
+_settled_late: ContextVar[deque[tuple["Budget", Settling]] | None] = ContextVar("budget_settled_late", default=None)
+
+
+@contextmanager
+def in_a_row() -> Generator[None]:
+    """Let the answers inside be noted for all workers with the request that comes next, or at the end: a round trip
+    less for each. A slot counts the longer for it. What closes a limit is noted at once."""
+    late: deque[tuple[Budget, Settling]] = deque()
+    token = _settled_late.set(late)
+    try:
+        yield
+    finally:
+        _settled_late.reset(token)
+        for budget, one in late:
+            budget.settle_shared(one)
+
+
 class SharedWindows(Windows, Protocol):
     """Windows that all workers see. Every method may raise WindowsError, at once or after a quarter second."""
 
@@ -147,11 +165,21 @@ class Budget:
     def settle(self, slot: Slot, told: Told) -> None:
         """Note that the answer came, and what it said about the limit."""
         self._local.settle(slot.bucket, slot.address, slot.token, taken_at_ms=slot.taken_at_ms, told=told)
+        if not slot.is_shared:
+            return
+        one = Settling(slot.bucket, slot.address, slot.token, slot.shared_taken_at_ms, told)
+        late = _settled_late.get()
+        if late is None or told.blocked_ms or told.banned_ms:
+            self.settle_shared(one)
+        else:
+            late.append((self, one))
+
+    def settle_shared(self, one: Settling) -> None:
         shared = self._shared_now()
-        if shared is None or not slot.is_shared:
+        if shared is None:
             return
         try:
-            shared.settle(slot.bucket, slot.address, slot.token, taken_at_ms=slot.shared_taken_at_ms, told=told)
+            shared.settle(one.bucket, one.address, one.token, taken_at_ms=one.taken_at_ms, told=one.told)
         except WindowsError:
             self._trip()
 
@@ -207,7 +235,7 @@ class Budget:
         if shared is None:
             return Slot(bucket, address, mine.token, mine.at_ms, is_shared=False)
         try:
-            theirs = shared.take(bucket, address, share_pct=share_pct, token=mine.token)
+            theirs = shared.take(bucket, address, share_pct=share_pct, token=mine.token, settling=self._late())
         except WindowsError:
             self._trip()
             self._local.give_back(bucket, mine.token)
@@ -216,6 +244,18 @@ class Budget:
             self._local.give_back(bucket, mine.token)
             return theirs
         return Slot(bucket, address, mine.token, mine.at_ms, is_shared=True, shared_taken_at_ms=theirs.at_ms)
+
+    def _late(self) -> list[Settling]:
+        """Return what was left for the next request to note; each is taken once, whichever thread comes first."""
+        late, found = _settled_late.get(), []
+        while late:
+            try:
+                budget, one = late.popleft()
+            except IndexError:
+                break
+            if budget is self:
+                found.append(one)
+        return found
 
     def _shared_now(self) -> SharedWindows | None:
         return self._shared if self._clock() >= self._alone_until else None

@@ -1,6 +1,6 @@
 """Slots counted in Redis, for all workers together. One script a step, dated by Redis's own clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -14,6 +14,7 @@ from apps.connectors.budget_windows import (
     TOLD_LIMIT_MS,
     Bucket,
     Refused,
+    Settling,
     Taken,
     Told,
     WindowsError,
@@ -25,17 +26,45 @@ TIMEOUT_S = 0.12
 PREFIX = "sferica:budget"
 ACCOUNT_KEPT_S = 30 * 86400
 
-# KEYS: slots, blocked until, told limit, address banned until. Slots: token -> counts until, milliseconds.
-_TAKE = """
+# Of each slot KEYS are: slots, blocked until, told limit, address banned until. Slots: token -> counts until, in
+# milliseconds.
+_NOW = """
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
+"""
+_SETTLING = """
+local function settle(k, a)
+  local slots, token, told = KEYS[k], ARGV[a], tonumber(ARGV[a + 4])
+  if redis.call('ZSCORE', slots, token) then
+    redis.call('ZADD', slots, now + tonumber(ARGV[a + 1]), token)
+  end
+  local others = tonumber(ARGV[a + 3]) - redis.call('ZCOUNT', slots, '(' .. ARGV[a + 2], '+inf')
+  for i = 1, math.min(others, tonumber(ARGV[a + 10])) do
+    redis.call('ZADD', slots, now + tonumber(ARGV[a + 5]), 'others-' .. token .. '-' .. i)
+  end
+  redis.call('PEXPIRE', slots, tonumber(ARGV[a + 9]) + tonumber(ARGV[a + 5]))
+  if told > 0 then redis.call('SET', KEYS[k + 2], told, 'PX', ARGV[a + 8]) end
+  local blocked, banned = tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7])
+  if blocked > 0 then redis.call('SET', KEYS[k + 1], now + blocked, 'PX', blocked) end
+  if banned > 0 then
+    local until_ = now + banned
+    if until_ > tonumber(redis.call('GET', KEYS[k + 3]) or '0') then
+      redis.call('SET', KEYS[k + 3], until_, 'PX', banned)
+    end
+  end
+end
+"""
+_SETTLE = f"{_NOW}{_SETTLING}settle(1, 2)"
+# What is to be settled comes behind what is to be taken.
+_TAKE = f"""{_NOW}{_SETTLING}
+for i = 0, (#KEYS - 4) / 4 - 1 do settle(5 + 4 * i, 8 + 11 * i) end
 local banned = tonumber(redis.call('GET', KEYS[4]) or '0')
-if banned > now then return {2, banned - now} end
+if banned > now then return {{2, banned - now}} end
 local blocked = tonumber(redis.call('GET', KEYS[2]) or '0')
-if blocked > now then return {1, blocked - now} end
+if blocked > now then return {{1, blocked - now}} end
 local count = tonumber(ARGV[2])
 local told = tonumber(redis.call('GET', KEYS[3]) or '0')
 if told > 0 and told < count then count = told end
@@ -43,35 +72,11 @@ local most = math.max(1, math.floor(count * tonumber(ARGV[3]) / 100))
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[6]))
 if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') >= most then
   local free = redis.call('ZREVRANGE', KEYS[1], most - 1, most - 1, 'WITHSCORES')
-  return {1, tonumber(free[2]) - now}
+  return {{1, tonumber(free[2]) - now}}
 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[4]), ARGV[5])
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[7]))
-return {0, now}
-"""
-_SETTLE = """
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-if redis.call('ZSCORE', KEYS[1], ARGV[2]) then
-  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2])
-end
-local others = tonumber(ARGV[5]) - redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[4], '+inf')
-for i = 1, math.min(others, tonumber(ARGV[12])) do
-  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[7]), 'others-' .. ARGV[2] .. '-' .. i)
-end
-redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[11]) + tonumber(ARGV[7]))
-if tonumber(ARGV[6]) > 0 then redis.call('SET', KEYS[3], ARGV[6], 'PX', ARGV[10]) end
-if tonumber(ARGV[8]) > 0 then redis.call('SET', KEYS[2], now + tonumber(ARGV[8]), 'PX', ARGV[8]) end
-if tonumber(ARGV[9]) > 0 then
-  local until_ = now + tonumber(ARGV[9])
-  if until_ > tonumber(redis.call('GET', KEYS[4]) or '0') then
-    redis.call('SET', KEYS[4], until_, 'PX', ARGV[9])
-  end
-end
-return 0
+return {{0, now}}
 """
 _FREE, _FULL, _BANNED = 0, 1, 2
 
@@ -94,7 +99,10 @@ class RedisWindows:
         self._take = self._redis.register_script(_TAKE)
         self._settle = self._redis.register_script(_SETTLE)
 
-    def take(self, bucket: Bucket, address: str, *, share_pct: int, token: str = "") -> Taken | Refused:
+    def take(
+        self, bucket: Bucket, address: str, *, share_pct: int, token: str = "", settling: Sequence[Settling] = ()
+    ) -> Taken | Refused:
+        keys = _keys(bucket, address)
         arguments = [
             self._now(),
             bucket.count,
@@ -104,27 +112,17 @@ class RedisWindows:
             RETAINED_MS,
             bucket.retained_ms,
         ]
-        verdict, figure = self._run(self._take, _keys(bucket, address), arguments)
+        for one in settling:
+            keys += _keys(one.bucket, one.address)
+            arguments += _settled(one)
+        verdict, figure = self._run(self._take, keys, arguments)
         if verdict == _FREE:
             return Taken(token, figure)
         return refused(figure, banned=verdict == _BANNED)
 
     def settle(self, bucket: Bucket, address: str, token: str, *, taken_at_ms: float, told: Told) -> None:
-        arguments = [
-            self._now(),
-            token,
-            bucket.keep_ms,
-            int(taken_at_ms),
-            told.used,
-            told.count,
-            told.reset_ms + MARGIN_MS,
-            told.blocked_ms,
-            told.banned_ms,
-            TOLD_LIMIT_MS,
-            bucket.retained_ms,
-            MOST_TOLD,
-        ]
-        self._run(self._settle, _keys(bucket, address), arguments)
+        one = Settling(bucket, address, token, taken_at_ms, told)
+        self._run(self._settle, _keys(bucket, address), [self._now(), *_settled(one)])
 
     def give_back(self, bucket: Bucket, token: str) -> None:
         self._command("zrem", f"{PREFIX}:slots:{bucket.name}", token)
@@ -153,6 +151,22 @@ class RedisWindows:
             return getattr(self._redis, name)(*arguments, **options)
         except (redis.RedisError, OSError) as error:
             raise WindowsError(type(error).__name__) from error
+
+
+def _settled(one: Settling) -> list[Any]:
+    return [
+        one.token,
+        one.bucket.keep_ms,
+        int(one.taken_at_ms),
+        one.told.used,
+        one.told.count,
+        one.told.reset_ms + MARGIN_MS,
+        one.told.blocked_ms,
+        one.told.banned_ms,
+        TOLD_LIMIT_MS,
+        one.bucket.retained_ms,
+        MOST_TOLD,
+    ]
 
 
 def _keys(bucket: Bucket, address: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -82,8 +82,23 @@ class Refused:
     banned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What `settle` takes of one slot."""
+
+    bucket: Bucket
+    address: str
+    token: str
+    taken_at_ms: float
+    told: Told
+
+
 class Windows(Protocol):
-    def take(self, bucket: Bucket, address: str, *, share_pct: int, token: str = "") -> Taken | Refused: ...
+    def take(
+        self, bucket: Bucket, address: str, *, share_pct: int, token: str = "", settling: Sequence[Settling] = ()
+    ) -> Taken | Refused:
+        """Settle what is `settling`, then take a slot or none."""
+        ...
 
     def settle(self, bucket: Bucket, address: str, token: str, *, taken_at_ms: float, told: Told) -> None: ...
 
@@ -114,7 +129,11 @@ class LocalWindows:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
 
-    def take(self, bucket: Bucket, address: str, *, share_pct: int, token: str = "") -> Taken | Refused:
+    def take(
+        self, bucket: Bucket, address: str, *, share_pct: int, token: str = "", settling: Sequence[Settling] = ()
+    ) -> Taken | Refused:
+        for one in settling:
+            self.settle(one.bucket, one.address, one.token, taken_at_ms=one.taken_at_ms, told=one.told)
         now = self._clock_ms()
         with self._lock:
             if (banned_until := self._banned_until.get(address, 0)) > now:

@@ -1,7 +1,7 @@
 """The request budget with its clock in our hands: who goes first, and never more than the limit in any window."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from apps.connectors.budget import Budget, Priority, Slot, Standing, at_least, priority, standing
+from apps.connectors.budget import Budget, Priority, Slot, Standing, at_least, in_a_row, priority, standing
 from apps.connectors.budget_windows import (
     ARRIVES_WITHIN_MS,
     MARGIN_MS,
@@ -17,6 +17,7 @@ from apps.connectors.budget_windows import (
     Bucket,
     LocalWindows,
     Refused,
+    Settling,
     Taken,
     Told,
     Windows,
@@ -58,8 +59,10 @@ class Redis(LocalWindows):
         if self.is_gone:
             raise WindowsError
 
-    def take(self, *args: Any, **kwargs: Any) -> Taken | Refused:
+    def take(self, *args: Any, settling: Sequence[Settling] = (), **kwargs: Any) -> Taken | Refused:
         self._answer()
+        for one in settling:
+            super().settle(one.bucket, one.address, one.token, taken_at_ms=one.taken_at_ms, told=one.told)
         return super().take(*args, **kwargs)
 
     def settle(self, *args: Any, **kwargs: Any) -> None:
@@ -278,6 +281,45 @@ def test_without_redis_a_quarter_is_left_and_redis_is_let_alone_for_ten_seconds(
     assert (calls_while_gone, redis.calls) == (1, 1 + 24)
 
 
+def test_answers_in_a_row_are_noted_with_the_next_request_and_at_the_end(clock: Clock, redis: Redis) -> None:
+    budget = worker(clock, redis)
+    with in_a_row():
+        first, second = (budget.admit(bucket, address=HERE) for bucket in (SUBMIT, HISTORY))
+        clock.ms += 1000
+        budget.settle(first, NOTHING)
+        budget.settle(second, NOTHING)
+        assert redis.calls == 2
+        third = budget.admit(SUBMIT, address=HERE)
+        budget.settle(third, NOTHING)
+        assert redis.calls == 3
+    assert redis.calls == 4
+
+    until = {name: sorted(counted.counts_until.values()) for name, counted in redis._counts.items()}
+    assert until == {"submit": [clock.ms + 2010, clock.ms + 2010], "history": [clock.ms + 2010]}
+
+
+def test_what_closes_a_limit_is_noted_at_once(clock: Clock, redis: Redis) -> None:
+    ours, theirs = worker(clock, redis), worker(clock, redis)
+    with in_a_row():
+        ours.settle(ours.admit(SUBMIT, address=HERE), Told(blocked_ms=5000))
+        ours.settle(ours.admit(HISTORY, address="venue:there"), Told(banned_ms=5000))
+
+        for bucket, address in ((SUBMIT, HERE), (HISTORY, "venue:there")):
+            with priority(Priority.EXIT, max_wait_s=0), pytest.raises(BudgetError):
+                theirs.admit(bucket, address=address)
+
+
+def test_answer_that_redis_was_not_told_of_costs_no_order(clock: Clock, redis: Redis) -> None:
+    budget = worker(clock, redis)
+    with in_a_row():
+        budget.settle(budget.admit(SUBMIT, address=HERE), NOTHING)
+        redis.is_gone = True
+        slot = budget.admit(SUBMIT, address=HERE)
+        budget.settle(slot, NOTHING)
+
+    assert (slot.is_shared, redis.calls) == (False, 2)
+
+
 def test_redis_that_lost_its_count_does_not_make_a_worker_overdraw(clock: Clock, redis: Redis) -> None:
     budget = worker(clock, redis)
     with priority(Priority.EXIT, max_wait_s=0):
@@ -361,19 +403,24 @@ CALLS = st.lists(
 JUST_TOO_SOON = [Call(0, 0, 0, Priority.EXIT), Call(1990, 0, 0, Priority.EXIT)]
 
 
-def arrivals(windows: Windows, clock: Clock, bucket: Bucket, calls: list[Call]) -> list[float]:
-    """Make the calls that get a slot; return when each of them reaches the venue."""
+def arrivals(windows: Windows, clock: Clock, bucket: Bucket, calls: list[Call], *, late: bool) -> list[float]:
+    """Make the calls that get a slot; return when each of them reaches the venue. `late`: an answer is noted with the
+    next call."""
     reached: list[float] = []
     answers: list[tuple[float, str, float]] = []
     at = clock.ms
     for number, call in enumerate(calls):
         at += call.gap
+        settling = []
         for settled_at, token, taken_at in iter(lambda at=at: _due(answers, at), None):  # type: ignore[misc]
             clock.ms = settled_at
-            windows.settle(bucket, HERE, token, taken_at_ms=taken_at, told=NOTHING)
+            if late:
+                settling.append(Settling(bucket, HERE, token, taken_at, NOTHING))
+            else:
+                windows.settle(bucket, HERE, token, taken_at_ms=taken_at, told=NOTHING)
         clock.ms = at
         share = {Priority.EXIT: 100, Priority.SCREEN: 50}.get(call.place, 80)
-        taken = windows.take(bucket, HERE, share_pct=share, token=f"t{number}")
+        taken = windows.take(bucket, HERE, share_pct=share, token=f"t{number}", settling=settling)
         if isinstance(taken, Refused):
             continue
         reached.append(at + call.there)
@@ -387,11 +434,12 @@ def _due(answers: list[tuple[float, str, float]], at: float) -> tuple[float, str
 
 
 @settings(max_examples=300, deadline=None, print_blob=True)
-@given(calls=CALLS, count=st.integers(1, 8), window=st.sampled_from([1000, 2000, 3000]))
-@example(calls=JUST_TOO_SOON, count=1, window=2000)
-def test_no_window_ever_sees_more_than_the_limit(calls: list[Call], count: int, window: int) -> None:
+@given(calls=CALLS, count=st.integers(1, 8), window=st.sampled_from([1000, 2000, 3000]), late=st.booleans())
+@example(calls=JUST_TOO_SOON, count=1, window=2000, late=False)
+@example(calls=JUST_TOO_SOON, count=1, window=2000, late=True)
+def test_no_window_ever_sees_more_than_the_limit(calls: list[Call], count: int, window: int, late: bool) -> None:
     clock = Clock()
-    reached = arrivals(LocalWindows(clock), clock, Bucket("b", count, window), calls)
+    reached = arrivals(LocalWindows(clock), clock, Bucket("b", count, window), calls, late=late)
 
     for first, beyond in zip(reached, reached[count:], strict=False):
         assert beyond - first >= window

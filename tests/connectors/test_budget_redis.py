@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apps.connectors.budget import Budget, Priority, priority
 from apps.connectors.budget_redis import RedisWindows
-from apps.connectors.budget_windows import NOTHING, Bucket, LocalWindows, Refused, Taken, Told, WindowsError
+from apps.connectors.budget_windows import NOTHING, Bucket, LocalWindows, Refused, Settling, Taken, Told, WindowsError
 from apps.connectors.exchange import BudgetError
 from tests.connectors.test_budget import CALLS, HERE, JUST_TOO_SOON, Call, Clock, arrivals
 
@@ -93,6 +93,39 @@ def test_what_an_answer_says_is_believed(dated: tuple[RedisWindows, Clock]) -> N
     assert len(take_all(windows, banned)) == 6
 
 
+def test_what_is_settled_with_the_next_request_is_as_if_settled_before_it(
+    dated: tuple[RedisWindows, Clock],
+) -> None:
+    windows, clock = dated
+    told = [Told(used=3, count=5, reset_ms=900), Told(used=1, blocked_ms=400), Told(banned_ms=300)]
+    kept = []
+    for is_late in (False, True):
+        buckets, address = [bucket() for _ in told], f"venue:{uuid.uuid4().hex}"
+        taken = [windows.take(one, HERE, share_pct=100, token=f"t{n}") for n, one in enumerate(buckets)]
+        clock.ms += 50
+        settling = [
+            Settling(one, address, slot.token, slot.at_ms, said)
+            for one, slot, said in zip(buckets, taken, told, strict=True)
+            if isinstance(slot, Taken)
+        ]
+        if not is_late:
+            for one in settling:
+                windows.settle(one.bucket, one.address, one.token, taken_at_ms=one.taken_at_ms, told=one.told)
+        found = windows.take(buckets[0], "venue:else", share_pct=100, token="new", settling=settling if is_late else ())
+        values = [windows._redis.zrange(f"sferica:budget:slots:{one.name}", 0, -1, withscores=True) for one in buckets]
+        since = [[(name, score - clock.ms) for name, score in slots] for slots in values]
+        refusals = [windows.take(one, address, share_pct=100, token="no") for one in buckets]
+        kept.append((isinstance(found, Taken), since, refusals))
+
+    assert kept[0] == kept[1]
+    assert kept[0][1] == [
+        [("others-t0-1", 910.0), ("others-t0-2", 910.0), ("t0", 2010.0), ("new", 5010.0)],
+        [("t1", 2010.0)],
+        [("t2", 2010.0)],
+    ]
+    assert kept[0][2] == [Refused(wait_s=0.3, surely_s=0.3, banned=True)] * 3
+
+
 def test_a_slot_given_back_is_free(windows: RedisWindows) -> None:
     shared = bucket(count=1)
     windows.take(shared, HERE, share_pct=100, token="a")
@@ -130,13 +163,14 @@ def test_nothing_stays_in_redis_for_ever(windows: RedisWindows) -> None:
 
 
 @settings(max_examples=25, deadline=None, print_blob=True)
-@given(calls=CALLS, count=st.integers(1, 8), window=st.sampled_from([1000, 2000, 3000]))
-@example(calls=JUST_TOO_SOON, count=1, window=2000)
-def test_no_window_ever_sees_more_than_the_limit(calls: list[Call], count: int, window: int) -> None:
+@given(calls=CALLS, count=st.integers(1, 8), window=st.sampled_from([1000, 2000, 3000]), late=st.booleans())
+@example(calls=JUST_TOO_SOON, count=1, window=2000, late=False)
+@example(calls=JUST_TOO_SOON, count=1, window=2000, late=True)
+def test_no_window_ever_sees_more_than_the_limit(calls: list[Call], count: int, window: int, late: bool) -> None:
     clock = Clock()
     windows = RedisWindows(django_settings.REDIS_URL, clock_ms=lambda: int(clock()))
 
-    reached = arrivals(windows, clock, bucket(count, window), calls)
+    reached = arrivals(windows, clock, bucket(count, window), calls, late=late)
     windows.close()
 
     for first, beyond in zip(reached, reached[count:], strict=False):

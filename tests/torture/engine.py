@@ -32,7 +32,7 @@ LEFT_OUT = frozenset({"equity-points", "forget-sessions", "forget-previews", "sy
 class _Open:
     """Stands for what all workers count together: here one process counts for all."""
 
-    def take(self, bucket: Any, address: str, *, share_pct: int, token: str = "") -> Taken:
+    def take(self, bucket: Any, address: str, *, share_pct: int, token: str = "", settling: Any = ()) -> Taken:
         return Taken(token, 0)
 
     def settle(self, *args: Any, **kwargs: Any) -> None: ...
