@@ -19,12 +19,12 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from apps.lib import world
-from apps.lib.compiled import Compiled
 from apps.lib.pool import run_all
 from apps.trading import cancelling
 from apps.trading.executor import step
 from apps.trading.legs import Intent, Plan
 from apps.trading.models import LIVE_STATES, Order, OrderEvent, OrderState
+from apps.trading.placing import Prepared, any_open
 from apps.trading.signal import Signal, SignalKind
 
 ASKED = "cancellation asked for"
@@ -42,11 +42,9 @@ def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
     return cancelling.open_orders(*key)
 
 
-def is_in_the_way(plan: Plan | None, key: tuple[UUID, str]) -> bool:
-    """Whether `in_the_way_of` is anything."""
-    if not plan or not plan.legs or not _has_open(key):
-        return False
-    return in_the_way_of(plan, key).exists()
+def is_in_the_way(prepared: Prepared, key: tuple[UUID, str]) -> bool:
+    """Whether `in_the_way_of` its plan is anything."""
+    return prepared.has_open and in_the_way_of(prepared.planned.plan, key).exists()
 
 
 def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
@@ -63,12 +61,7 @@ def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
 
 def _has_open(key: tuple[UUID, str]) -> bool:
     """Mostly nothing at all is open, and that is cheaply told."""
-    return bool(_open(connector=key[0], symbol=key[1]))
-
-
-_open = Compiled(
-    lambda connector, symbol: cancelling.open_orders(connector, symbol).order_by().values_list("pk", flat=True)[:1]
-)
+    return bool(any_open(connector=key[0], symbol=key[1]))
 
 
 def clear(orders: QuerySet[Order], *, by: str) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,9 +14,11 @@ from django.db.models import Q, QuerySet
 from apps.alerts import chain, clearing, previewing, queue, repeats
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.queue import Key
 from apps.alerts.reading import finish, read_received, set_reason, signal_of
 from apps.alerts.repeats import is_repeat
 from apps.connectors import instruments
+from apps.connectors.budget import in_a_row
 from apps.connectors.exchange import CredentialsError, ExchangeError, Market, Side
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import Mismatch
@@ -34,7 +35,7 @@ from apps.trading.executor import BESIDE_OPEN, drive, pauses, settle_legs
 from apps.trading.inputs import Inputs, Origin
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import Order, OrderState
-from apps.trading.placing import Prepared, asked_standing, prepare, read_standing
+from apps.trading.placing import Prepared, Rows, prepare, read_standing
 from apps.trading.protection import planned_guards
 from apps.trading.signal import Signal, SignalKind
 from apps.trading.transitions import being_born
@@ -60,12 +61,14 @@ _STATUS = {
 }
 
 
-def execute_due() -> int:
-    """Read and run everything that is due; return how many deliveries and work keys were handled."""
+def execute_due(*, is_woken: bool = False) -> int:
+    """Read and run everything that is due; return how many deliveries and work keys were handled.
+
+    Who `is_woken` takes it that a delivery has just come, and reads it before it looks at what else there is.
+    """
     handled = 0
-    for _ in range(MOST_ROUNDS):
-        read = read_received()
-        keys = queue.due_keys()
+    for number in range(MOST_ROUNDS):
+        read, keys = _next_work(is_woken=is_woken and not number)
         if not read and not keys:
             break
         run_all(run_key, keys)
@@ -73,13 +76,24 @@ def execute_due() -> int:
     return handled
 
 
-def run_key(key: tuple[UUID, str]) -> None:
+def _next_work(*, is_woken: bool) -> tuple[int, list[Key]]:
+    """Read deliveries; return how many, and the keys to run: those of what was read, and what `queue.look` found."""
+    read = read_received() if is_woken else []
+    keys: list[Key] = []
+    if not read:
+        is_unread, keys = queue.look()
+        read = read_received() if is_unread else []
+    keys += [(alert.connector_id, alert.symbol) for alert in read if alert.status == AlertStatus.QUEUED]
+    return len(read), queue.in_turn(keys)
+
+
+def run_key(key: Key) -> None:
     """Run due alerts of one (connector, symbol), a turn of them at most."""
     lease, answers = leases.take_and_ask(*key, *queue.asked(*key))
     if lease is None:
         return
     connector_id, symbol = key
-    with lease:
+    with in_a_row(), lease:
         for number in range(TURN):
             if number:
                 answers = lease.renew(*queue.asked(*key))
@@ -130,12 +144,12 @@ def _decide(alert: Alert) -> Sequence[Order]:
     """Turn a queued alert into committed orders, or into a reason why there are none. Sends nothing."""
     if alert.claimed_at is None:
         alert.claimed_at = world.now()
-    original, standing = _asked_first(alert)
+    original, rows = _asked_first(alert)
     if is_repeat(alert, original):
         _store(alert)
         return ()
     try:
-        return _plan(alert, signal_of(alert), standing)
+        return _plan(alert, signal_of(alert), rows)
     except CredentialsError as error:
         breakers.suspect(alert.connector_id)
         if alert.is_exit:
@@ -158,52 +172,58 @@ def _decide(alert: Alert) -> Sequence[Order]:
     return ()
 
 
-def _asked_first(alert: Alert) -> tuple[Alert | None, list[Any]]:
-    """Return the earlier delivery that this one may repeat, and how everything stands, for `read_standing`."""
+def _asked_first(alert: Alert) -> tuple[Alert | None, Rows]:
+    """Return the earlier delivery that this one may repeat, and how everything stands."""
     asked = [] if repeats.cannot_be(alert) else [repeats.asked(alert)]
-    told = together(*asked, *asked_standing(alert.connector))
+    rows = Rows(alert.connector, alert.symbol)
+    told = together(*asked, *rows.asked())
     originals = told.pop(0) if asked else []
-    return (originals[0] if originals else None), told
+    rows.take(told)
+    return (originals[0] if originals else None), rows
 
 
-def _plan(alert: Alert, signal: Signal, standing: Sequence[Any]) -> Sequence[Order]:
+def _plan(alert: Alert, signal: Signal, rows: Rows | None) -> Sequence[Order]:
     if signal.is_test:
         _test(alert)
         return ()
-    inputs = _inputs_of(alert, signal, standing)
+    inputs = _inputs_of(alert, signal, rows)
     by = f"alert {alert.pk}"
     key = (alert.connector_id, alert.symbol)
     if precheck(inputs) is None:
         if _stops_at_gap(alert, signal):
             _store(alert)
             return ()
-        if clearing.takes_back(signal) and not clearing.clear(clearing.in_the_way(signal, key), by=by):
-            return _wait_or_overtake(alert, signal, clearing.in_the_way(signal, key))
+        if clearing.takes_back(signal):
+            if not clearing.clear(clearing.in_the_way(signal, key), by=by):
+                return _wait_or_overtake(alert, signal, clearing.in_the_way(signal, key))
+            # What was taken back stands in them.
+            rows = None
         if signal.kind is SignalKind.CANCEL:
             _report_cancelled(alert, clearing.taken_back(by, alert.workspace_id))
             _store(alert)
             return ()
-    prepared = _prepared(alert, inputs)
-    if clearing.is_in_the_way(prepared.planned.plan, key):
+    prepared = _prepared(alert, inputs, rows)
+    if clearing.is_in_the_way(prepared, key):
         # What they filled until then changes the plan: it is made anew.
         clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
         return _wait_or_overtake(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key))
     return _commit(alert, prepared)
 
 
-def _inputs_of(alert: Alert, signal: Signal, standing: Sequence[Any] | None = None) -> Inputs:
-    """Return what a decision begins with. `standing` has the answers to `asked_standing`, else they are asked for."""
+def _inputs_of(alert: Alert, signal: Signal, rows: Rows | None = None) -> Inputs:
+    """Return what a decision begins with."""
     origin = Origin(alert.pk, alert.released_at or alert.received_at)
-    return read_standing(signal, origin=origin, connector=alert.connector, told=standing)
+    return read_standing(signal, origin=origin, connector=alert.connector, rows=rows)
 
 
-def _prepared(alert: Alert, inputs: Inputs) -> Prepared:
+def _prepared(alert: Alert, inputs: Inputs, rows: Rows | None = None) -> Prepared:
     connector = alert.connector
     return prepare(
         inputs,
         connector=connector,
         symbol=alert.symbol,
         open_account=lambda: open_connector(connector),
+        rows=rows,
     )
 
 

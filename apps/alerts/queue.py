@@ -1,7 +1,7 @@
 """What waits for one (connector, symbol): its alerts in the order they run in, and the orders they wait behind."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,10 +10,11 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.reading import any_due
 from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.pool import run_all
-from apps.lib.statements import UNHURRIED, Asked, committed
+from apps.lib.statements import UNHURRIED, Asked, committed, together
 from apps.trading import leases
 from apps.trading.executor import step
 from apps.trading.models import DOUBTFUL_STATES, FINAL_STATES, OPEN_STATES, Order, OrderState, Position
@@ -23,17 +24,24 @@ from apps.trading.models import DOUBTFUL_STATES, FINAL_STATES, OPEN_STATES, Orde
 BLOCKED, BLOCKED_AT_MOST = timedelta(seconds=1), timedelta(seconds=5)
 BURST = timedelta(seconds=1)
 
+# A connector and a symbol.
+Key = tuple[UUID, str]
+
 _IN_QUEUE = (AlertStatus.QUEUED, AlertStatus.EXECUTING)
 
 
-def due_keys() -> list[tuple[UUID, str]]:
-    """Return the (connector, symbol) pairs that have a due alert and whose lease is free.
+def look() -> tuple[bool, list[Key]]:
+    """Return whether a delivery waits that is not read yet, and the keys that have a due alert and a free lease."""
+    now = world.now()
+    unread, keys = together(any_due.asked(now=now), _due_keys.asked(now=now))
+    return bool(unread), in_turn(keys)
 
-    No connector's second symbol comes before the first of every other: threads are taken in this order.
-    """
+
+def in_turn(keys: Iterable[Key]) -> list[Key]:
+    """Return each once; no connector's second symbol comes before the first of every other: threads are taken so."""
     before: Counter[UUID] = Counter()
     ranked = []
-    for key in sorted(set(_due_keys(now=world.now())), key=str):
+    for key in sorted(set(keys), key=str):
         ranked.append((before[key[0]], key))
         before[key[0]] += 1
     return [key for _, key in sorted(ranked, key=lambda pair: pair[0])]

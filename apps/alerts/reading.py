@@ -9,7 +9,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
@@ -18,11 +18,10 @@ from apps.alerts.reasons import Reason, Refusal
 from apps.alerts.redaction import mark_of
 from apps.connectors import aliases, instruments
 from apps.connectors.exchange import ExchangeError, Market
-from apps.connectors.models import Instrument
 from apps.connectors.symbols import UnknownSymbolError, resolve
 from apps.lib import world
 from apps.lib.compiled import Compiled, update
-from apps.lib.statements import UNHURRIED, together
+from apps.lib.statements import UNHURRIED, ending, together
 from apps.trading.signal import Signal
 
 logger = logging.getLogger(__name__)
@@ -33,26 +32,32 @@ REMEMBERED_BYTES = 4096
 RETRY = timedelta(seconds=2)
 
 
-def read_received() -> int:
-    """Read the deliveries that are due, oldest first; return how many."""
-    now = world.now()
-    waiting, unlisted = together(_any_due.asked(now=now), _unlisted.asked(now=now))
-    if not waiting:
-        return 0
-    _read_listings(unlisted)
+class _NoListingError(Exception):
+    """Not one symbol is known of `markets`, by environment and market."""
+
+    def __init__(self, markets: Sequence[tuple[str, str]]) -> None:
+        super().__init__(markets)
+        self.markets = markets
+
+
+def read_received() -> list[Alert]:
+    """Read the deliveries that are due, oldest first; return them as they are on record now."""
     lot: list[UUID] = []
     try:
         return _read_together(lambda: _oldest(now=world.now()), lot)
     except (OperationalError, InterfaceError):
         raise
+    except _NoListingError as error:
+        _read_listings(error.markets)
     except IntegrityError:
         logger.info("an id among %d deliveries is taken already: one by one", len(lot))
     except Exception:  # one delivery that cannot be read must not keep the others from being read
         logger.exception("%d deliveries could not be read together: one by one", len(lot))
+    read: list[Alert] = []
     for alert_id in lot:
         with watched(alert_id):
-            _read_together(lambda: _one(now=world.now(), alert=alert_id), [], is_alone=True)  # noqa: B023 - called at once
-    return len(lot)
+            read += _read_together(lambda: _one(now=world.now(), alert=alert_id), [], is_alone=True)  # noqa: B023 - called at once
+    return read
 
 
 def _due(now: datetime) -> QuerySet[Alert]:
@@ -67,66 +72,79 @@ def _claimable(now: datetime) -> QuerySet[Alert]:
 
 _oldest = Compiled(lambda now: _claimable(now)[:LOT])
 _one = Compiled(lambda now, alert: _claimable(now).filter(pk=alert))
-_any_due = Compiled(lambda now: _due(now).order_by().values_list("pk", flat=True)[:1])
-
-
-def _without_listing(now: datetime) -> QuerySet[Alert, tuple[str, str]]:
-    """Return the markets that something is due for and of which not one symbol is known."""
-    known = Instrument.objects.filter(
-        environment=OuterRef("connector__environment"), market=OuterRef("connector__market")
-    )
-    markets = _due(now).order_by().exclude(Exists(known))
-    return markets.values_list("connector__environment", "connector__market").distinct()
-
-
-_unlisted = Compiled(_without_listing)
+any_due: Compiled[UUID] = Compiled(lambda now: _due(now).order_by().values_list("pk", flat=True)[:1])
 
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The symbols of each market, and each connector's own names for them."""
+    """The symbols of each market, each connector's own names for them, and who has which of the senders' ids already,
+    by connector and id."""
 
     listings: Mapping[tuple[str, str], Collection[str]]
     aliases: Mapping[UUID, Mapping[str, str]]
+    originals: Mapping[tuple[UUID, str], Alert]
+
+    @property
+    def unlisted(self) -> list[tuple[str, str]]:
+        return [market for market, symbols in self.listings.items() if not symbols]
 
 
-def _names_for(alerts: Sequence[Alert]) -> _Names:
+def _names_for(alerts: Sequence[Alert], said: Sequence[Sequence[tuple[int, Item]]]) -> _Names:
+    """Ask in one round trip for what the messages are read by."""
     markets = list({(alert.connector.environment, alert.connector.market) for alert in alerts})
     owners = list({(alert.connector.workspace_id, alert.connector_id) for alert in alerts})
+    ids = list({key for alert, items in zip(alerts, said, strict=True) for key in _ids_in(alert, items)})
     told = together(
         *(instruments.symbols_of.asked(environment=environment, market=market) for environment, market in markets),
         *(aliases.pairs_of.asked(workspace=workspace, connector=connector) for workspace, connector in owners),
+        *(_original.asked(connector=connector, name=name) for connector, name in ids),
     )
-    listings = dict(zip(markets, map(tuple, told), strict=False))
-    own = [dict(pairs) for pairs in told[len(markets) :]]
-    return _Names(listings, dict(zip((connector for _, connector in owners), own, strict=True)))
+    listings, own, originals = (
+        told[: len(markets)],
+        told[len(markets) : -len(ids) or None],
+        told[len(told) - len(ids) :],
+    )
+    return _Names(
+        dict(zip(markets, map(tuple, listings), strict=True)),
+        {connector: dict(pairs) for (_, connector), pairs in zip(owners, own, strict=True)},
+        {key: found[0] for key, found in zip(ids, originals, strict=True) if found},
+    )
 
 
-def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID], *, is_alone: bool = False) -> int:
+def _ids_in(alert: Alert, items: Sequence[tuple[int, Item]]) -> list[tuple[UUID, str]]:
+    """Return the sender's id of a delivery that is one message and has one."""
+    signal = items[0][1].signal if len(items) == 1 else None
+    return [(alert.connector_id, signal.external_id)] if signal is not None and signal.external_id else []
+
+
+def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID], *, is_alone: bool = False) -> list[Alert]:
     """Read what `claim` gives, all or none; `lot` names what was claimed, also when it raises.
 
     IntegrityError when another process takes a sender's id meanwhile; an alert that `is_alone` is then a duplicate.
+    _NoListingError when a market's listing has to be read first; one that `is_alone` then waits.
     """
     with transaction.atomic():
         claimed = claim()
         lot += [alert.pk for alert in claimed]
         if not claimed:
-            return 0
-        names = _names_for(claimed)
-        for alert in claimed:
-            _read(alert, names)
+            return []
+        said = [own_items(alert) for alert in claimed]
+        names = _names_for(claimed, said)
+        if names.unlisted and not is_alone:
+            raise _NoListingError(names.unlisted)
+        for alert, items in zip(claimed, said, strict=True):
+            _read(alert, items, names)
         if is_alone:
             _claim_external_ids(claimed)
         else:
-            _mark_known_ids(claimed)
+            _mark_known_ids(claimed, names)
         # What is read here is read again, the same, from the body that the webhook committed.
-        together(UNHURRIED, *(alert.kept() for alert in claimed))
-    return len(claimed)
+        ending(UNHURRIED, *(alert.kept() for alert in claimed))
+    return claimed
 
 
-def _read(alert: Alert, names: _Names) -> None:
+def _read(alert: Alert, items: Sequence[tuple[int, Item]], names: _Names) -> None:
     """Decide what the delivery says and put it in the queue, or finish it. The caller holds the row and writes it."""
-    items = own_items(alert)
     alert.read_at = world.now()
     if len(items) > 1:
         _split(alert, items)
@@ -185,7 +203,7 @@ def _read_listings(markets: Sequence[tuple[str, str]]) -> None:
             logger.warning("listing of %s %s not read: %s", environment, market, error.sentence)
 
 
-def _split(alert: Alert, items: list[tuple[int, Item]]) -> None:
+def _split(alert: Alert, items: Sequence[tuple[int, Item]]) -> None:
     """Give every message of the delivery an alert of its own; a second run makes the same ones."""
     now = world.now()
     parts = [
@@ -256,15 +274,13 @@ def _find_symbol(alert: Alert, signal: Signal, names: _Names) -> bool:
     return True
 
 
-def _mark_known_ids(alerts: Sequence[Alert]) -> None:
+def _mark_known_ids(alerts: Sequence[Alert], names: _Names) -> None:
     """Mark as duplicates the alerts whose sender's id an earlier one has, in the lot or on record."""
-    named = [alert for alert in alerts if alert.external_id]
-    if not named:
-        return
-    on_record = together(*(_original.asked(connector=alert.connector_id, name=alert.external_id) for alert in named))
-    first: dict[tuple[UUID, str], Alert] = {}
-    for alert, found in zip(named, on_record, strict=True):
-        original = first.setdefault((alert.connector_id, alert.external_id), found[0] if found else alert)
+    first = dict(names.originals)
+    for alert in alerts:
+        if not alert.external_id:
+            continue
+        original = first.setdefault((alert.connector_id, alert.external_id), alert)
         if original.pk != alert.pk:
             mark_duplicate(alert, original)
 

@@ -24,13 +24,13 @@ from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, Order, Order
 ZERO = Decimal(0)
 
 
-def asked_counts(connector: Connector, quote: str) -> list[Asked]:
+def asked_counts(connector: Connector) -> list[Asked]:
     """Return the questions whose answers `counts_from` takes, in this order."""
     return [
         _under_way.asked(connector=connector.pk),
         _held.asked(connector=connector.pk),
         _asked_last_minute(connector),
-        _asked_today(connector, quote),
+        _asked_today(connector),
     ]
 
 
@@ -51,7 +51,7 @@ def counts_from(connector: Connector, instrument: Instrument, told: Sequence[Any
         spot_quantity=sum((quantity for quantity, _ in positions), ZERO) if instrument.market == Market.SPOT else ZERO,
         adds_long=_adds(connector, symbol, Side.BUY, long),
         adds_short=_adds(connector, symbol, Side.SELL, short),
-        lost_today=lost,
+        lost_today=lost.get(instrument.quote, ZERO),
     )
 
 
@@ -168,17 +168,18 @@ def lost_today(connector: Connector, quote: str) -> Decimal:
     UTC, for the members of a workspace may live in several zones and a limit has one meaning. A fee in a third coin is
     not valued here; one in the base coin is a part of what was realised.
     """
-    return ask(_asked_today(connector, quote))  # type: ignore[no-any-return]
+    return ask(_asked_today(connector)).get(quote, ZERO)  # type: ignore[no-any-return]
 
 
-def _asked_today(connector: Connector, quote: str) -> Asked:
+def _asked_today(connector: Connector) -> Asked:
+    """Ask for the same of every currency."""
     midnight = world.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return Asked(_TODAY, [connector.pk, quote, midnight], lambda found: -(found.rows[0][0] or ZERO))
+    return Asked(_TODAY, [connector.pk, midnight], lambda found: {currency: -total for currency, total in found.rows})
 
 
 _TODAY = (
-    "SELECT sum(amount) FROM trading_ledgerentry WHERE connector_id = %s AND currency = %s AND at >= %s"
-    " AND kind IN ('realized_pnl', 'fee', 'funding')"
+    "SELECT currency, sum(amount) FROM trading_ledgerentry WHERE connector_id = %s AND at >= %s"
+    " AND kind IN ('realized_pnl', 'fee', 'funding') GROUP BY currency"
 )
 
 

@@ -136,9 +136,10 @@ def _equity(balances: Sequence[Balance], connector: Connector, quote: str) -> De
     return own + sum((coins[coin] * last for coin, last in prices.values_list("instrument__base", "last")), Decimal(0))
 
 
-def asked_price(instrument: InstrumentRow) -> Asked:
+def asked_price(connector: Connector, symbol: str) -> Asked:
     """Return the question for what is stored of the symbol's prices, whose answer `read_ticker` takes."""
-    return _prices.asked(instrument=instrument.pk, since=world.now() - FRESH)
+    market = {"environment": connector.environment, "market": connector.market, "symbol": symbol}
+    return _prices_of.asked(**market, since=world.now() - FRESH)
 
 
 def read_ticker(instrument: InstrumentRow, stored: Sequence[MarketPrice] | None = None) -> Ticker | None:
@@ -179,6 +180,11 @@ def _stored(instrument: InstrumentRow, age: timedelta) -> MarketPrice | None:
 
 
 _prices = Compiled(lambda instrument, since: MarketPrice.objects.filter(instrument_id=instrument, at__gt=since))
+_prices_of = Compiled(
+    lambda environment, market, symbol, since: MarketPrice.objects.filter(
+        instrument__environment=environment, instrument__market=market, instrument__symbol=symbol, at__gt=since
+    )
+)
 
 
 def fee_rates(connector_id: UUID, exchange: AccountReader, symbol: str) -> FeeRates:

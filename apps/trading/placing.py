@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
@@ -36,7 +38,7 @@ from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, PlanSettings, ShadowPosition
 from apps.trading.market import asked_price, fee_rates, read_account, read_ticker
-from apps.trading.models import Incident, Order, OrderState
+from apps.trading.models import OPEN_STATES, Incident, Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
 from apps.trading.signal import PrevPosition, Signal
 
@@ -45,12 +47,13 @@ from apps.trading.signal import PrevPosition, Signal
 class Prepared:
     """What was decided from `inputs`, and its unsaved orders in the order they are to be sent, the first one the root.
 
-    A leg that a guard refused is an order in state DENIED.
+    A leg that a guard refused is an order in state DENIED. `has_open`: an order of ours in the symbol may still trade.
     """
 
     inputs: Inputs
     planned: Planned
     orders: tuple[Order, ...]
+    has_open: bool = False
 
 
 def prepare(
@@ -59,95 +62,124 @@ def prepare(
     connector: Connector,
     symbol: str,
     open_account: Callable[[], AccountReader],
+    rows: "Rows | None" = None,
     urgency: Priority | None = None,
 ) -> Prepared:
     """Plan, size and guard one signal against the account as it is now. ExchangeError when it could not be read.
 
-    `inputs` come from `read_standing`; the account is opened only if they do not refuse by themselves. `urgency` None:
-    that of an exit or an entry.
+    `inputs` come from `read_standing`; the account is opened only if they do not refuse by themselves. `rows` where the
+    caller has read them, and done nothing since. `urgency` None: that of an exit or an entry.
     """
     denial = deciding.precheck(inputs)
     if denial is not None:
         return Prepared(inputs, Planned(denial=denial), ())
     is_exit = inputs.signal.is_exit
     urgency = urgency if urgency is not None else Priority.EXIT if is_exit else Priority.ENTRY
+    rows = rows or Rows(connector, symbol)
+    # What stands under way is read before the balance: see `reserved`.
+    rows.refresh()
     with priority(urgency):
-        instrument, inputs = _read(inputs, connector, symbol, open_account())
+        inputs = _read(inputs, connector, rows, open_account())
     planned = deciding.decide(inputs)
-    return Prepared(inputs, planned, orders_of(planned, inputs, connector=connector, instrument=instrument))
+    orders = orders_of(planned, inputs, connector=connector, instrument=rows.instrument)
+    return Prepared(inputs, planned, orders, rows.has_open)
 
 
-def _read(inputs: Inputs, connector: Connector, symbol: str, exchange: AccountReader) -> tuple[Instrument, Inputs]:
+def _read(inputs: Inputs, connector: Connector, rows: "Rows", exchange: AccountReader) -> Inputs:
     """Read all that the decision depends on, and nothing that it does not."""
-    found, entries, shadow = together(
-        instruments.asked(connector.environment, connector.market, symbol),
-        # Before the balance: see `reserved`.
-        on_the_way.asked(connector=connector.pk),
-        _shadow_of.asked(connector=connector.pk, symbol=symbol),
-    )
-    instrument: Instrument = instruments.the_one(found, symbol)
-    words = instruments.in_words(instrument)
+    words = instruments.in_words(rows.instrument)
     with_equity = needs_equity(inputs.signal, words.market)
     inputs = replace(
         inputs,
-        reserved=reserved_by(entries, words.quote),
+        reserved=rows.reserved(),
         instrument=words,
         account=read_account(connector, exchange, words, with_equity=with_equity),
-        shadow=ShadowPosition(short=-shadow[0]) if shadow and words.market is Market.SPOT else None,
+        shadow=rows.shadow() if words.market is Market.SPOT else None,
     )
-    rows = _Rows(connector, instrument)
     if deciding.needs_price(inputs):
         inputs = _with_prices(inputs, rows, exchange)
     legs = deciding.plan_of(inputs).legs
     if not legs:
-        return instrument, replace(inputs, now=world.now())
+        return replace(inputs, now=world.now())
     has_entry = any(leg.intent is Intent.ENTRY for leg in legs)
     if inputs.ticker is None:
         inputs = _with_prices(inputs, rows, exchange)
     fault = clock.fresh_reading(connector, or_raise=True).fault(world.now()) if has_entry else ""
-    # Reading may have taken its time: what may stop the legs is judged as it is now.
-    rows.refresh()
-    return instrument, replace(
-        inputs, counts=rows.counts(), clock_fault=fault, standing=rows.standing(), now=world.now()
-    )
+    # Reading may have taken its time: what may stop the legs is judged as it is now. An entry's figures are never older
+    # than the account's, or alerts of one moment in several symbols would not see each other's orders.
+    rows.refresh(holds=not has_entry)
+    return replace(inputs, counts=rows.counts(), clock_fault=fault, standing=rows.standing(), now=world.now())
 
 
-class _Rows:
-    """What our own tables say once the account was read, asked in one go; asked again once it is no longer of now."""
+class Rows:
+    """What our own tables say of a connector and a symbol, asked in one round trip; asked again once it is no longer
+    of now. DoesNotExist when the symbol is not listed."""
 
     HOLDS_S = 0.05
 
-    def __init__(self, connector: Connector, instrument: Instrument) -> None:
-        self._connector, self._instrument = connector, instrument
-        self._ask()
+    def __init__(self, connector: Connector, symbol: str) -> None:
+        self.connector = connector
+        self.symbol = symbol
+        self._at: float | None = None
 
-    def refresh(self) -> None:
-        if world.monotonic() - self._at > self.HOLDS_S:
-            self._ask()
-
-    def _ask(self) -> None:
+    def asked(self) -> list[Asked]:
+        """Return the questions whose answers `take` takes."""
         self._at = world.monotonic()
-        self.prices, *told = together(
-            asked_price(self._instrument),
-            *asked_counts(self._connector, self._instrument.quote),
-            *asked_standing(self._connector, self._instrument.symbol),
-        )
-        self._counted, self._told = told[:4], told[4:]
+        connector, symbol = self.connector, self.symbol
+        return [
+            instruments.asked(connector.environment, connector.market, symbol),
+            on_the_way.asked(connector=connector.pk),
+            _shadow_of.asked(connector=connector.pk, symbol=symbol),
+            asked_price(connector, symbol),
+            *asked_counts(connector),
+            *asked_standing(connector, symbol),
+            incidents.blocking.asked(connector=connector.pk, symbol=""),
+            any_open.asked(connector=connector.pk, symbol=symbol),
+        ]
 
-    def counts(self) -> Counts:
-        return counts_from(self._connector, self._instrument, self._counted)
+    def take(self, told: Sequence[Any]) -> None:
+        self._listed, self._entries, self._shadow, self.prices, *rest = told
+        self._counted, self._standing, self._blocking, self._open = rest[:4], rest[4:7], *rest[7:]
 
-    def standing(self) -> Standing:
-        return Standing(**_standing_from(self._connector, *self._told))  # type: ignore[arg-type]
+    def refresh(self, *, holds: bool = True) -> None:
+        """Ask again what is older than HOLDS_S; in any case where nothing `holds`."""
+        if not holds or self._at is None or world.monotonic() - self._at > self.HOLDS_S:
+            self.take(together(*self.asked()))
 
     @property
-    def symbol(self) -> str:
-        return str(self._instrument.symbol)
+    def instrument(self) -> Instrument:
+        return instruments.the_one(self._listed, self.symbol)
+
+    @property
+    def has_open(self) -> bool:
+        return bool(self._open)
+
+    def reserved(self) -> Decimal:
+        return reserved_by(self._entries, self.instrument.quote)
+
+    def shadow(self) -> ShadowPosition | None:
+        return ShadowPosition(short=-self._shadow[0]) if self._shadow else None
+
+    def counts(self) -> Counts:
+        return counts_from(self.connector, self.instrument, self._counted)
+
+    def standing(self) -> Standing:
+        return Standing(**_standing_from(self.connector, *self._standing))  # type: ignore[arg-type]
+
+    def standing_of_all(self) -> tuple[Sequence[Subscription], Sequence[Incident], Sequence[str]]:
+        """Return the answers to `asked_standing` without a symbol."""
+        subscriptions, _, sites = self._standing
+        return subscriptions, self._blocking, sites
 
     def ticker(self) -> Ticker | None:
-        return read_ticker(self._instrument, self.prices)
+        return read_ticker(self.instrument, self.prices)
 
 
+any_open: Compiled[UUID] = Compiled(
+    lambda connector, symbol: Order.unscoped.filter(
+        connector_id=connector, symbol=symbol, state__in=OPEN_STATES
+    ).values_list("pk", flat=True)[:1]
+)
 _shadow_of = Compiled(
     lambda connector, symbol: ShadowRow.unscoped.filter(connector_id=connector, symbol=symbol).values_list(
         "signed_quantity", flat=True
@@ -155,19 +187,15 @@ _shadow_of = Compiled(
 )
 
 
-def _with_prices(inputs: Inputs, rows: _Rows, exchange: AccountReader) -> Inputs:
+def _with_prices(inputs: Inputs, rows: Rows, exchange: AccountReader) -> Inputs:
     rates = fee_rates(inputs.connector_id, exchange, rows.symbol)
     rows.refresh()
     return replace(inputs, ticker=rows.ticker(), fee_rates=rates)
 
 
-def read_standing(signal: Signal, *, origin: Origin, connector: Connector, told: Sequence[Any] | None = None) -> Inputs:
-    """Return the inputs as far as they need no news from the exchange.
-
-    `told` are the answers to `asked_standing`, where the caller has asked already.
-    """
-    if told is None:
-        told = together(*asked_standing(connector))
+def read_standing(signal: Signal, *, origin: Origin, connector: Connector, rows: Rows | None = None) -> Inputs:
+    """Return the inputs as far as they need no news from the exchange, from `rows` where the caller has read them."""
+    told = rows.standing_of_all() if rows is not None else together(*asked_standing(connector))
     subscription = told[0][0]
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),

@@ -13,9 +13,9 @@ from django.utils import timezone
 from apps.alerts import execution, reading
 from apps.alerts.execution import execute, execute_due, run_key
 from apps.alerts.models import Alert, AlertStatus
-from apps.alerts.queue import due_keys
+from apps.alerts.queue import look
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.connectors.models import Connector, Pointer
+from apps.connectors.models import Connector, Instrument, Pointer
 from apps.trading import executor, leases
 from apps.trading.inputs import Inputs
 from apps.trading.models import Lease, Order, OrderState
@@ -206,7 +206,7 @@ def test_alert_does_not_overtake_one_that_is_still_being_read(futures: Bench) ->
 
     execute_due()
     assert [futures.status(alert)[0] for alert in (first, second)] == [AlertStatus.RECEIVED, AlertStatus.QUEUED]
-    assert due_keys() == []
+    assert look()[1] == []
     run_key((futures.connector.pk, "BTCUSDT"))
     assert futures.book() == []
     futures.wait()
@@ -215,13 +215,37 @@ def test_alert_does_not_overtake_one_that_is_still_being_read(futures: Bench) ->
     assert futures.held() == 0
 
 
+def test_woken_worker_reads_what_came_and_runs_what_waited(futures: Bench, paper: SharedPaper) -> None:
+    other = bench(paper, "futures")
+    waited = other.post("buy", "flat", "0.01")
+    reading.read_received()
+    came = futures.post("buy", "flat", "0.01")
+
+    assert execute_due(is_woken=True) == 1 + 1 + 1
+
+    assert (futures.status(came), other.status(waited)) == ((AlertStatus.EXECUTED, ""), (AlertStatus.EXECUTED, ""))
+    again = other.post("sell", "long", "0.01")
+    reading.read_received()
+    assert execute_due(is_woken=True) == 1
+    assert (other.status(again), execute_due(is_woken=True)) == ((AlertStatus.EXECUTED, ""), 0)
+
+
+def test_first_delivery_of_a_market_waits_for_its_listing(futures: Bench) -> None:
+    Instrument.objects.all().delete()
+    alert = futures.post("buy", "flat", "0.01")
+
+    execute_due(is_woken=True)
+
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+
+
 def test_alert_that_waits_for_its_time_keeps_no_worker_busy(futures: Bench) -> None:
     first = futures.post("buy", "flat", "0.01")
     futures.post("sell", "long", "0.01")
     reading.read_received()
     Alert.unscoped.filter(pk=first.pk).update(next_at=timezone.now() + timedelta(seconds=30))
 
-    assert due_keys() == []
+    assert look()[1] == []
     assert execute_due() == 0
 
 

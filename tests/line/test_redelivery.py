@@ -107,9 +107,10 @@ def test_known_ids_among_many_leave_the_others_to_be_read_together(
     futures.work()
     read_together, lots = reading._read_together, []
 
-    def counted(*args: Any, **kwargs: Any) -> int:
-        lots.append(read_together(*args, **kwargs))
-        return lots[-1]
+    def counted(*args: Any, **kwargs: Any) -> list[Alert]:
+        read: list[Alert] = read_together(*args, **kwargs)
+        lots.append(len(read))
+        return read
 
     monkeypatch.setattr(reading, "_read_together", counted)
     for number, name in enumerate(("new", "known", "new", "another")):

@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert, AlertStatus
-from apps.alerts.queue import due_keys
+from apps.alerts.queue import look
 from apps.connectors import pointers
 from apps.lib import world
 from apps.trading.models import OrderState
@@ -86,7 +86,7 @@ def test_no_second_symbol_of_a_connector_comes_before_the_first_of_another() -> 
                 status=AlertStatus.QUEUED,
             )
 
-    keys = due_keys()
+    _, keys = look()
 
     assert {connector for connector, _ in keys[:4]} == {pointer.connector_id for pointer in (busy, *others)}
     assert keys[4:] == [(busy.connector_id, symbol) for symbol in "BCDE"]

@@ -134,7 +134,7 @@ def plainly(connector: Connector, instrument: Instrument) -> dict[str, Any]:
 
 def counts_of(connector: Connector, instrument: Instrument) -> Counts:
     """One after the other, so that something can happen in between, as it may when they are asked together."""
-    told = [asked.read(run(asked.sql, asked.parameters)) for asked in asked_counts(connector, instrument.quote)]
+    told = [asked.read(run(asked.sql, asked.parameters)) for asked in asked_counts(connector)]
     return counts_from(connector, instrument, told)
 
 
