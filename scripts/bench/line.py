@@ -221,9 +221,20 @@ def summary(result: dict[str, Any]) -> str:
     text = table("Alert to FILLED, one alert at a time, ms since it was received", ["up to", "p50", "p95", "p99"], rows)
     return (
         f"{text}\n  received → signed is {floor_ratio(result, 'signed'):.1f} × (commit + signed order), "
-        f"received → acknowledged {floor_ratio(result, 'acknowledged'):.1f} ×; the first byte leaves between the two"
+        f"received → acknowledged {floor_ratio(result, 'acknowledged'):.1f} ×\n  the first byte leaves between, a "
+        f"bare order before the acknowledgement: {first_byte_ratio(result):.1f} ×"
         f"\n  CPU of all processes, alert to FILLED: {median(result['cpu_ms']):.0f} ms"
     )
+
+
+def first_byte_ratio(result: dict[str, Any]) -> float:
+    """Return the same for the moment that lies one bare signed order before the acknowledgement."""
+    ratios = [
+        (median(one["acknowledged"]) - median(one["signed order"]))
+        / (median(one["commit"]) + median(one["signed order"]))
+        for one in result["rounds"]
+    ]
+    return median(ratios)
 
 
 def floor_ratio(result: dict[str, Any], stage: str) -> float:
