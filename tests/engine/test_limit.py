@@ -13,11 +13,12 @@ from apps.connectors import instruments
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.spot import SpotExchange
 from apps.connectors.exchange import Side
+from apps.connectors.models import Connector
 from apps.trading import cancelling, protection
 from apps.trading.executor import drive
 from apps.trading.limits import passive_price
 from apps.trading.models import Order, OrderState
-from apps.trading.placing import open_notional
+from apps.trading.placing import Rows, open_notional
 from tests.engine.conftest import Bench, forget_limits
 from tests.engine.resting import planned, resting
 
@@ -269,6 +270,17 @@ def test_entry_waits_for_the_cancellation_until_it_is_too_old(futures: Bench, mo
 
     assert futures.status(alert) == (AlertStatus.EXPIRED, "ENTRY_EXPIRED")
     assert len(futures.book()) == 1
+
+
+def test_what_an_entry_takes_back_counts_no_more_for_it(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    Connector.unscoped.filter(pk=futures.connector.pk).update(max_open_notional=1000)
+    order = resting(futures, "buy", "flat", "0.01", "50000")
+    monkeypatch.setattr(Rows, "HOLDS_S", 3600)
+
+    alert = futures.send("buy", "flat", "0.01", cancel=True)
+
+    assert (futures.status(alert), current(order).state) == ((AlertStatus.EXECUTED, ""), S.CANCELED)
+    assert futures.held() == 10
 
 
 def test_close_all_takes_every_open_order_back_first(futures: Bench) -> None:

@@ -1,7 +1,9 @@
 """What the exchange refuses, and what it only puts off."""
 
+import time
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -13,6 +15,7 @@ from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderReport, OrderRequest
 from apps.connectors.models import Connector
 from apps.connectors.opening import forget_credentials, seal_credentials
+from apps.trading import placing
 from apps.trading.executor import settle_legs
 from apps.trading.models import OrderState
 from tests.engine.conftest import Bench
@@ -234,6 +237,25 @@ def test_answer_that_the_id_is_known_makes_the_order_looked_for(
     assert (order.state, order.filled_quantity, order.attempt) == (S.FILLED, Decimal(10), 1)
     assert futures.path(order) == [S.PLANNED, S.SUBMITTING, S.UNKNOWN, S.FILLED]
     assert futures.book() == [(order.client_order_id, "10")]
+
+
+@pytest.mark.parametrize("what", ["halted", "reduce_only", "trial ended"])
+def test_stop_that_comes_while_the_account_is_read_keeps_the_entry_back(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    read = placing.read_account
+
+    def read_slowly(*args: Any, **options: Any) -> Any:
+        found = read(*args, **options)
+        _stop(what)
+        time.sleep(placing.Rows.HOLDS_S + 0.01)
+        return found
+
+    monkeypatch.setattr(placing, "read_account", read_slowly)
+
+    alert = futures.send("buy", "flat", "0.01")
+
+    assert (futures.status(alert)[1], futures.book()) == (STOPS[what], [])
 
 
 def _stop(what: str) -> None:
