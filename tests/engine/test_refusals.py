@@ -19,6 +19,7 @@ from apps.trading import placing
 from apps.trading.executor import settle_legs
 from apps.trading.models import OrderState
 from tests.engine.conftest import Bench
+from tests.factories import OrderFactory
 
 S = OrderState
 STOPS = {"halted": "SITE_HALTED", "reduce_only": "SITE_REDUCE_ONLY", "paused": "PAUSED", "trial ended": "TRIAL_ENDED"}
@@ -256,6 +257,23 @@ def test_stop_that_comes_while_the_account_is_read_keeps_the_entry_back(
     alert = futures.send("buy", "flat", "0.01")
 
     assert (futures.status(alert)[1], futures.book()) == (STOPS[what], [])
+
+
+def test_entry_sees_the_order_that_was_sent_in_another_symbol_while_the_account_was_read(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Connector.unscoped.filter(pk=futures.connector.pk).update(max_orders_per_minute=1)
+    read = placing.read_account
+
+    def read_meanwhile(*args: Any, **options: Any) -> Any:
+        OrderFactory(connector=futures.connector, symbol="ETHUSDT", state=S.FILLED, signed_at=timezone.now())
+        return read(*args, **options)
+
+    monkeypatch.setattr(placing, "read_account", read_meanwhile)
+
+    alert = futures.send("buy", "flat", "0.01")
+
+    assert (futures.status(alert)[1], futures.book()) == ("ORDER_RATE", [])
 
 
 def _stop(what: str) -> None:
