@@ -68,7 +68,7 @@ LAYERS = (
     Layer("parser", "alert parser, damaged messages", 100_000, 5_000_000, 2),
     Layer("seeded_bugs", "seeded bugs, each caught", 20, 20, 2, divides=False),
     # Last, so that it may have what the others leave of the 25 minutes.
-    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, 2, quick_until=1_460, least=1_000),
+    Layer("simulator", "real engine, seeded faults", 10_000, 200_000, 2, quick_until=1_480, least=1_000),
 )
 
 
