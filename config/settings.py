@@ -125,7 +125,15 @@ DATABASES["default"]["ENGINE"] = "apps.lib.postgres"
 DATABASES["default"]["CONN_MAX_AGE"] = None
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+# A kept connection is not asked whether it is still good: the kernel finds out within a minute that nobody is there.
+for option, value in {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}.items():
+    DATABASES["default"]["OPTIONS"].setdefault(option, value)
 
 REDIS_URL = required("REDIS_URL")
 CACHES = {
