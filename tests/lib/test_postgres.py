@@ -29,6 +29,20 @@ def test_kept_connection_is_asked_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert backend() == before
 
 
+def test_connection_that_was_torn_away_from_its_answers_is_not_used() -> None:
+    before = backend()
+    connection.connection.pgconn.enter_pipeline_mode()
+    assert not connection.is_usable()
+    begin_task()
+    assert backend() != before
+
+    before = backend()
+    connection.connection.pgconn.send_query_params(b"SELECT pg_sleep(1)", None)
+    assert not connection.is_usable()
+    begin_task()
+    assert backend() != before
+
+
 def test_connection_that_the_server_ended_meanwhile_is_not_used() -> None:
     before = backend()
     with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:

@@ -1,6 +1,7 @@
 import select
 
 from django.db.backends.postgresql import base
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -11,7 +12,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         server tells of, as a cable that was pulled, the statement itself finds out.
         """
         raw = self.connection
-        if raw is None or raw.closed:
+        if raw is None or raw.closed or raw.info.transaction_status != TransactionStatus.IDLE:
+            return False
+        if raw.pgconn.pipeline_status != PipelineStatus.OFF:
+            # Whoever waited for its answers was torn away.
             return False
         waiting = select.poll()
         waiting.register(raw.fileno(), select.POLLIN)
