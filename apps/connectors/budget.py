@@ -98,7 +98,7 @@ _settled_late: ContextVar[deque[tuple["Budget", Settling]] | None] = ContextVar(
 @contextmanager
 def in_a_row() -> Generator[None]:
     """Let the answers inside be noted for all workers with the request that comes next, or at the end: a round trip
-    less for each. A slot counts the longer for it. What closes a limit is noted at once."""
+    less for each. A slot counts the longer for it. What closes a limit, or tells of others, is noted at once."""
     late: deque[tuple[Budget, Settling]] = deque()
     token = _settled_late.set(late)
     try:
@@ -125,6 +125,7 @@ class Slot:
     taken_at_ms: float
     is_shared: bool
     shared_taken_at_ms: float = 0
+    shared_count: int = 0
 
 
 class Budget:
@@ -169,7 +170,9 @@ class Budget:
             return
         one = Settling(slot.bucket, slot.address, slot.token, slot.shared_taken_at_ms, told)
         late = _settled_late.get()
-        if late is None or told.blocked_ms or told.banned_ms:
+        # More than were ours: how many the others made is told apart by what was taken until now.
+        has_others = told.used > slot.shared_count
+        if late is None or has_others or told.blocked_ms or told.banned_ms:
             self.settle_shared(one)
         else:
             late.append((self, one))
@@ -243,7 +246,15 @@ class Budget:
         if isinstance(theirs, Refused):
             self._local.give_back(bucket, mine.token)
             return theirs
-        return Slot(bucket, address, mine.token, mine.at_ms, is_shared=True, shared_taken_at_ms=theirs.at_ms)
+        return Slot(
+            bucket,
+            address,
+            mine.token,
+            mine.at_ms,
+            is_shared=True,
+            shared_taken_at_ms=theirs.at_ms,
+            shared_count=theirs.count,
+        )
 
     def _late(self) -> list[Settling]:
         """Return what was left for the next request to note; each is taken once, whichever thread comes first."""
@@ -255,6 +266,8 @@ class Budget:
                 break
             if budget is self:
                 found.append(one)
+            else:
+                budget.settle_shared(one)
         return found
 
     def _shared_now(self) -> SharedWindows | None:

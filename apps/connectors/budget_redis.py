@@ -70,13 +70,14 @@ local told = tonumber(redis.call('GET', KEYS[3]) or '0')
 if told > 0 and told < count then count = told end
 local most = math.max(1, math.floor(count * tonumber(ARGV[3]) / 100))
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[6]))
-if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') >= most then
+local running = redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf')
+if running >= most then
   local free = redis.call('ZREVRANGE', KEYS[1], most - 1, most - 1, 'WITHSCORES')
   return {{1, tonumber(free[2]) - now}}
 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[4]), ARGV[5])
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[7]))
-return {{0, now}}
+return {{0, now, running + 1}}
 """
 _FREE, _FULL, _BANNED = 0, 1, 2
 
@@ -115,9 +116,9 @@ class RedisWindows:
         for one in settling:
             keys += _keys(one.bucket, one.address)
             arguments += _settled(one)
-        verdict, figure = self._run(self._take, keys, arguments)
+        verdict, figure, *running = self._run(self._take, keys, arguments)
         if verdict == _FREE:
-            return Taken(token, figure)
+            return Taken(token, figure, *running)
         return refused(figure, banned=verdict == _BANNED)
 
     def settle(self, bucket: Bucket, address: str, token: str, *, taken_at_ms: float, told: Told) -> None:

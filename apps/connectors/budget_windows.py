@@ -69,8 +69,11 @@ NOTHING = Told()
 
 @dataclass(frozen=True, slots=True)
 class Taken:
+    """`count` of the slots that count now, this one included."""
+
     token: str
     at_ms: float
+    count: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class LocalWindows:
                 return refused(running[most - 1] - now)
             token = token or f"{self._name}-{next(self._numbers)}"
             counted.counts_until[token] = now + bucket.hold_ms
-            return Taken(token, now)
+            return Taken(token, now, len(running) + 1)
 
     def settle(self, bucket: Bucket, address: str, token: str, *, taken_at_ms: float, told: Told) -> None:
         now = self._clock_ms()

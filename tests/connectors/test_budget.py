@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -307,6 +308,30 @@ def test_what_closes_a_limit_is_noted_at_once(clock: Clock, redis: Redis) -> Non
         for bucket, address in ((SUBMIT, HERE), (HISTORY, "venue:there")):
             with priority(Priority.EXIT, max_wait_s=0), pytest.raises(BudgetError):
                 theirs.admit(bucket, address=address)
+
+
+def test_requests_of_others_are_counted_before_other_workers_take_more(clock: Clock, redis: Redis) -> None:
+    bucket = Bucket("both", 100, 2000)
+    ours, theirs = worker(clock, redis), worker(clock, redis)
+
+    def of_another_worker() -> int:
+        with priority(Priority.EXIT, max_wait_s=0):
+            return len(fill(theirs, bucket))
+
+    with in_a_row():
+        ours.settle(ours.admit(bucket, address=HERE), Told(used=61, reset_ms=2000))
+
+        assert Context().run(of_another_worker) == 39
+
+
+def test_answers_of_another_budget_are_not_lost(clock: Clock) -> None:
+    first, second = Redis(clock), Redis(clock)
+    one, two = worker(clock, first), worker(clock, second)
+    with in_a_row():
+        one.settle(one.admit(SUBMIT, address=HERE), NOTHING)
+        two.admit(SUBMIT, address=HERE)
+
+    assert [*first._counts["submit"].counts_until.values()] == [clock.ms + 2010]
 
 
 def test_answer_that_redis_was_not_told_of_costs_no_order(clock: Clock, redis: Redis) -> None:

@@ -93,6 +93,12 @@ def test_what_an_answer_says_is_believed(dated: tuple[RedisWindows, Clock]) -> N
     assert len(take_all(windows, banned)) == 6
 
 
+def test_slot_tells_how_many_count_with_it(windows: RedisWindows) -> None:
+    shared = bucket(count=3)
+
+    assert [taken.count for taken in take_all(windows, shared)] == [1, 2, 3]
+
+
 def test_what_is_settled_with_the_next_request_is_as_if_settled_before_it(
     dated: tuple[RedisWindows, Clock],
 ) -> None:
