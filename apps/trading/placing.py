@@ -105,15 +105,22 @@ def _read(inputs: Inputs, connector: Connector, rows: "Rows", exchange: AccountR
     if inputs.ticker is None:
         inputs = _with_prices(inputs, rows, exchange)
     fault = clock.fresh_reading(connector, or_raise=True).fault(world.now()) if has_entry else ""
-    # Reading may have taken its time: what may stop the legs is judged as it is now. An entry's figures are never older
-    # than the account's, or alerts of one moment in several symbols would not see each other's orders.
-    rows.refresh(holds=not has_entry)
-    return replace(inputs, counts=rows.counts(), clock_fault=fault, standing=rows.standing(), now=world.now())
+    # What may stop the legs is judged as it is now, not as it was before the account: a position that opened meanwhile
+    # is younger than an old exit, and orders of the same moment in other symbols count.
+    rows.read_now()
+    return replace(
+        inputs,
+        counts=rows.counts(),
+        reserved=max(inputs.reserved, rows.reserved()),
+        clock_fault=fault,
+        standing=rows.standing(),
+        now=world.now(),
+    )
 
 
 class Rows:
-    """What our own tables say of a connector and a symbol, asked in one round trip; asked again once it is no longer
-    of now. DoesNotExist when the symbol is not listed."""
+    """What our own tables say of a connector and a symbol: before the account is read, and after it what is of now,
+    each in one round trip. DoesNotExist when the symbol is not listed."""
 
     HOLDS_S = 0.05
 
@@ -121,6 +128,7 @@ class Rows:
         self.connector = connector
         self.symbol = symbol
         self._at: float | None = None
+        self._now_at: float | None = None
 
     def asked(self) -> list[Asked]:
         """Return the questions whose answers `take` takes."""
@@ -128,31 +136,42 @@ class Rows:
         connector, symbol = self.connector, self.symbol
         return [
             instruments.asked(connector.environment, connector.market, symbol),
-            on_the_way.asked(connector=connector.pk),
             _shadow_of.asked(connector=connector.pk, symbol=symbol),
-            asked_price(connector, symbol),
-            *asked_counts(connector),
-            *asked_standing(connector, symbol),
-            incidents.blocking.asked(connector=connector.pk, symbol=""),
-            any_open.asked(connector=connector.pk, symbol=symbol),
+            on_the_way.asked(connector=connector.pk),
+            *asked_standing(connector),
         ]
 
     def take(self, told: Sequence[Any]) -> None:
-        self._listed, self._entries, self._shadow, self.prices, *rest = told
-        self._counted, self._standing, self._blocking, self._open = rest[:4], rest[4:7], *rest[7:]
+        self._listed, self._shadow, self._entries, *self.standing_of_all = told
 
-    def refresh(self, *, holds: bool = True) -> None:
-        """Ask again what is older than HOLDS_S; in any case where nothing `holds`."""
-        if not holds or self._at is None or world.monotonic() - self._at > self.HOLDS_S:
+    def refresh(self) -> None:
+        """Ask again what is older than HOLDS_S."""
+        if self._at is None or world.monotonic() - self._at > self.HOLDS_S:
             self.take(together(*self.asked()))
+
+    def read_now(self) -> None:
+        """Ask what may stop the legs, unless that was done within HOLDS_S, after the account was read."""
+        if self._now_at is not None and world.monotonic() - self._now_at <= self.HOLDS_S:
+            return
+        self._now_at = world.monotonic()
+        connector, symbol = self.connector, self.symbol
+        self.prices, self._open, self._entries, *told = together(
+            asked_price(connector, symbol),
+            any_open.asked(connector=connector.pk, symbol=symbol),
+            on_the_way.asked(connector=connector.pk),
+            *asked_counts(connector),
+            *asked_standing(connector, symbol),
+        )
+        self._counted, self._standing = told[:4], told[4:]
+
+    @property
+    def has_open(self) -> bool:
+        """Whether an order of ours in the symbol may still trade; False where none was asked for: there is no leg."""
+        return self._now_at is not None and bool(self._open)
 
     @property
     def instrument(self) -> Instrument:
         return instruments.the_one(self._listed, self.symbol)
-
-    @property
-    def has_open(self) -> bool:
-        return bool(self._open)
 
     def reserved(self) -> Decimal:
         return reserved_by(self._entries, self.instrument.quote)
@@ -165,11 +184,6 @@ class Rows:
 
     def standing(self) -> Standing:
         return Standing(**_standing_from(self.connector, *self._standing))  # type: ignore[arg-type]
-
-    def standing_of_all(self) -> tuple[Sequence[Subscription], Sequence[Incident], Sequence[str]]:
-        """Return the answers to `asked_standing` without a symbol."""
-        subscriptions, _, sites = self._standing
-        return subscriptions, self._blocking, sites
 
     def ticker(self) -> Ticker | None:
         return read_ticker(self.instrument, self.prices)
@@ -189,13 +203,13 @@ _shadow_of = Compiled(
 
 def _with_prices(inputs: Inputs, rows: Rows, exchange: AccountReader) -> Inputs:
     rates = fee_rates(inputs.connector_id, exchange, rows.symbol)
-    rows.refresh()
+    rows.read_now()
     return replace(inputs, ticker=rows.ticker(), fee_rates=rates)
 
 
 def read_standing(signal: Signal, *, origin: Origin, connector: Connector, rows: Rows | None = None) -> Inputs:
     """Return the inputs as far as they need no news from the exchange, from `rows` where the caller has read them."""
-    told = rows.standing_of_all() if rows is not None else together(*asked_standing(connector))
+    told = rows.standing_of_all if rows is not None else together(*asked_standing(connector))
     subscription = told[0][0]
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),

@@ -13,11 +13,11 @@ from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderReport, OrderRequest
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Instrument
 from apps.connectors.opening import forget_credentials, seal_credentials
 from apps.trading import placing
 from apps.trading.executor import settle_legs
-from apps.trading.models import OrderState
+from apps.trading.models import OrderState, Position
 from tests.engine.conftest import Bench
 from tests.factories import OrderFactory
 
@@ -274,6 +274,54 @@ def test_entry_sees_the_order_that_was_sent_in_another_symbol_while_the_account_
     alert = futures.send("buy", "flat", "0.01")
 
     assert (futures.status(alert)[1], futures.book()) == ("ORDER_RATE", [])
+
+
+def test_old_exit_leaves_a_position_alone_that_opened_while_the_account_was_read(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    position = Position.unscoped.get(connector=futures.connector)
+    Position.unscoped.filter(pk=position.pk).update(signed_quantity=0, opened_at=None)
+    read = placing.read_account
+
+    def read_meanwhile(*args: Any, **options: Any) -> Any:
+        # A stream records what a resting entry filled; it needs no lease.
+        Position.unscoped.filter(pk=position.pk).update(
+            signed_quantity=position.signed_quantity, opened_at=timezone.now()
+        )
+        return read(*args, **options)
+
+    monkeypatch.setattr(placing, "read_account", read_meanwhile)
+    alert = futures.post("sell", "long", "0.01")
+    Alert.unscoped.filter(pk=alert.pk).update(received_at=timezone.now() - timedelta(hours=13))
+    execute_due()
+
+    assert (futures.status(alert)[1], len(futures.book()), futures.held()) == ("EXIT_TOO_OLD", 1, 10)
+
+
+def test_entry_planned_in_another_symbol_while_the_account_was_read_keeps_its_money(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = placing.read_account
+
+    def read_meanwhile(*args: Any, **options: Any) -> Any:
+        found = read(*args, **options)
+        margin = f"{found.available_quote - 1:f}"
+        OrderFactory(
+            connector=futures.connector,
+            instrument=Instrument.objects.get(environment="paper", market="futures", symbol="BTCUSDT"),
+            symbol="ETHUSDT",
+            state=S.PLANNED,
+            intent="entry",
+            facts={"estimate": {"margin": margin, "notional": "1", "fee": "0"}},
+        )
+        return found
+
+    monkeypatch.setattr(placing, "read_account", read_meanwhile)
+
+    alert = futures.send("buy", "flat", "0.01")
+
+    assert (futures.status(alert)[1], futures.book()) == ("INSUFFICIENT_BALANCE", [])
 
 
 def _stop(what: str) -> None:
