@@ -75,13 +75,13 @@ def installed(python: Path, wanted: str, *, dev: bool) -> bool:
 
 
 def make_environment(python: Path) -> None:
-    """Make `.venv` from this interpreter; make it anew when it was made from one of another version."""
+    """Make `.venv` from this interpreter; make it anew when it was made from another version or build."""
     if python.exists():
-        code = "import sys; print('%d.%d' % sys.version_info[:2])"
+        code = "import sys; print(sys.version)"
         result = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-        if result.stdout.strip() == f"{sys.version_info[0]}.{sys.version_info[1]}":
+        if result.stdout.rstrip("\n") == sys.version:
             return
-        print(f"Making {VENV} anew for Python {sys.version_info[0]}.{sys.version_info[1]} …", flush=True)
+        print(f"Making {VENV} anew for Python {sys.version.split()[0]} …", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     try:
         venv.create(VENV, with_pip=True)

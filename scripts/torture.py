@@ -12,6 +12,7 @@ import argparse
 import atexit
 import hashlib
 import os
+import platform
 import secrets
 import shutil
 import subprocess
@@ -215,7 +216,8 @@ def _print_table(rows: list[tuple[Layer, Tally | None]], seconds: float) -> int:
         verdict = "" if tally.is_clean else f"  FAILED ({len(tally.violations)} told above)"
         print(f"{layer.what:<34}{figures}{tally.seed:>12}{tally.seconds:>10.0f}{verdict}")
         good &= tally.is_clean
-    print(f"torture: all layers passed in {seconds:.0f} s" if good else f"torture: FAILED after {seconds:.0f} s")
+    where = f"{os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"torture: {'all layers passed in' if good else 'FAILED after'} {seconds:.0f} s; {where}")
     return 0 if good else 1
 
 
