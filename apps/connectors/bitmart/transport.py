@@ -71,9 +71,52 @@ class _EncryptedPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    """Works out once a host what `requests` works out at each call, and keeps no cookies. No proxies, no client
+    certificates; `verify` is the same at every call."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._pools: dict[str, Any] = {}
+        super().__init__(**settings)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _EncryptedPool}
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        host, _ = _parted(request.url)
+        pool = self._pools.get(host)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            super().cert_verify(pool, request.url or "", verify, cert)
+            self._pools[host] = pool
+        return pool
+
+    def close(self) -> None:
+        # A pool closes its connections once nobody holds it: whoever is sending just now still does.
+        self._pools.clear()
+        super().close()
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing: it was told when the pool was made."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        return _parted(request.url)[1]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        response.request = req
+        return response
+
+
+def _parted(url: str | None) -> tuple[str, str]:
+    """Return scheme and host of an address as `prepared` makes it, and what stands behind them."""
+    scheme, _, host, *path = (url or "").split("/", 3)
+    return f"{scheme}//{host}", f"/{path[0] if path else ''}"
 
 
 @dataclass(frozen=True, slots=True)

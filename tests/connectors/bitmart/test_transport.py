@@ -2,13 +2,21 @@
 
 import json
 import socket
+import ssl
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from apps.connectors.bitmart import open_exchange, transport
 from apps.connectors.bitmart.client import Client
@@ -27,7 +35,7 @@ from apps.connectors.exchange import (
     Side,
     UnreachableError,
 )
-from tests.connectors.bitmart.raw_server import reply, reset, serving
+from tests.connectors.bitmart.raw_server import Behaviour, read_request, reply, reset, serving
 from tests.connectors.bitmart.venue import AGENT, KEY, MEMO, NOW_MS, SECRET, client, futures, spot
 
 ORDER = OrderRequest(
@@ -85,6 +93,62 @@ def test_a_failed_handshake_sent_nothing(scheme_answer: bytes) -> None:
         error = submit_fails(server.base_url)
 
     assert type(error) is NotSentError
+
+
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_nothing_is_sent_to_who_has_no_trusted_certificate(
+    is_trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, identity = _identity_of_localhost(tmp_path)
+    if is_trusted:
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    arrived: list[bytes] = []
+
+    def speak(peer: socket.socket, _: bytes) -> None:
+        with identity.wrap_socket(peer, server_side=True) as encrypted:
+            while request := read_request(encrypted):
+                arrived.append(request)
+                encrypted.sendall(ACCEPTED)
+
+    with serving(speak, scheme="https", wait_for_request=False) as server:
+        exchange = spot(server.base_url)
+        for _ in range(2):
+            if is_trusted:
+                assert exchange.submit(ORDER, signed_at_ms=NOW_MS).exchange_order_id == "5"
+            else:
+                with pytest.raises(NotSentError) as caught:
+                    exchange.submit(ORDER, signed_at_ms=NOW_MS)
+                assert "(no trusted encrypted connection). Nothing was sent." in caught.value.sentence
+        exchange.close()
+
+    assert len(arrived) == (2 if is_trusted else 0)
+
+
+def _identity_of_localhost(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate that nobody signed; return its file and what a server shows it with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = folder / "certificate.pem", folder / "key.pem"
+    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    identity.load_cert_chain(public, private)
+    return public, identity
 
 
 def test_a_handshake_without_an_answer_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +282,33 @@ def test_one_connection_is_kept_and_no_cookie_comes_back() -> None:
 
     assert (server.connections, len(server.requests)) == (1, 3)
     assert b"cookie" not in b"".join(server.requests).lower()
+
+
+def test_what_was_closed_connects_anew() -> None:
+    with serving(lambda peer, _: peer.sendall(ACCEPTED)) as server:
+        exchange = spot(server.base_url)
+        for _ in range(2):
+            assert exchange.submit(ORDER, signed_at_ms=NOW_MS).exchange_order_id == "5"
+            exchange.close()
+
+    assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def test_hosts_of_one_transport_keep_their_own_connections() -> None:
+    def answer(name: bytes) -> Behaviour:
+        return lambda peer, _: peer.sendall(reply(name))
+
+    with serving(answer(b"1")) as one, serving(answer(b"2")) as two, serving(answer(b"3")) as three:
+        sender = transport.Transport()
+        told = [
+            sender.send(transport.prepared("GET", f"{server.base_url}/a", params={}, headers={}, content=None)).content
+            for _ in range(2)
+            for server in (one, two, three)
+        ]
+        sender.close()
+
+    assert told == [b"1", b"2", b"3"] * 2
+    assert one.requests[0].startswith(b"GET /a HTTP/1.1\r\n")
 
 
 def test_the_environment_sets_no_proxy_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
