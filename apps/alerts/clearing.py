@@ -24,7 +24,7 @@ from apps.trading import cancelling
 from apps.trading.executor import step
 from apps.trading.legs import Intent, Plan
 from apps.trading.models import LIVE_STATES, Order, OrderEvent, OrderState
-from apps.trading.placing import Prepared, any_open
+from apps.trading.placing import Prepared
 from apps.trading.signal import Signal, SignalKind
 
 ASKED = "cancellation asked for"
@@ -61,7 +61,7 @@ def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
 
 def _has_open(key: tuple[UUID, str]) -> bool:
     """Mostly nothing at all is open, and that is cheaply told."""
-    return bool(any_open(connector=key[0], symbol=key[1]))
+    return bool(cancelling.any_open(connector=key[0], symbol=key[1]))
 
 
 def clear(orders: QuerySet[Order], *, by: str) -> bool:

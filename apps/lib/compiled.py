@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -87,6 +87,13 @@ _MARKERS: dict[type, Callable[[int], Any]] = {
     bytes: lambda number: b"\x1amarker %d\x1a" % number,
     Each: lambda number: Each([f"\x1amarker {number}\x1a"]),
 }
+
+
+class Column(NamedTuple):
+    """`kind`: values of this type go to PostgreSQL's driver as they are; None: the field has a say in each."""
+
+    field: "Field[Any, Any]"
+    kind: type | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +189,7 @@ def inserting(*rows: Model) -> list[Asked]:
 
 def _inserting(rows: Sequence[Model]) -> Asked:
     model, connection = type(rows[0]), connections[DEFAULT_DB_ALIAS]
-    columns = _column_of(model)
+    columns = _columns(model)
     values = [
         _written(field, kind, field.pre_save(row, add=True), connection) for row in rows for field, kind in columns
     ]
@@ -215,7 +222,7 @@ def _count(found: Result) -> int:
 
 def prepared(model: type[Model], columns: Mapping[str, Any], connection: BaseDatabaseWrapper) -> list[Any]:
     """Return the values as the database takes them; `columns` by attribute name."""
-    column = _column_by_name(model)
+    column = column_of(model)
     return [_written(*column[name], value, connection) for name, value in columns.items()]
 
 
@@ -230,7 +237,6 @@ def _written(field: "Field[Any, Any]", kind: type | None, value: Any, connection
 
 
 def _taken_as_it_is(field: "Field[Any, Any]") -> type | None:
-    """Return the type of which PostgreSQL's driver gets the very value that it was given, for the plain fields."""
     if isinstance(field, ForeignKey):
         kind = _taken_as_it_is(field.target_field)
         return None if kind is str else kind  # a key's empty text stands for none
@@ -238,33 +244,23 @@ def _taken_as_it_is(field: "Field[Any, Any]") -> type | None:
 
 
 @lru_cache(maxsize=64)
-def field_of(model: type[Model]) -> Mapping[str, "Field[Any, Any]"]:
+def column_of(model: type[Model]) -> Mapping[str, Column]:
     """Return the model's columns by attribute name (`connector_id`) and by field name (`connector`)."""
     found = {}
-    for field in _columns(model):
-        found[field.attname] = found[field.name] = field
+    for column in _columns(model):
+        found[column.field.attname] = found[column.field.name] = column
     return found
 
 
 @lru_cache(maxsize=64)
-def _column_by_name(model: type[Model]) -> "Mapping[str, tuple[Field[Any, Any], type | None]]":
-    kinds = dict(_column_of(model))
-    return {name: (field, kinds[field]) for name, field in field_of(model).items()}
-
-
-@lru_cache(maxsize=64)
-def _column_of(model: type[Model]) -> "tuple[tuple[Field[Any, Any], type | None], ...]":
-    return tuple((field, _taken_as_it_is(field)) for field in _columns(model))
-
-
-@lru_cache(maxsize=64)
-def _columns(model: type[Model]) -> "tuple[Field[Any, Any], ...]":
-    return tuple(field for field in model._meta.local_concrete_fields if not field.generated)
+def _columns(model: type[Model]) -> tuple[Column, ...]:
+    fields = [field for field in model._meta.local_concrete_fields if not field.generated]
+    return tuple(Column(field, _taken_as_it_is(field)) for field in fields)
 
 
 @lru_cache(maxsize=256)
 def _insertion(model: type[Model], number: int) -> str:
-    names = ", ".join(f'"{field.column}"' for field in _columns(model))
+    names = ", ".join(f'"{field.column}"' for field, _ in _columns(model))
     row = "(" + ", ".join(["%s"] * len(_columns(model))) + ")"
     return f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES {", ".join([row] * number)}'  # noqa: S608 - names of ours
 
@@ -272,11 +268,9 @@ def _insertion(model: type[Model], number: int) -> str:
 @lru_cache(maxsize=1024)
 def updating(model: type[Model], columns: tuple[str, ...], where: tuple[str, ...], empty: tuple[str, ...] = ()) -> str:
     """Return the text of `update`; `empty` are those of `where` that have to be null."""
-    fields = field_of(model)
-    changes = ", ".join(f'"{fields[name].column}" = %s' for name in columns)
-    tests = " AND ".join(
-        f'"{fields[name].column}" IS NULL' if name in empty else f'"{fields[name].column}" = %s' for name in where
-    )
+    column = column_of(model)
+    changes = ", ".join(f'"{column[name].field.column}" = %s' for name in columns)
+    tests = " AND ".join(f'"{column[name].field.column}" {"IS NULL" if name in empty else "= %s"}' for name in where)
     return f'UPDATE "{model._meta.db_table}" SET {changes} WHERE {tests}'  # noqa: S608 - names of ours
 
 

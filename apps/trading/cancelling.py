@@ -23,6 +23,7 @@ from apps.connectors.exchange import (
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
+from apps.lib.compiled import Compiled
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.following import evidence_of, look
 from apps.trading.models import LIVE_STATES, OPEN_STATES, Order, OrderState
@@ -59,8 +60,14 @@ def request(order: Order, *, by: str) -> bool:
 
 def open_orders(connector_id: UUID, symbol: str) -> QuerySet[Order]:
     """Return our own orders of a symbol that may still trade."""
-    found = Order.unscoped.filter(connector_id=connector_id, symbol=symbol, state__in=OPEN_STATES)
-    return found.select_related("connector", "instrument").order_by("created_at", "leg")
+    return _open(connector_id, symbol).select_related("connector", "instrument").order_by("created_at", "leg")
+
+
+def _open(connector: UUID, symbol: str) -> QuerySet[Order]:
+    return Order.unscoped.filter(connector_id=connector, symbol=symbol, state__in=OPEN_STATES)
+
+
+any_open: Compiled[UUID] = Compiled(lambda connector, symbol: _open(connector, symbol).values_list("pk", flat=True)[:1])
 
 
 def drop_unsent(order: Order) -> None:

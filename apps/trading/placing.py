@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 
@@ -22,6 +21,7 @@ from apps.lib.compiled import Compiled
 from apps.lib.statements import Asked, together
 from apps.trading import deciding, guards, incidents, sizing
 from apps.trading.amounts import needs_equity
+from apps.trading.cancelling import any_open
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.exposure import (
@@ -38,7 +38,7 @@ from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, PlanSettings, ShadowPosition
 from apps.trading.market import asked_price, fee_rates, read_account, read_ticker
-from apps.trading.models import OPEN_STATES, Incident, Order, OrderState
+from apps.trading.models import Incident, Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
 from apps.trading.signal import PrevPosition, Signal
 
@@ -189,11 +189,6 @@ class Rows:
         return read_ticker(self.instrument, self.prices)
 
 
-any_open: Compiled[UUID] = Compiled(
-    lambda connector, symbol: Order.unscoped.filter(
-        connector_id=connector, symbol=symbol, state__in=OPEN_STATES
-    ).values_list("pk", flat=True)[:1]
-)
 _shadow_of = Compiled(
     lambda connector, symbol: ShadowRow.unscoped.filter(connector_id=connector, symbol=symbol).values_list(
         "signed_quantity", flat=True

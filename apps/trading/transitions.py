@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from apps.lib import world
-from apps.lib.compiled import field_of, inserting, prepared, update, updating
+from apps.lib.compiled import column_of, inserting, prepared, update, updating
 from apps.lib.decimals import normalize_text
 from apps.lib.process import process_name
 from apps.lib.statements import Asked, ask, run
@@ -151,9 +151,9 @@ _EVENT = tuple(field.attname for field in OrderEvent._meta.concrete_fields)
 @lru_cache(maxsize=256)
 def _swapping(changes: tuple[str, ...]) -> str:
     """Nothing is inserted where no row is changed. An event's value is cast to its type, not cut to its length."""
-    of_event = field_of(OrderEvent)
-    names = ", ".join(f'"{of_event[name].column}"' for name in _EVENT)
-    values = ", ".join(f"%s::{str(of_event[name].db_type(connection)).partition('(')[0]}" for name in _EVENT)
+    fields = [column_of(OrderEvent)[name].field for name in _EVENT]
+    names = ", ".join(f'"{field.column}"' for field in fields)
+    values = ", ".join(f"%s::{str(field.db_type(connection)).partition('(')[0]}" for field in fields)
     return (
         f'WITH moved AS ({updating(Order, changes, _WAS)} RETURNING "id") '  # noqa: S608 - names of ours
         f'INSERT INTO "trading_orderevent" ({names}) SELECT {values} FROM moved'
