@@ -25,25 +25,30 @@ class ThawError(ValueError):
 
 def freeze(value: Any) -> Any:
     """Return what `json.dumps` takes. TypeError for a type that would not come back as it was, such as a float."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, str | int):
-        return value
-    if isinstance(value, Decimal | UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value // _MICROSECOND
-    if isinstance(value, tuple):
-        return [freeze(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): freeze(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: freeze(getattr(value, field.name)) for field in fields(value)}
-    raise TypeError(f"cannot freeze {type(value).__name__}")
+    kind: Any = type(value)
+    return _writer(kind)(value)
+
+
+@cache
+def _writer(kind: Any) -> Callable[[Any], Any]:
+    if issubclass(kind, Enum):
+        return lambda value: value.value
+    if issubclass(kind, types.NoneType | str | int):
+        return lambda value: value
+    if issubclass(kind, Decimal | UUID):
+        return str
+    if issubclass(kind, datetime):
+        return lambda value: value.isoformat()
+    if issubclass(kind, timedelta):
+        return lambda value: value // _MICROSECOND
+    if issubclass(kind, tuple):
+        return lambda value: [freeze(item) for item in value]
+    if issubclass(kind, Mapping):
+        return lambda value: {str(key): freeze(item) for key, item in value.items()}
+    if is_dataclass(kind):
+        names = [field.name for field in fields(kind)]
+        return lambda value: {name: freeze(getattr(value, name)) for name in names}
+    raise TypeError(f"cannot freeze {kind.__name__}")
 
 
 def thaw(kind: type[T], data: Any) -> T:
