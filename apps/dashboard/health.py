@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from threading import Event
 
 import redis
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.log import log_response
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -20,6 +22,8 @@ from apps.trading.models import WorkerHeartbeat
 FRESH = timedelta(seconds=30)
 KINDS = ("worker", "sweeper")
 TIMEOUT_S = 1
+# Whether this process ever saw everything ready.
+_been_ready = Event()
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -35,7 +39,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
             checks[kind] = _answer(partial(_heartbeat, kind))
     checks["broker"] = _answer(_broker)
     missing = [name for name, finding in checks.items() if finding != "ok"]
-    return JsonResponse({"ready": not missing, "missing": missing, "checks": checks}, status=503 if missing else 200)
+    answer = JsonResponse({"ready": not missing, "missing": missing, "checks": checks}, status=503 if missing else 200)
+    if not missing:
+        _been_ready.set()
+    elif not _been_ready.is_set():
+        # Starting is no fault. Django logs as an error what was not logged yet.
+        log_response("Not ready yet: %s", ", ".join(missing), response=answer, request=request, level="info")
+    return answer
 
 
 def _answer(check: Callable[[], str]) -> str:

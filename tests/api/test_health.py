@@ -1,7 +1,9 @@
 """What a load balancer is told."""
 
 import json
+import logging
 from datetime import timedelta
+from threading import Event
 from unittest.mock import patch
 
 import pytest
@@ -11,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from apps.dashboard import health
 from apps.trading.models import WorkerHeartbeat
 
 OK = {"database": "ok", "migrations": "ok", "worker": "ok", "sweeper": "ok", "broker": "ok"}
@@ -44,6 +47,34 @@ def test_a_silent_worker_is_named(alive: None) -> None:
 
     assert (status, told["missing"]) == (503, ["worker"])
     assert told["checks"] == OK | {"worker": "last seen 45 s ago"}
+
+
+def levels(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(row.levelname, row.getMessage()) for row in caplog.records if row.name == "django.request"]
+
+
+def test_what_is_not_there_yet_while_all_starts_is_logged_as_no_error(
+    alive: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(health, "_been_ready", Event())
+    WorkerHeartbeat.objects.all().delete()
+    caplog.set_level(logging.INFO)
+
+    assert [ask()[0] for _ in range(2)] == [503, 503]
+
+    assert levels(caplog) == [("INFO", "Not ready yet: worker, sweeper")] * 2
+
+
+def test_what_goes_away_after_all_was_ready_is_logged_as_an_error(
+    alive: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(health, "_been_ready", Event())
+    assert ask()[0] == 200
+    WorkerHeartbeat.objects.all().delete()
+
+    assert ask()[0] == 503
+
+    assert levels(caplog) == [("ERROR", "Service Unavailable: /readyz")]
 
 
 def test_one_fresh_worker_of_several_is_enough(alive: None) -> None:
