@@ -267,6 +267,7 @@ class Outage(models.Model):
     closed_how = models.CharField(max_length=200, blank=True)
     mailed_at = models.DateTimeField(null=True, blank=True)
     mail_next_at = models.DateTimeField(default=world.now, help_text="when the mail is tried (again)")
+    mailed_to = models.JSONField(null=True, blank=True, help_text="ids of staff who have it, while others do not")
 
     class Meta:
         constraints = [

@@ -20,15 +20,15 @@ CLAIM = timedelta(minutes=1)
 
 
 def send_due() -> int:
-    """Mail every outage that staff were not told of; return how many went out. One that fails is tried a minute later.
-
-    Opening again is no news.
+    """Mail every outage that staff were not told of; return how many all of them have. Whom it did not reach is tried
+    again a minute later, and nobody else. Opening again is no news.
     """
     now = world.now()
     sent = 0
     for outage in Outage.objects.filter(mailed_at=None, mail_next_at__lte=now).order_by("mail_next_at"):
         claim = Outage.objects.filter(pk=outage.pk, mailed_at=None, mail_next_at=outage.mail_next_at)
         if claim.update(mail_next_at=now + CLAIM):
+            outage.refresh_from_db(fields=["mailed_to"])
             sent += _send(outage)
     return sent
 
@@ -42,12 +42,19 @@ def _send(outage: Outage) -> int:
     }
     subject = " ".join(render_to_string("emails/outage-subject.txt", context).split())
     text = render_to_string("emails/outage-text.txt", context)
-    staff = User.objects.filter(is_staff=True, is_active=True).order_by("pk").values_list("email", flat=True)
-    try:
-        for address in staff:
-            EmailMessage(subject, text, to=[address]).send()
-    except (SMTPException, OSError) as error:
-        logger.warning("outage %s not mailed, trying again: %s", outage.pk, type(error).__name__)
+    told: list[str] = outage.mailed_to or []
+    staff = User.objects.filter(is_staff=True, is_active=True).exclude(pk__in=told).order_by("pk")
+    failures = 0
+    for person in staff:
+        try:
+            EmailMessage(subject, text, to=[person.email]).send()
+        except (SMTPException, OSError) as error:
+            logger.warning("outage %s not mailed to one, trying again: %s", outage.pk, type(error).__name__)
+            failures += 1
+        else:
+            told = [*told, str(person.pk)]
+            Outage.objects.filter(pk=outage.pk).update(mailed_to=told)
+    if failures:
         return 0
     Outage.objects.filter(pk=outage.pk).update(mailed_at=world.now())
     return 1

@@ -3,9 +3,12 @@
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
+from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMessage
 from django.db import connection
 
 from apps.accounts.models import User
@@ -404,3 +407,31 @@ def _on_trial(connector: Connector, clock: VirtualWorld) -> outages.Trial:
     trial = outages.admit(connector)
     assert trial is not None
     return trial
+
+
+def test_whom_the_mail_did_not_reach_gets_it_later_and_nobody_gets_it_twice(
+    connector: Connector, clock: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    User.objects.update(is_staff=False)
+    for name in "abc":
+        UserFactory(email=f"{name}@example.org", is_staff=True)
+    _opened(connector, clock)
+    send = EmailMessage.send
+
+    def refused(letter: EmailMessage, *more: Any) -> int:
+        if letter.to == ["b@example.org"]:
+            raise SMTPRecipientsRefused({})
+        return send(letter, *more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EmailMessage, "send", refused)
+        assert outage_mail.send_due() == 0
+        clock.sleep(61)
+        assert outage_mail.send_due() == 0
+    assert sorted(letter.to for letter in mail.outbox) == [["a@example.org"], ["c@example.org"]]
+    assert Outage.objects.get().mailed_at is None
+    clock.sleep(61)
+
+    assert outage_mail.send_due() == 1
+    assert sorted(letter.to for letter in mail.outbox) == [["a@example.org"], ["b@example.org"], ["c@example.org"]]
+    assert Outage.objects.get().mailed_at is not None
