@@ -10,7 +10,7 @@ from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from apps.accounts.models import Membership, Role
+from apps.accounts.models import Membership, Role, User
 from apps.lib import world
 from apps.trading.models import Incident
 
@@ -21,7 +21,10 @@ LOT = 50
 
 
 def send_due() -> int:
-    """Mail every incident that nobody was told of; return how many went out. One that fails is tried a minute later."""
+    """Mail every incident that not all were told of; return how many all of them have by now.
+
+    Whom it did not reach is tried again a minute later, and nobody else.
+    """
     now = world.now()
     due = Incident.unscoped.filter(mailed_at=None, mail_next_at__lte=now).order_by("mail_next_at")
     sent = 0
@@ -42,16 +45,23 @@ def _send(incident_id: UUID) -> int:
     }
     subject = " ".join(render_to_string("emails/incident-subject.txt", context).split())
     text = render_to_string("emails/incident-text.txt", context)
-    try:
-        for address in _owners(incident):
-            EmailMessage(subject, text, to=[address]).send()
-    except (SMTPException, OSError) as error:
-        logger.warning("incident %s not mailed, trying again: %s", incident_id, type(error).__name__)
+    told: list[str] = incident.mailed_to or []
+    failures = 0
+    for owner in (one for one in _owners(incident) if str(one.pk) not in told):
+        try:
+            EmailMessage(subject, text, to=[owner.email]).send()
+        except (SMTPException, OSError) as error:
+            logger.warning("incident %s not mailed to one, trying again: %s", incident_id, type(error).__name__)
+            failures += 1
+        else:
+            told = [*told, str(owner.pk)]
+            Incident.unscoped.filter(pk=incident_id).update(mailed_to=told)
+    if failures:
         return 0
     Incident.unscoped.filter(pk=incident_id).update(mailed_at=world.now())
     return 1
 
 
-def _owners(incident: Incident) -> list[str]:
+def _owners(incident: Incident) -> list[User]:
     owners = Membership.objects.filter(workspace_id=incident.workspace_id, role=Role.OWNER, user__is_active=True)
-    return list(owners.order_by("created_at").values_list("user__email", flat=True))
+    return [membership.user for membership in owners.select_related("user").order_by("created_at")]

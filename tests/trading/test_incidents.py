@@ -118,6 +118,29 @@ def test_a_mail_that_cannot_be_sent_is_tried_again(owner: Member, monkeypatch: p
     assert Incident.unscoped.get(pk=incident.pk).mailed_at is not None
 
 
+def test_owners_whom_the_mail_did_not_reach_get_it_later_and_nobody_gets_it_twice(
+    owner: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = member(role=Role.OWNER, workspace=owner.workspace)
+    IncidentFactory(connector=ConnectorFactory(workspace=owner.workspace))
+    send = EmailMessage.send
+
+    def refused(letter: EmailMessage, *more: Any) -> int:
+        if letter.to == [owner.user.email]:
+            raise SMTPException("no such mailbox")
+        return send(letter, *more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EmailMessage, "send", refused)
+        for _ in range(2):
+            assert incident_mail.send_due() == 0
+            Incident.unscoped.update(mail_next_at=timezone.now())
+    assert [letter.to for letter in mail.outbox] == [[other.user.email]]
+
+    assert incident_mail.send_due() == 1
+    assert [letter.to for letter in mail.outbox] == [[other.user.email], [owner.user.email]]
+
+
 def test_page_tells_and_a_person_resolves(owner: Member) -> None:
     incident = IncidentFactory(connector=ConnectorFactory(workspace=owner.workspace))
     url = reverse("trading:incident", args=[incident.pk])

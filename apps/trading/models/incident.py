@@ -31,6 +31,7 @@ class Incident(WorkspaceOwned):
     resolution = models.CharField(max_length=300, blank=True)
     mailed_at = models.DateTimeField(null=True, blank=True)
     mail_next_at = models.DateTimeField(default=world.now, help_text="when the mail is tried (again)")
+    mailed_to = models.JSONField(null=True, blank=True, help_text="ids of owners who have it, while others do not")
 
     class Meta(WorkspaceOwned.Meta):
         constraints = [
