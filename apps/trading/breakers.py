@@ -11,6 +11,7 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 
@@ -75,6 +76,12 @@ def accepted(connector: Connector, watch: AccountWatch) -> None:
     """The key was accepted for reading: what reads were refused for is over, and orders where one was taken since."""
     if not watch.refused_count and not watch.orders_refused_count:
         return
+    # Whoever dies on the way leaves the counts: without them nobody would look at the incident again.
+    with transaction.atomic():
+        _clear(connector, watch)
+
+
+def _clear(connector: Connector, watch: AccountWatch) -> None:
     how = "The exchange accepts the key again."
     AccountWatch.unscoped.filter(pk=watch.pk).update(refused_count=0, refused_since=None)
     if _took_an_order(watch):

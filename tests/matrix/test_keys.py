@@ -1,13 +1,14 @@
 """The key stops working, or can suddenly do too much."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from apps.connectors.models import Connector
 from apps.connectors.tasks import check_keys_daily, run_checks
-from apps.trading import reconcile
+from apps.trading import incidents, reconcile
 from apps.trading.models import AccountWatch, Incident, OrderState
 from tests.engine.conftest import Bench, forget_limits
 from tests.factories import ago
@@ -60,6 +61,27 @@ def test_key_revoked_while_flat_switches_entries_off_and_comes_back_by_itself(fu
     assert incident.resolution == "The exchange accepts the key again."
     futures.send("buy", "flat", "0.01")
     assert [size for _, size in futures.book()] == ["10"]
+
+
+def test_a_worker_that_dies_as_the_key_is_accepted_again_leaves_entries_off_for_no_longer_than_the_next_reading(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(futures)
+    refuse_for_over_a_minute(futures)
+    freeze(futures, "active")
+    futures.end_windows()
+
+    def dies(*_: Any, **__: Any) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(incidents, "resolve", dies)
+        with pytest.raises(KeyboardInterrupt):
+            poll()
+    futures.end_windows()
+    poll()
+
+    assert Incident.unscoped.get().resolution == "The exchange accepts the key again."
 
 
 def test_key_revoked_with_a_position_keeps_trying_its_exit_each_minute(futures: Bench) -> None:
