@@ -14,6 +14,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from apps.alerts import clearing
 from apps.alerts.encoding import decode
@@ -120,12 +121,14 @@ def forget_old() -> int:
 
 
 def answer_due() -> int:
-    """Answer every preview that waits; return how many. One that dies is tried again a minute later."""
+    """Answer every preview that waits; return how many. One that dies is tried again a minute later, a few times."""
     now = world.now()
     due = Preview.unscoped.filter(next_at__lte=now).order_by("requested_at").values_list("pk", "next_at")
     done = 0
     for preview_id, next_at in due[:50]:
-        if Preview.unscoped.filter(pk=preview_id, next_at=next_at).update(next_at=now + CLAIM):
+        claim = Preview.unscoped.filter(pk=preview_id, next_at=next_at)
+        # Counted before it is tried: a try that our own code or the process did not survive is one too.
+        if claim.update(next_at=now + CLAIM, tries=F("tries") + 1):
             _answer(Preview.unscoped.select_related("connector", "connector__workspace").get(pk=preview_id))
             done += 1
     return done
@@ -163,7 +166,10 @@ def _taken_back(prepared: Prepared, connector: Connector, symbol: str) -> tuple[
 
 
 def _answer(preview: Preview) -> None:
-    preview.tries += 1
+    if preview.tries > MOST_TRIES:
+        logger.error("preview %s put aside after %d tries", preview.pk, MOST_TRIES)
+        _fail(preview, "INTERNAL_ERROR", "Something went wrong on our side. Please tell support.")
+        return
     try:
         items = parse(preview.text.encode(), strict=preview.connector.strict_json).items
         answer = Answer(tuple(_message(preview, number, item) for number, item in enumerate(items, start=1)))
@@ -174,7 +180,7 @@ def _answer(preview: Preview) -> None:
     except ExchangeError as error:
         if preview.tries < MOST_TRIES:
             preview.next_at = world.now() + timedelta(seconds=preview.tries)
-            preview.save(update_fields=["tries", "next_at"])
+            preview.save(update_fields=["next_at"])
             return
         _fail(preview, "EXCHANGE_UNREACHABLE", f"{error.sentence} Try again in a minute.")
     else:
@@ -250,4 +256,4 @@ def _fail(preview: Preview, code: str, sentence: str) -> None:
 
 def _finish(preview: Preview) -> None:
     preview.next_at, preview.answered_at = None, world.now()
-    preview.save(update_fields=["answer", "version", "reason_code", "reason", "next_at", "answered_at", "tries"])
+    preview.save(update_fields=["answer", "version", "reason_code", "reason", "next_at", "answered_at"])

@@ -184,6 +184,33 @@ def test_a_preview_that_the_exchange_does_not_answer_gives_up_and_says_so(future
     assert (preview.next_at, preview.is_waiting) == (None, False)
 
 
+def test_a_preview_on_which_our_own_code_fails_is_put_aside_and_says_so(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(previewing, "resolve", broken)
+    message = {
+        "ticker": "BTCUSDT",
+        "action": "buy",
+        "prev_position": "flat",
+        "quantity": "1",
+        "pointer": futures.pointer,
+    }
+    preview = previewing.request(futures.connector, json.dumps(message))
+    for _ in range(previewing.MOST_TRIES):
+        with pytest.raises(RuntimeError):
+            answer_due()
+        Preview.unscoped.update(next_at=timezone.now() - timedelta(seconds=1))
+
+    assert answer_due() == 1
+
+    preview.refresh_from_db()
+    assert (preview.reason_code, preview.next_at, preview.is_waiting) == ("INTERNAL_ERROR", None, False)
+    assert preview.reason == "Something went wrong on our side. Please tell support. Nothing was sent."
+
+
 def test_questions_are_limited_because_each_asks_the_exchange(futures: Bench) -> None:
     for _ in range(previewing.MOST_A_MINUTE):
         previewing.request(futures.connector, "{}")
