@@ -12,7 +12,7 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import User, Workspace
 from apps.accounts.trading_state import TradingState
@@ -32,7 +32,7 @@ from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
-from apps.trading.models import FINAL_STATES, Flatten, Order, OrderState, Position
+from apps.trading.models import FINAL_STATES, Flatten, Lease, Order, OrderState, Position
 from apps.trading.sizing import largest_part
 from apps.trading.transitions import born
 
@@ -49,6 +49,8 @@ MOST_PARTS = 20
 LEG = "c"
 
 S = OrderState
+# A cancelled order whose last fills are asked for once more.
+_UNSETTLED = Q(state=S.CANCELED, next_at__isnull=False)
 
 
 def request(workspace: Workspace, *, by: User, connector: Connector | None = None) -> Flatten:
@@ -86,13 +88,13 @@ def _carry_on(flatten: Flatten, claimed_until: datetime) -> None:
     """Take one step and write what came of it, unless the claim ran out and another worker goes on with it."""
     connectors = list(_connectors(flatten))
     report: dict[str, dict[str, str]] = dict(flatten.report)
+    # Asked before anything is read: what is planned or fills after a reading is not in it.
+    may_open = _may_still_open(flatten, connectors)
     with priority(Priority.EXIT):
         for connector in connectors:
             _one_connector(flatten, connector, report)
     is_over = world.now() - flatten.requested_at > GIVE_UP
-    # An entry that is still open could open a position after the last one was closed.
-    entries = Order.unscoped.filter(connector__in=connectors, intent=Intent.ENTRY).exclude(state__in=FINAL_STATES)
-    is_done = all(row["state"] != "closing" for row in report.values()) and not entries.exists()
+    is_done = all(row["state"] != "closing" for row in report.values()) and not may_open
     flatten.report = report
     flatten.next_at = world.now() + AGAIN
     if is_done or is_over:
@@ -100,12 +102,35 @@ def _carry_on(flatten: Flatten, claimed_until: datetime) -> None:
         for row in report.values():
             if row["state"] == "closing":
                 row |= {"state": "failed", "why": row.get("why") or "it was not closed within a minute"}
+        for order in [] if is_done else _entries(connectors).select_related("connector"):
+            report[f"{order.connector_id}|entry|{order.pk}"] = _entry_row(order)
     own = Flatten.unscoped.filter(pk=flatten.pk, next_at=claimed_until, finished_at=None)
     if not own.update(report=report, next_at=flatten.next_at, finished_at=flatten.finished_at):
         logger.warning("flatten %s: another worker goes on with it", flatten.pk)
         return
     if flatten.finished_at is not None:
         _tell(flatten)
+
+
+def _may_still_open(flatten: Flatten, connectors: list[Connector]) -> bool:
+    """True while an entry may still open a position after the last one was closed.
+
+    A worker that has a symbol since before entries were off may have read that they are on, and plan one yet.
+    """
+    until = flatten.requested_at + leases.length()
+    taken = Lease.objects.filter(connector__in=connectors, until__gt=world.now(), until__lte=until)
+    return bool(taken.exists() or _entries(connectors).exists())
+
+
+def _entries(connectors: list[Connector]) -> QuerySet[Order]:
+    entries = Order.unscoped.filter(connector__in=connectors, intent=Intent.ENTRY)
+    return entries.filter(~Q(state__in=FINAL_STATES) | _UNSETTLED)
+
+
+def _entry_row(order: Order) -> dict[str, str]:
+    size = normalize_text(order.quantity) if order.notional is None else f"for {normalize_text(order.notional)}"
+    why = f"the order to {order.side} {size} is {order.get_state_display()} and may still open a position"
+    return _row(order.connector, order.symbol, why, state="failed")
 
 
 def _connectors(flatten: Flatten) -> list[Connector]:

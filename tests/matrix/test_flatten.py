@@ -10,8 +10,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, Workspace
+from apps.alerts import execution
 from apps.connectors import instruments
-from apps.connectors.exchange import MarginMode, OrderRequest, OrderType, Side
+from apps.connectors.exchange import (
+    MarginMode,
+    OrderRequest,
+    OrderType,
+    Side,
+)
 from apps.connectors.models import Connector
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.connectors.opening import open_connector
@@ -19,6 +25,7 @@ from apps.trading import flatten
 from apps.trading.models import Flatten, Incident, Order, OrderState
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench, forget_limits
+from tests.factories import ago
 from tests.people import Member, member
 
 S = OrderState
@@ -311,6 +318,75 @@ def test_on_spot_what_another_exit_may_have_sold_is_not_sold_again(spot: Bench) 
     assert len(spot.book()) == 2
     left = {balance.currency: balance.total for balance in open_connector(spot.connector).balances()}
     assert left["BTC"] == Decimal(3)
+
+
+def test_an_entry_that_fills_after_the_account_was_read_is_closed_too(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resting = futures.send("buy", "flat", "0.01", order_type="limit", limit_price="50000")
+    asked = ask(futures)
+    held = flatten._held
+
+    def fills(*more: Any) -> Any:
+        found = held(*more)
+        monkeypatch.setattr(flatten, "_held", held)
+        futures.paper.set_price("BTCUSDT", "49000")
+        futures.wait()
+        return found
+
+    monkeypatch.setattr(flatten, "_held", fills)
+    flatten.run_due()
+    assert resting.order is not None
+    resting.order.refresh_from_db()
+    assert (resting.order.state, futures.held()) == (S.FILLED, 10)
+
+    asked = run(asked)
+
+    assert [(row["found"], row["state"]) for row in asked.rows] == [("long 10 contracts", "closed")]
+    assert futures.held() == 0
+
+
+def test_an_entry_that_was_being_planned_when_entries_went_off_is_closed_too(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Flatten] = []
+    prepare = execution.prepare
+
+    def slow(*more: Any, **named: Any) -> Any:
+        """Read that entries are on; then they go off, and all that was open is looked for."""
+        prepared = prepare(*more, **named)
+        asked.append(ask(futures))
+        flatten.run_due()
+        return prepared
+
+    with monkeypatch.context() as slowly:
+        slowly.setattr(execution, "prepare", slow)
+        futures.send("buy", "flat", "0.01")
+    assert futures.held() == 10
+
+    report = run(asked[0])
+
+    assert [(row["found"], row["state"]) for row in report.rows] == [("long 10 contracts", "closed")]
+    assert futures.held() == 0
+
+
+def test_an_entry_that_is_still_in_doubt_after_a_minute_is_told(futures: Bench) -> None:
+    futures.fault("drop_request")
+    entry = futures.send("buy", "flat", "0.01")
+    assert entry.order is not None
+    assert entry.order.state == S.UNKNOWN
+    asked = ask(futures)
+    flatten.run_due()
+    Flatten.unscoped.update(requested_at=ago(seconds=61), next_at=timezone.now())
+
+    flatten.run_due()
+
+    asked.refresh_from_db()
+    assert asked.finished_at is not None
+    [row] = asked.rows
+    why = "the order to buy 10 is unknown: checking and may still open a position"
+    assert (row["symbol"], row["state"], row["why"]) == ("BTCUSDT", "failed", why)
+    assert Incident.unscoped.get().kind == "flatten_incomplete"
 
 
 @pytest.mark.parametrize(("word", "state"), [("", "reduce_only"), ("Desk", "reduce_only"), (None, "active")])
