@@ -7,6 +7,7 @@ owner's other coins.
 """
 
 import logging
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
@@ -18,7 +19,7 @@ from apps.accounts.models import User, Workspace
 from apps.accounts.trading_state import TradingState
 from apps.connectors import instruments
 from apps.connectors.budget import Priority, priority
-from apps.connectors.exchange import Book, Exchange, ExchangeError, Market, Side
+from apps.connectors.exchange import Book, Exchange, ExchangeError, Market, PositionReport, Side
 from apps.connectors.exchange import Instrument as InstrumentWords
 from apps.connectors.models import Connector, Instrument
 from apps.connectors.opening import open_connector
@@ -26,7 +27,7 @@ from apps.connectors.sealing import SealError
 from apps.lib import wakeups, world
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
-from apps.trading import cancelling, drift, incidents, leases
+from apps.trading import cancelling, drift, incidents, leases, readings
 from apps.trading.executor import send
 from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
@@ -51,6 +52,9 @@ LEG = "c"
 S = OrderState
 # A cancelled order whose last fills are asked for once more.
 _UNSETTLED = Q(state=S.CANCELED, next_at__isnull=False)
+
+# A symbol and a book.
+Key = tuple[str, Book]
 
 
 def request(workspace: Workspace, *, by: User, connector: Connector | None = None) -> Flatten:
@@ -155,7 +159,7 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
         return
     try:
         exchange = open_connector(connector)
-        held = _held(connector, exchange)
+        found = _held(connector, exchange)
     except SealError:
         report[f"{connector.pk}|key"] = _row(connector, "account", "the stored key cannot be opened", state="failed")
         return
@@ -163,8 +167,23 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
         report[f"{connector.pk}|key"] = _row(connector, "account", error.sentence, state="closing")
         return
     report.pop(f"{connector.pk}|key", None)
+    for told in found.unlisted:
+        why = "it is not in the listing that orders are made by: close it at BitMart by hand"
+        size = (
+            f"{'long' if told.signed_quantity > 0 else 'short'} {normalize_text(abs(told.signed_quantity))} contracts"
+        )
+        report[f"{connector.pk}|{told.symbol}|{told.book.value}"] = _row(
+            connector, told.symbol, why, state="failed"
+        ) | {"found": size}
+    for (symbol, book), (instrument, quantity) in found.unsettled.items():
+        size = drift.described(quantity, instruments.in_words(instrument))
+        row = report.setdefault(
+            f"{connector.pk}|{symbol}|{book.value}", _row(connector, symbol, "", state="closing") | {"found": size}
+        )
+        if row["state"] != "failed":
+            row |= {"state": "closing", "why": "the exchange does not show it, and our orders in it are not settled"}
     to_send: list[list[UUID]] = []
-    for (symbol, book), (instrument, quantity) in held.items():
+    for (symbol, book), (instrument, quantity) in found.held.items():
         key = f"{connector.pk}|{symbol}|{book.value}"
         words = instruments.in_words(instrument)
         row = report.setdefault(
@@ -190,22 +209,30 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
             to_send.append([order.pk for order in orders if _may_go(order)])
     for key, row in report.items():
         connector_id, symbol, book_value = (*key.split("|"), "")[:3]
-        if connector_id == str(connector.pk) and row["state"] == "closing" and (symbol, Book(book_value)) not in held:
+        if connector_id != str(connector.pk) or row["state"] != "closing":
+            continue
+        if (symbol, Book(book_value)) not in found.held.keys() | found.unsettled.keys():
             row |= {"state": "closed", "why": ""}
     run_all(_send, [names for names in to_send if names])
 
 
-def _held(connector: Connector, exchange: Exchange) -> dict[tuple[str, Book], tuple[Instrument, Decimal]]:
-    """Return what is to be closed, signed, by symbol and book. ExchangeError is no news."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What an account holds, signed, with its instrument.
+
+    `held` is to be closed. `unsettled` is ours by our fills and not shown, while an order of ours may be the reason:
+    the reading may be older than a fill. For `unlisted` no order can be made here.
+    """
+
+    held: dict[Key, tuple[Instrument, Decimal]]
+    unsettled: dict[Key, tuple[Instrument, Decimal]] = field(default_factory=dict)
+    unlisted: tuple[PositionReport, ...] = ()
+
+
+def _held(connector: Connector, exchange: Exchange) -> _Found:
+    """Read what is to be closed. ExchangeError is no news."""
     if connector.market == Market.FUTURES:
-        told = [report for report in exchange.positions() if report.signed_quantity]
-        listed = Instrument.objects.filter(environment=connector.environment, market=connector.market)
-        by_symbol = {row.symbol: row for row in listed.filter(symbol__in=[report.symbol for report in told])}
-        return {
-            (report.symbol, report.book): (by_symbol[report.symbol], report.signed_quantity)
-            for report in told
-            if report.symbol in by_symbol
-        }
+        return _held_on_futures(connector, exchange)
     balances = {balance.currency: balance.total for balance in exchange.balances()}
     rows = Position.unscoped.filter(connector=connector, signed_quantity__gt=0).select_related("instrument")
     held = {}
@@ -216,7 +243,32 @@ def _held(connector: Connector, exchange: Exchange) -> dict[tuple[str, Book], tu
         )
         if quantity >= max(position.instrument.min_quantity, step):
             held[position.symbol, Book(position.book)] = (position.instrument, quantity)
-    return held
+    return _Found(held)
+
+
+def _held_on_futures(connector: Connector, exchange: Exchange) -> _Found:
+    since = world.now() - readings.SETTLING
+    told = {(report.symbol, report.book): report for report in exchange.positions() if report.signed_quantity}
+    unsettled: dict[Key, tuple[Instrument, Decimal]] = {}
+    ours = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).select_related("instrument")
+    for position in ours:
+        key = (position.symbol, Book(position.book))
+        if key in told:
+            continue
+        if not readings.is_quiet(connector, position.symbol, since=since):
+            unsettled[key] = (position.instrument, position.signed_quantity)
+            continue
+        # Missing in the list and there when asked for: the list was not whole.
+        for report in exchange.positions(position.symbol):
+            if report.signed_quantity:
+                told[report.symbol, report.book] = report
+    listed = Instrument.objects.filter(environment=connector.environment, market=connector.market)
+    by_symbol = {row.symbol: row for row in listed.filter(symbol__in=[symbol for symbol, _ in told])}
+    return _Found(
+        {key: (by_symbol[key[0]], row.signed_quantity) for key, row in told.items() if key[0] in by_symbol},
+        unsettled,
+        tuple(row for (symbol, _), row in told.items() if symbol not in by_symbol),
+    )
 
 
 def _is_sold_by_others(flatten: Flatten, connector: Connector, symbol: str, book: Book) -> bool:

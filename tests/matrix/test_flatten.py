@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.accounts.models import AuditEvent, Workspace
 from apps.alerts import execution
 from apps.connectors import instruments
+from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import (
     MarginMode,
     OrderRequest,
@@ -22,10 +23,11 @@ from apps.connectors.models import Connector
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.connectors.opening import open_connector
 from apps.trading import flatten
-from apps.trading.models import Flatten, Incident, Order, OrderState
+from apps.trading.models import Fill, Flatten, Incident, Order, OrderState
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench, forget_limits
 from tests.factories import ago
+from tests.matrix.outside import by_hand
 from tests.people import Member, member
 
 S = OrderState
@@ -386,6 +388,58 @@ def test_an_entry_that_is_still_in_doubt_after_a_minute_is_told(futures: Bench) 
     [row] = asked.rows
     why = "the order to buy 10 is unknown: checking and may still open a position"
     assert (row["symbol"], row["state"], row["why"]) == ("BTCUSDT", "failed", why)
+    assert Incident.unscoped.get().kind == "flatten_incomplete"
+
+
+def settle() -> None:
+    """Let what was traded so far be older than any reading."""
+    Order.unscoped.exclude(finished_at=None).update(finished_at=ago(minutes=1))
+    Fill.unscoped.update(recorded_at=ago(minutes=1))
+
+
+def test_position_that_the_list_leaves_out_by_mistake_is_closed(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    settle()
+    positions = FuturesExchange.positions
+    monkeypatch.setattr(
+        FuturesExchange, "positions", lambda self, symbol=None: positions(self, symbol) if symbol else []
+    )
+
+    asked = run(ask(futures))
+
+    assert [(row["found"], row["state"]) for row in asked.rows] == [("long 10 contracts", "closed")]
+    assert [size for _, size in futures.book()] == ["10", "10"]
+    assert futures.held() == 0
+
+
+def test_position_that_the_exchange_does_not_show_yet_is_waited_for(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    asked = ask(futures)
+    with monkeypatch.context() as late:
+        late.setattr(FuturesExchange, "positions", lambda self, symbol=None: [])
+        flatten.run_due()
+    asked.refresh_from_db()
+    assert [(row["found"], row["state"]) for row in asked.rows] == [("long 10 contracts", "closing")]
+
+    asked = run(asked)
+
+    assert [(row["state"], row["why"]) for row in asked.rows] == [("closed", "")]
+    assert futures.held() == 0
+
+
+def test_position_in_a_symbol_that_we_have_no_listing_of_is_told(futures: Bench) -> None:
+    by_hand(futures, Side.BUY, "4")
+    InstrumentRow.objects.update(symbol="OTHERUSDT")
+
+    asked = run(ask(futures))
+
+    [row] = asked.rows
+    why = "it is not in the listing that orders are made by: close it at BitMart by hand"
+    assert (row["symbol"], row["found"], row["state"], row["why"]) == ("BTCUSDT", "long 4 contracts", "failed", why)
     assert Incident.unscoped.get().kind == "flatten_incomplete"
 
 
