@@ -275,7 +275,7 @@ def _is_sold_by_others(flatten: Flatten, connector: Connector, symbol: str, book
     """On spot nothing is reduce-only: what another exit may have sold already would be sold twice."""
     own = _names(flatten, connector, symbol, book)
     exits = Order.unscoped.filter(connector=connector, symbol=symbol, intent=Intent.EXIT).exclude(pk__in=own)
-    under_way = ~Q(state__in=FINAL_STATES) | Q(state=S.NOT_PLACED, next_at__isnull=False)
+    under_way = ~Q(state__in=FINAL_STATES) | Q(state=S.NOT_PLACED, next_at__isnull=False) | _UNSETTLED
     return bool(exits.filter(under_way).exists())
 
 
@@ -335,6 +335,9 @@ def _closing_orders(
 
 def _is_under_way(order: Order) -> bool:
     if not order.is_final or (order.state == S.NOT_PLACED and order.next_at is not None):
+        return True
+    if order.state == S.CANCELED and order.next_at is not None and not order.reduce_only:
+        # On spot nothing but our row says how much is ours, and its last fills may not be told yet.
         return True
     # The reading may be older than the fill.
     return order.state == S.FILLED and order.finished_at is not None and world.now() - order.finished_at < AGAIN * 3

@@ -1,6 +1,7 @@
 """Close everything: entries off, our orders back, every position closed once, and a report that says what was not."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,9 +14,12 @@ from apps.accounts.models import AuditEvent, Workspace
 from apps.alerts import execution
 from apps.connectors import instruments
 from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.bitmart.spot import SpotExchange
 from apps.connectors.exchange import (
     MarginMode,
+    OrderReport,
     OrderRequest,
+    OrderStatus,
     OrderType,
     Side,
 )
@@ -441,6 +445,73 @@ def test_position_in_a_symbol_that_we_have_no_listing_of_is_told(futures: Bench)
     why = "it is not in the listing that orders are made by: close it at BitMart by hand"
     assert (row["symbol"], row["found"], row["state"], row["why"]) == ("BTCUSDT", "long 4 contracts", "failed", why)
     assert Incident.unscoped.get().kind == "flatten_incomplete"
+
+
+@pytest.fixture
+def fills_told_late(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Orders that traded on spot are told as cancelled with nothing filled, as long as the list is empty."""
+    told: list[str] = []
+    find = SpotExchange.find_order
+
+    def found(*more: Any, **named: Any) -> OrderReport | None:
+        report = find(*more, **named)
+        if report is None or told or report.status is not OrderStatus.FILLED:
+            return report
+        return replace(report, status=OrderStatus.CANCELED, filled_quantity=Decimal(0))
+
+    monkeypatch.setattr(SpotExchange, "find_order", found)
+    return told
+
+
+def owned(spot: Bench) -> Decimal:
+    return next(row.total for row in open_connector(spot.connector).balances() if row.currency == "BTC")
+
+
+def test_on_spot_what_a_cancelled_exit_may_have_sold_is_not_sold_again(spot: Bench, fills_told_late: list[str]) -> None:
+    fills_told_late.append("the entry")
+    spot.paper.control("POST", f"accounts/{spot.account.access_key}", {"balances": {"spot": {"BTC": "3"}}})
+    spot.send("buy", "flat", "0.01")
+    leaving = spot.send("sell", "long", "0.01", order_type="limit", limit_price="61000")
+    assert leaving.order is not None
+    fills_told_late.clear()
+    spot.paper.set_price("BTC_USDT", "62000")
+    spot.wait()
+    leaving.order.refresh_from_db()
+    assert (leaving.order.state, leaving.order.filled_quantity, owned(spot)) == (S.CANCELED, 0, 3)
+
+    asked = ask(spot)
+    flatten.run_due()
+    asked.refresh_from_db()
+    assert [(row["state"], row["why"]) for row in asked.rows] == [("closing", "another exit of it is under way")]
+    fills_told_late.append("all")
+    asked = run(asked)
+
+    assert [(row["state"], row["why"]) for row in asked.rows] == [("closed", "")]
+    assert (len(spot.book()), owned(spot)) == (2, 3)
+
+
+def test_on_spot_what_its_own_cancelled_order_may_have_sold_is_not_sold_again(
+    spot: Bench, fills_told_late: list[str]
+) -> None:
+    fills_told_late.append("the entry")
+    spot.paper.control("POST", f"accounts/{spot.account.access_key}", {"balances": {"spot": {"BTC": "3"}}})
+    spot.send("buy", "flat", "0.01")
+    fills_told_late.clear()
+    asked = ask(spot)
+    flatten.run_due()
+    Order.unscoped.filter(intent="exit").update(next_at=timezone.now())
+    sweep()
+    closing = Order.unscoped.get(intent="exit")
+    assert (closing.state, closing.filled_quantity, owned(spot)) == (S.CANCELED, 0, 3)
+
+    forget_limits()
+    Flatten.unscoped.update(next_at=timezone.now())
+    flatten.run_due()
+    fills_told_late.append("all")
+    asked = run(asked)
+
+    assert [(row["state"], row["why"]) for row in asked.rows] == [("closed", "")]
+    assert (len(spot.book()), owned(spot)) == (2, 3)
 
 
 @pytest.mark.parametrize(("word", "state"), [("", "reduce_only"), ("Desk", "reduce_only"), (None, "active")])
