@@ -58,7 +58,10 @@ Key = tuple[str, Book]
 
 
 def request(workspace: Workspace, *, by: User, connector: Connector | None = None) -> Flatten:
-    """Turn entries off and ask for everything to be closed, on one connector or on all of the workspace's."""
+    """Turn entries off and ask for everything to be closed, on one connector or on all of the workspace's.
+
+    Asked again while that goes on, it is the same one: each reads every account, and others wait for their turn.
+    """
     with transaction.atomic():
         if connector is None:
             Connector.objects.for_workspace(workspace).filter(trading_state=TradingState.HALTED).update(
@@ -70,7 +73,11 @@ def request(workspace: Workspace, *, by: User, connector: Connector | None = Non
         else:
             rows = Connector.objects.for_workspace(workspace).filter(pk=connector.pk)
             rows.update(trading_state=TradingState.REDUCE_ONLY)
-        flatten: Flatten = Flatten.objects.create(workspace=workspace, connector=connector, requested_by=by)
+        # The row that was just written is locked: of two who ask at once the second sees what the first one asked for.
+        going_on = Flatten.objects.for_workspace(workspace).filter(connector=connector, finished_at=None)
+        flatten: Flatten = going_on.first() or Flatten.objects.create(
+            workspace=workspace, connector=connector, requested_by=by
+        )
         transaction.on_commit(lambda: wakeups.publish(RUN))
     return flatten
 

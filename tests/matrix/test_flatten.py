@@ -514,6 +514,22 @@ def test_on_spot_what_its_own_cancelled_order_may_have_sold_is_not_sold_again(
     assert (len(spot.book()), owned(spot)) == (2, 3)
 
 
+def test_asked_twice_it_is_one_until_it_is_over(futures: Bench) -> None:
+    person = owner_of(futures)
+    close_all, close_one = (
+        reverse("trading:close_everything"),
+        reverse("trading:close_connector", args=[futures.connector.pk]),
+    )
+
+    first, second = [person.client.post(close_all)["Location"] for _ in range(2)]
+    one, again = [person.client.post(close_one)["Location"] for _ in range(2)]
+    assert (first, one) == (second, again)
+    assert first != one
+    run(Flatten.unscoped.get(connector=None))
+
+    assert person.client.post(close_all)["Location"] != first
+
+
 @pytest.mark.parametrize(("word", "state"), [("", "reduce_only"), ("Desk", "reduce_only"), (None, "active")])
 def test_lifting_asks_for_the_workspaces_name(futures: Bench, word: str | None, state: str) -> None:
     person = owner_of(futures)
