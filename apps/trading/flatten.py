@@ -115,12 +115,16 @@ def _carry_on(flatten: Flatten, claimed_until: datetime) -> None:
                 row |= {"state": "failed", "why": row.get("why") or "it was not closed within a minute"}
         for order in [] if is_done else _entries(connectors).select_related("connector"):
             report[f"{order.connector_id}|entry|{order.pk}"] = _entry_row(order)
-    own = Flatten.unscoped.filter(pk=flatten.pk, next_at=claimed_until, finished_at=None)
-    if not own.update(report=report, next_at=flatten.next_at, finished_at=flatten.finished_at):
-        logger.warning("flatten %s: another worker goes on with it", flatten.pk)
-        return
-    if flatten.finished_at is not None:
-        _tell(flatten)
+    own = Flatten.unscoped.filter(pk=flatten.pk, finished_at=None)
+    if not is_over:
+        # Where an exchange is slow every claim may run out, so that whoever finds the minute over ends it.
+        own = own.filter(next_at=claimed_until)
+    with transaction.atomic():
+        if not own.update(report=report, next_at=flatten.next_at, finished_at=flatten.finished_at):
+            logger.warning("flatten %s: another worker goes on with it", flatten.pk)
+            return
+        if flatten.finished_at is not None:
+            _tell(flatten)
 
 
 def _may_still_open(flatten: Flatten, connectors: list[Connector]) -> bool:

@@ -22,6 +22,7 @@ from apps.connectors.exchange import (
     OrderStatus,
     OrderType,
     Side,
+    UnreachableError,
 )
 from apps.connectors.models import Connector
 from apps.connectors.models import Instrument as InstrumentRow
@@ -528,6 +529,53 @@ def test_asked_twice_it_is_one_until_it_is_over(futures: Bench) -> None:
     run(Flatten.unscoped.get(connector=None))
 
     assert person.client.post(close_all)["Location"] != first
+
+
+def test_a_worker_that_dies_before_it_tells_leaves_it_to_the_next(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    Workspace.objects.update(staff_state="halted", staff_reason="court order")
+    asked = ask(futures)
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(flatten, "_tell", dies)
+        with pytest.raises(KeyboardInterrupt):
+            flatten.run_due()
+    asked.refresh_from_db()
+    assert asked.finished_at is None
+
+    asked = run(asked)
+
+    assert asked.finished_at is not None
+    assert Incident.unscoped.get().kind == "flatten_incomplete"
+
+
+def test_it_ends_after_a_minute_although_every_worker_is_slower_than_its_claim(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    asked = ask(futures)
+
+    def slow(*_: Any) -> Any:
+        """Wait for the exchange until the claim is over; meanwhile another worker takes it up."""
+        Flatten.unscoped.update(next_at=timezone.now() + flatten.CLAIM)
+        raise UnreachableError("BitMart does not answer.")
+
+    monkeypatch.setattr(flatten, "_held", slow)
+    flatten.run_due()
+    asked.refresh_from_db()
+    assert asked.finished_at is None
+    Flatten.unscoped.update(requested_at=ago(seconds=61), next_at=timezone.now())
+    flatten.run_due()
+
+    asked.refresh_from_db()
+    assert asked.finished_at is not None
+    assert [(row["state"], row["why"]) for row in asked.rows] == [("failed", "BitMart does not answer.")]
+    assert Incident.unscoped.get().kind == "flatten_incomplete"
 
 
 @pytest.mark.parametrize(("word", "state"), [("", "reduce_only"), ("Desk", "reduce_only"), (None, "active")])
