@@ -53,8 +53,10 @@ def open_incident(
         )
         for known in found:
             known.facts, known.seen_at = told, world.now()
-            update(Incident, {"facts": known.facts, "seen_at": known.seen_at}, id=known.pk)
-            return known
+            news = {"facts": known.facts, "seen_at": known.seen_at}
+            # What was closed in this moment is over: found to be so again, it is opened anew.
+            if update(Incident, news, id=known.pk, resolved_at=None):
+                return known
         try:
             with transaction.atomic():
                 incident: Incident = Incident.objects.create(

@@ -84,6 +84,27 @@ def test_an_incident_blocks_its_symbol_or_the_whole_connector(owner: Member) -> 
     assert incidents.blocking(connector=connector.pk, symbol="ETHUSDT") == [key]
 
 
+def test_one_that_is_closed_in_the_moment_it_is_found_again_is_opened_anew(
+    owner: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = ConnectorFactory(workspace=owner.workspace)
+    first = incidents.open_incident(connector, K.KEY_REFUSED)
+    find = incidents._of_symbol
+
+    def slow(**of: Any) -> list[Incident]:
+        """Find it, and meanwhile another process closes it."""
+        monkeypatch.setattr(incidents, "_of_symbol", find)
+        found = list(find(**of))
+        assert incidents.resolve(connector, K.KEY_REFUSED)
+        return found
+
+    monkeypatch.setattr(incidents, "_of_symbol", slow)
+    second = incidents.open_incident(connector, K.KEY_REFUSED)
+
+    assert second != first
+    assert incidents.blocking(connector=connector.pk, symbol="BTCUSDT") == [second]
+
+
 def test_its_owners_are_mailed_once_with_the_outcome_in_the_subject(owner: Member) -> None:
     member(role=Role.VIEWER, workspace=owner.workspace)
     connector = ConnectorFactory(workspace=owner.workspace, label="Main", environment="paper")
