@@ -51,7 +51,13 @@ def follow_orders() -> None:
 def overdue_alerts() -> None:
     if Alert.unscoped.filter(next_at__lt=world.now() - OVERDUE).exists():
         execute_due()
+
+
+def connector_checks() -> None:
     run_checks()
+
+
+def previews() -> None:
     answer_due()
 
 
@@ -83,6 +89,9 @@ def tend_outages() -> None:
 LOOPS: tuple[tuple[Callable[[], None], float], ...] = (
     (follow_orders, 0.5),
     (overdue_alerts, 0.5),
+    # Apart: what a person asks may wait for the exchange for minutes; an exit that is tried again must not wait for it.
+    (connector_checks, 0.5),
+    (previews, 0.5),
     (fresh_prices, 1.0),
     (close_everything, 0.5),
     (read_accounts, 5.0),
