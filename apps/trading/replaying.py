@@ -1,8 +1,9 @@
 """A decision made again from what it was made from, as it was or with a setting changed. Pure; nothing is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from apps.connectors.exchange import MarginMode
 from apps.connectors.policies import ExitExcess, Mismatch
@@ -10,11 +11,20 @@ from apps.trading.deciding import NotReadError, decide
 from apps.trading.inputs import Inputs, Terms
 from apps.trading.outline import LegOutline, Outline, outline_of
 
+
+def _amount(text: str) -> Decimal:
+    """ValueError for what is no number, and for what is none to reckon with."""
+    value = Decimal(text)
+    if not value.is_finite():
+        raise ValueError(text)
+    return value
+
+
 # Setting → how its text is read; each is a field of PlanSettings, GuardLimits or Terms.
 _PLAN = {"exit_excess": ExitExcess, "mismatch": Mismatch}
-_LIMITS = {
-    "max_order_notional": Decimal,
-    "max_open_notional": Decimal,
+_LIMITS: dict[str, Callable[[str], Any]] = {
+    "max_order_notional": _amount,
+    "max_open_notional": _amount,
     "max_orders_per_minute": int,
     "max_lag_s": int,
 }
@@ -91,7 +101,10 @@ def _changed(terms: Terms, name: str, text: str) -> Terms:
         if name in _LIMITS:
             return replace(terms, limits=replace(terms.limits, **{name: _LIMITS[name](text)}))
         if name == "leverage":
-            return replace(terms, leverage=Decimal(text))
+            leverage = _amount(text)
+            if leverage <= 0:
+                raise ValueError(text)
+            return replace(terms, leverage=leverage)
         if name == "margin_mode":
             return replace(terms, margin_mode=MarginMode(text))
     except (ValueError, ArithmeticError) as error:

@@ -86,7 +86,13 @@ def test_what_nobody_read_then_is_not_made_up(futures: Bench) -> None:
     assert (found.is_same, found.missing) == (False, "the fee rates were not read")
 
 
-@pytest.mark.parametrize("change", [{"mismatch": "maybe"}, {"leverage": "much"}, {"colour": "red"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mismatch": "maybe"}, {"leverage": "much"}, {"leverage": "0"}, {"leverage": "NaN"}, {"leverage": "Infinity"},
+        {"max_order_notional": "NaN"}, {"colour": "red"},
+    ],
+)  # fmt: skip
 def test_a_setting_that_is_none_is_refused(futures: Bench, change: dict[str, str]) -> None:
     alert = futures.send("buy", "flat", "0.01")
 
