@@ -205,7 +205,7 @@ def _with_prices(inputs: Inputs, rows: Rows, exchange: AccountReader) -> Inputs:
 def read_standing(signal: Signal, *, origin: Origin, connector: Connector, rows: Rows | None = None) -> Inputs:
     """Return the inputs as far as they need no news from the exchange, from `rows` where the caller has read them."""
     told = rows.standing_of_all if rows is not None else together(*asked_standing(connector))
-    subscription = told[0][0]
+    subscription = told[1][0]
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),
         limits=limits_of(connector, subscription),
@@ -272,6 +272,7 @@ def standing(connector: Connector, symbol: str) -> dict[str, object]:
 def asked_standing(connector: Connector, symbol: str = "") -> list[Asked]:
     """Return the questions of `standing`."""
     return [
+        _stops.asked(connector=connector.pk),
         _subscriptions.asked(workspace=connector.workspace_id),
         incidents.blocking.asked(connector=connector.pk, symbol=symbol),
         _site.asked(),
@@ -279,21 +280,26 @@ def asked_standing(connector: Connector, symbol: str = "") -> list[Asked]:
 
 
 def _standing_from(
-    connector: Connector, subscriptions: Sequence[Subscription], blocking: Sequence[Incident], sites: Sequence[str]
+    connector: Connector,
+    stops: Sequence[tuple[Any, ...]],
+    subscriptions: Sequence[Subscription],
+    blocking: Sequence[Incident],
+    sites: Sequence[str],
 ) -> dict[str, object]:
-    workspace, subscription = connector.workspace, subscriptions[0]
-    incident = blocking[0] if blocking else None
+    # Not as `connector` has them: a stop may have been pressed since it was read.
+    own, paused_at, own_staff, own_reason, workspace, staff, reason = stops[0]
+    subscription, incident = subscriptions[0], blocking[0] if blocking else None
     site = sites[0] if sites else TradingState.ACTIVE
     return {
         "site": TradingState(site),
-        "staff": strictest(workspace.staff_state, connector.staff_state),
-        "staff_reason": workspace.staff_reason or connector.staff_reason,
+        "staff": strictest(staff, own_staff),
+        "staff_reason": reason or own_reason,
         "incident": str(incident) if incident else "",
         "trouble": outages.lookup(connector),
-        "workspace": TradingState(workspace.trading_state),
-        "connector": TradingState(connector.trading_state),
+        "workspace": TradingState(workspace),
+        "connector": TradingState(own),
         "connector_label": connector.label,
-        "paused_label": connector.label if connector.paused_at else "",
+        "paused_label": connector.label if paused_at else "",
         "trial_ended_at": None if subscription.allows_entries else min(subscription.trial_ends_at, world.now()),
     }
 
@@ -302,6 +308,12 @@ def _subscription_of(connector: Connector) -> Subscription:
     return _subscriptions(workspace=connector.workspace_id)[0]
 
 
+_stops: Compiled[tuple[Any, ...]] = Compiled(
+    lambda connector: Connector.unscoped.filter(pk=connector).values_list(
+        *("trading_state", "paused_at", "staff_state", "staff_reason"),
+        *("workspace__trading_state", "workspace__staff_state", "workspace__staff_reason"),
+    )
+)
 _subscriptions: Compiled[Subscription] = Compiled(
     lambda workspace: Subscription.objects.select_related("plan").filter(workspace_id=workspace)
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.accounts.models import PlatformState, Subscription
+from apps.accounts.models import PlatformState, Subscription, Workspace
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
@@ -22,7 +22,16 @@ from tests.engine.conftest import Bench
 from tests.factories import OrderFactory
 
 S = OrderState
-STOPS = {"halted": "SITE_HALTED", "reduce_only": "SITE_REDUCE_ONLY", "paused": "PAUSED", "trial ended": "TRIAL_ENDED"}
+STOPS = {
+    "halted": "SITE_HALTED",
+    "reduce_only": "SITE_REDUCE_ONLY",
+    "paused": "PAUSED",
+    "trial ended": "TRIAL_ENDED",
+    "workspace": "WORKSPACE_REDUCE_ONLY",
+    "connector": "CONNECTOR_REDUCE_ONLY",
+    "staff on connector": "STAFF_REDUCE_ONLY",
+}
+HALTS = {"workspace halted": "WORKSPACE_HALTED", "connector halted": "CONNECTOR_HALTED", "staff": "STAFF_HALTED"}
 
 
 def test_rate_limited_order_is_sent_once_more_after_the_wait(futures: Bench) -> None:
@@ -110,7 +119,7 @@ def test_entry_waiting_to_be_sent_again_expires_unsent(futures: Bench) -> None:
     assert futures.book() == []
 
 
-@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize("stop", [*STOPS, *HALTS])
 def test_entry_waiting_to_be_sent_again_is_stopped_by_what_came_in_between(futures: Bench, stop: str) -> None:
     futures.fault("code", code=30007, status=401, accepted=False)
     futures.send("buy", "flat", "0.01")
@@ -121,13 +130,7 @@ def test_entry_waiting_to_be_sent_again_is_stopped_by_what_came_in_between(futur
 
     futures.wait(2)
 
-    code = {
-        "halted": "SITE_HALTED",
-        "reduce_only": "SITE_REDUCE_ONLY",
-        "paused": "PAUSED",
-        "trial ended": "TRIAL_ENDED",
-    }
-    assert (futures.order().state, futures.order().reason_code) == (S.DENIED, code[stop])
+    assert (futures.order().state, futures.order().reason_code) == (S.DENIED, (STOPS | HALTS)[stop])
     assert futures.book() == []
 
 
@@ -240,7 +243,7 @@ def test_answer_that_the_id_is_known_makes_the_order_looked_for(
     assert futures.book() == [(order.client_order_id, "10")]
 
 
-@pytest.mark.parametrize("what", ["halted", "reduce_only", "trial ended"])
+@pytest.mark.parametrize("what", [*STOPS, *HALTS])
 def test_stop_that_comes_while_the_account_is_read_keeps_the_entry_back(
     futures: Bench, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -256,7 +259,27 @@ def test_stop_that_comes_while_the_account_is_read_keeps_the_entry_back(
 
     alert = futures.send("buy", "flat", "0.01")
 
-    assert (futures.status(alert)[1], futures.book()) == (STOPS[what], [])
+    assert (futures.status(alert)[1], futures.book()) == ((STOPS | HALTS)[what], [])
+
+
+@pytest.mark.parametrize("what", HALTS)
+def test_halt_that_comes_while_the_account_is_read_keeps_the_exit_back(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    held = futures.book()
+    read = placing.read_account
+
+    def read_slowly(*args: Any, **options: Any) -> Any:
+        found = read(*args, **options)
+        _stop(what)
+        return found
+
+    monkeypatch.setattr(placing, "read_account", read_slowly)
+
+    alert = futures.send("sell", "long", "0.01")
+
+    assert (futures.status(alert)[1], futures.book()) == (HALTS[what], held)
 
 
 def test_entry_sees_the_order_that_was_sent_in_another_symbol_while_the_account_was_read(
@@ -329,5 +352,13 @@ def _stop(what: str) -> None:
         PlatformState.objects.update_or_create(pk=1, defaults={"trading_state": what})
     elif what == "paused":
         Connector.unscoped.update(paused_at=timezone.now())
+    elif what == "staff":
+        Workspace.objects.update(staff_state="halted")
+    elif what == "staff on connector":
+        Connector.unscoped.update(staff_state="reduce_only")
+    elif what in {"workspace", "workspace halted"}:
+        Workspace.objects.update(trading_state="halted" if "halted" in what else "reduce_only")
+    elif what in {"connector", "connector halted"}:
+        Connector.unscoped.update(trading_state="halted" if "halted" in what else "reduce_only")
     else:
         Subscription.objects.update(trial_ends_at=timezone.now() - timedelta(days=1))
