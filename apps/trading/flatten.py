@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
@@ -60,24 +61,25 @@ Key = tuple[str, Book]
 def request(workspace: Workspace, *, by: User, connector: Connector | None = None) -> Flatten:
     """Turn entries off and ask for everything to be closed, on one connector or on all of the workspace's.
 
-    Asked again while that goes on, it is the same one: each reads every account, and others wait for their turn.
+    Asked again while that goes on, it is the same one: each reads every account, and others wait for their turn. Not
+    where entries were turned on in between: what that may have opened is no part of it.
     """
     with transaction.atomic():
         if connector is None:
             Connector.objects.for_workspace(workspace).filter(trading_state=TradingState.HALTED).update(
                 trading_state=TradingState.REDUCE_ONLY
             )
-            Workspace.objects.filter(pk=workspace.pk).update(
-                trading_state=TradingState.REDUCE_ONLY, lift_needs_word=True
-            )
+            # Locked from here on: of two who ask at once the second sees what the first one asked for.
+            Workspace.objects.filter(pk=workspace.pk).update(lift_needs_word=True)
+            rows: QuerySet[Any] = Workspace.objects.filter(pk=workspace.pk)
         else:
             rows = Connector.objects.for_workspace(workspace).filter(pk=connector.pk)
-            rows.update(trading_state=TradingState.REDUCE_ONLY)
-        # The row that was just written is locked: of two who ask at once the second sees what the first one asked for.
+            rows.select_for_update(of=("self",)).get()
+        turned_off = rows.exclude(trading_state=TradingState.REDUCE_ONLY).update(trading_state=TradingState.REDUCE_ONLY)
         going_on = Flatten.objects.for_workspace(workspace).filter(connector=connector, finished_at=None)
-        flatten: Flatten = going_on.first() or Flatten.objects.create(
-            workspace=workspace, connector=connector, requested_by=by
-        )
+        flatten: Flatten | None = None if turned_off else going_on.order_by("-requested_at").first()
+        if flatten is None:
+            flatten = Flatten.objects.create(workspace=workspace, connector=connector, requested_by=by)
         transaction.on_commit(lambda: wakeups.publish(RUN))
     return flatten
 

@@ -526,9 +526,17 @@ def test_asked_twice_it_is_one_until_it_is_over(futures: Bench) -> None:
     one, again = [person.client.post(close_one)["Location"] for _ in range(2)]
     assert (first, one) == (second, again)
     assert first != one
-    run(Flatten.unscoped.get(connector=None))
 
-    assert person.client.post(close_all)["Location"] != first
+    Connector.unscoped.update(trading_state="active")
+    assert person.client.post(close_one)["Location"] not in {first, one}
+    Workspace.objects.update(trading_state="active")
+    third = person.client.post(close_all)["Location"]
+    assert third not in {first, one}
+    assert person.client.post(close_all)["Location"] == third
+    for asked in Flatten.unscoped.filter(connector=None):
+        run(asked)
+
+    assert person.client.post(close_all)["Location"] not in {first, third}
 
 
 def test_a_worker_that_dies_before_it_tells_leaves_it_to_the_next(
