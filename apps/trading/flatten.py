@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import User, Workspace
 from apps.accounts.trading_state import TradingState
@@ -34,7 +34,8 @@ from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
-from apps.trading.models import FINAL_STATES, Flatten, Lease, Order, OrderState, Position
+from apps.trading.models import FINAL_STATES, Fill, Flatten, Lease, Order, OrderState, Position
+from apps.trading.recording import INFERRED, inferred_of
 from apps.trading.sizing import largest_part
 from apps.trading.transitions import born
 
@@ -51,8 +52,14 @@ MOST_PARTS = 20
 LEG = "c"
 
 S = OrderState
-# A cancelled order whose last fills are asked for once more.
-_UNSETTLED = Q(state=S.CANCELED, next_at__isnull=False)
+# A cancelled order whose last fills are asked for once more; an inferred fill has put all of them on record.
+_UNSETTLED = Q(state=S.CANCELED, next_at__isnull=False) & ~Q(
+    Exists(Fill.unscoped.filter(order_id=OuterRef("pk"), trade_id__startswith=INFERRED))
+)
+# Pressed again within this it is the same one, as by a double click or from two tabs.
+SAME_WITHIN = timedelta(seconds=15)
+# So far may the clocks of two machines stand apart, and so long may a commit take.
+APART = timedelta(seconds=5)
 
 # A symbol and a book.
 Key = tuple[str, Book]
@@ -61,8 +68,9 @@ Key = tuple[str, Book]
 def request(workspace: Workspace, *, by: User, connector: Connector | None = None) -> Flatten:
     """Turn entries off and ask for everything to be closed, on one connector or on all of the workspace's.
 
-    Asked again while that goes on, it is the same one: each reads every account, and others wait for their turn. Not
-    where entries were turned on in between: what that may have opened is no part of it.
+    Asked again in the next seconds it is the same one: each reads every account, and others wait for their turn. Not
+    where entries were turned on in between, for what that may have opened is no part of it, nor where it has given a
+    position up, for that is tried anew.
     """
     with transaction.atomic():
         if connector is None:
@@ -77,8 +85,9 @@ def request(workspace: Workspace, *, by: User, connector: Connector | None = Non
             rows.select_for_update(of=("self",)).get()
         turned_off = rows.exclude(trading_state=TradingState.REDUCE_ONLY).update(trading_state=TradingState.REDUCE_ONLY)
         going_on = Flatten.objects.for_workspace(workspace).filter(connector=connector, finished_at=None)
-        flatten: Flatten | None = None if turned_off else going_on.order_by("-requested_at").first()
-        if flatten is None:
+        recent = going_on.filter(requested_at__gt=world.now() - SAME_WITHIN).order_by("-requested_at")
+        flatten: Flatten | None = None if turned_off else recent.first()
+        if flatten is None or flatten.failed_count:
             flatten = Flatten.objects.create(workspace=workspace, connector=connector, requested_by=by)
         transaction.on_commit(lambda: wakeups.publish(RUN))
     return flatten
@@ -134,7 +143,7 @@ def _may_still_open(flatten: Flatten, connectors: list[Connector]) -> bool:
 
     A worker that has a symbol since before entries were off may have read that they are on, and plan one yet.
     """
-    until = flatten.requested_at + leases.length()
+    until = flatten.requested_at + leases.length() + APART
     taken = Lease.objects.filter(connector__in=connectors, until__gt=world.now(), until__lte=until)
     return bool(taken.exists() or _entries(connectors).exists())
 
@@ -188,13 +197,13 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
         report[f"{connector.pk}|{told.symbol}|{told.book.value}"] = _row(
             connector, told.symbol, why, state="failed"
         ) | {"found": size}
-    for (symbol, book), (instrument, quantity) in found.unsettled.items():
+    for (symbol, book), (instrument, quantity, why) in found.unsettled.items():
         size = drift.described(quantity, instruments.in_words(instrument))
         row = report.setdefault(
             f"{connector.pk}|{symbol}|{book.value}", _row(connector, symbol, "", state="closing") | {"found": size}
         )
         if row["state"] != "failed":
-            row |= {"state": "closing", "why": "the exchange does not show it, and our orders in it are not settled"}
+            row |= {"state": "closing", "why": why}
     to_send: list[list[UUID]] = []
     for (symbol, book), (instrument, quantity) in found.held.items():
         key = f"{connector.pk}|{symbol}|{book.value}"
@@ -233,12 +242,13 @@ def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dic
 class _Found:
     """What an account holds, signed, with its instrument.
 
-    `held` is to be closed. `unsettled` is ours by our fills and not shown, while an order of ours may be the reason:
-    the reading may be older than a fill. For `unlisted` no order can be made here.
+    `held` is to be closed. `unsettled` is ours by our fills and not shown, and why that is not believed: an order of
+    ours may be the reason, for the reading may be older than a fill, or nobody answers for the symbol. For `unlisted`
+    no order can be made here.
     """
 
     held: dict[Key, tuple[Instrument, Decimal]]
-    unsettled: dict[Key, tuple[Instrument, Decimal]] = field(default_factory=dict)
+    unsettled: dict[Key, tuple[Instrument, Decimal, str]] = field(default_factory=dict)
     unlisted: tuple[PositionReport, ...] = ()
 
 
@@ -262,19 +272,24 @@ def _held(connector: Connector, exchange: Exchange) -> _Found:
 def _held_on_futures(connector: Connector, exchange: Exchange) -> _Found:
     since = world.now() - readings.SETTLING
     told = {(report.symbol, report.book): report for report in exchange.positions() if report.signed_quantity}
-    unsettled: dict[Key, tuple[Instrument, Decimal]] = {}
+    unsettled: dict[Key, tuple[Instrument, Decimal, str]] = {}
     ours = Position.unscoped.filter(connector=connector).exclude(signed_quantity=0).select_related("instrument")
     for position in ours:
         key = (position.symbol, Book(position.book))
         if key in told:
             continue
         if not readings.is_quiet(connector, position.symbol, since=since):
-            unsettled[key] = (position.instrument, position.signed_quantity)
+            why = "the exchange does not show it, and our orders in it are not settled"
+            unsettled[key] = (position.instrument, position.signed_quantity, why)
             continue
-        # Missing in the list and there when asked for: the list was not whole.
-        for report in exchange.positions(position.symbol):
-            if report.signed_quantity:
-                told[report.symbol, report.book] = report
+        try:
+            # Missing in the list and there when asked for: the list was not whole.
+            found = exchange.positions(position.symbol)
+        except ExchangeError as error:
+            # It keeps nothing else open.
+            unsettled[key] = (position.instrument, position.signed_quantity, error.sentence)
+            continue
+        told |= {(report.symbol, report.book): report for report in found if report.signed_quantity}
     listed = Instrument.objects.filter(environment=connector.environment, market=connector.market)
     by_symbol = {row.symbol: row for row in listed.filter(symbol__in=[symbol for symbol, _ in told])}
     return _Found(
@@ -349,7 +364,7 @@ def _closing_orders(
 def _is_under_way(order: Order) -> bool:
     if not order.is_final or (order.state == S.NOT_PLACED and order.next_at is not None):
         return True
-    if order.state == S.CANCELED and order.next_at is not None and not order.reduce_only:
+    if order.state == S.CANCELED and order.next_at is not None and not order.reduce_only and not inferred_of(order):
         # On spot nothing but our row says how much is ours, and its last fills may not be told yet.
         return True
     # The reading may be older than the fill.

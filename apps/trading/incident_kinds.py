@@ -127,8 +127,8 @@ TEXTS: dict[IncidentKind, Text] = {
     ),
     _K.FLATTEN_INCOMPLETE: Text(
         Severity.ERROR,
-        "Close everything ended with {failed} of {found} positions still open.",
-        "Entries stay off. Each position's reason stands in the report.",
+        "Close everything ended with {failed} of {found} not closed.",
+        "Entries stay off. Each one's reason stands in the report: a position, or an order that may still open one.",
         "Close them at BitMart by hand, or start it again.",
     ),
 }

@@ -30,6 +30,8 @@ from apps.trading.transitions import move, note
 logger = logging.getLogger(__name__)
 
 INFER_AFTER = timedelta(seconds=60)
+# What the trade ids of inferred fills begin with.
+INFERRED = "inferred:"
 _STORED = Decimal(1).scaleb(-18)
 _KNOWN = "SELECT trade_id, order_id FROM trading_fill WHERE connector_id = %s AND trade_id = ANY(%s)"
 
@@ -165,7 +167,7 @@ def infer(order: Order, report: OrderReport) -> int:
 
 
 def inferred_id(order: Order) -> str:
-    return f"inferred:{order.client_order_id}"
+    return f"{INFERRED}{order.client_order_id}"
 
 
 def inferred_of(order: Order) -> Fill | None:

@@ -27,11 +27,11 @@ from apps.connectors.exchange import (
 from apps.connectors.models import Connector
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.connectors.opening import open_connector
-from apps.trading import flatten
-from apps.trading.models import Fill, Flatten, Incident, Order, OrderState
+from apps.trading import flatten, leases
+from apps.trading.models import Fill, Flatten, Incident, Lease, Order, OrderState
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench, forget_limits
-from tests.factories import ago
+from tests.factories import InstrumentFactory, PositionFactory, ago
 from tests.matrix.outside import by_hand
 from tests.people import Member, member
 
@@ -240,7 +240,7 @@ def test_rest_that_all_rounds_leave_is_told(futures: Bench, monkeypatch: pytest.
 
     [row] = asked.rows
     assert (row["state"], row["why"]) == ("failed", "long 4 contracts are still held after 3 closing orders")
-    assert Incident.unscoped.get().what == "Close everything ended with 1 of 1 positions still open."
+    assert Incident.unscoped.get().what == "Close everything ended with 1 of 1 not closed."
     assert futures.held() == 4
 
 
@@ -254,7 +254,7 @@ def test_what_cannot_be_closed_is_told_with_its_reason_and_an_incident(futures: 
     assert (row["state"], asked.failed_count) == ("failed", 1)
     assert "40014" in row["why"]
     incident = Incident.unscoped.get()
-    assert incident.what == "Close everything ended with 1 of 1 positions still open."
+    assert incident.what == "Close everything ended with 1 of 1 not closed."
     assert [size for _, size in futures.book()] == ["10"]
     assert Order.unscoped.filter(intent="exit").count() == flatten.MOST_ROUNDS
 
@@ -537,6 +537,78 @@ def test_asked_twice_it_is_one_until_it_is_over(futures: Bench) -> None:
         run(asked)
 
     assert person.client.post(close_all)["Location"] not in {first, third}
+
+
+@pytest.mark.parametrize("since", ["a while", "failed"])
+def test_asked_again_it_tries_what_was_given_up(futures: Bench, since: str) -> None:
+    futures.send("buy", "flat", "0.01")
+    first = ask(futures)
+    if since == "failed":
+        key = f"{futures.connector.pk}|BTCUSDT|net"
+        Flatten.unscoped.update(report={key: {"symbol": "BTCUSDT", "state": "failed", "why": "refused"}})
+    else:
+        Flatten.unscoped.update(requested_at=ago(seconds=16))
+
+    owner_of(futures).client.post(reverse("trading:close_everything"))
+
+    second = Flatten.unscoped.exclude(pk=first.pk).get()
+    assert run(second).rows[0]["state"] == "closed"
+    assert [size for _, size in futures.book()] == ["10", "10"]
+
+
+def test_a_symbol_that_nobody_answers_for_keeps_nothing_else_open(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    gone = PositionFactory(
+        connector=futures.connector, instrument=InstrumentFactory(symbol="GONEUSDT", base="GONE", is_trading=False)
+    )
+    Order.unscoped.exclude(finished_at=None).update(finished_at=ago(minutes=1))
+    Fill.unscoped.update(recorded_at=ago(minutes=1))
+
+    asked = run(ask(futures), rounds=3)
+    assert [(row["symbol"], row["state"]) for row in asked.rows] == [("BTCUSDT", "closed"), ("GONEUSDT", "closing")]
+    assert len(futures.book()) == 2
+
+    Flatten.unscoped.update(requested_at=ago(seconds=61))
+    asked = run(asked)
+    row = next(row for row in asked.rows if row["symbol"] == "GONEUSDT")
+    assert row["state"] == "failed"
+    assert row["why"].startswith("BitMart does not know this symbol on this market.")
+    gone.delete()
+
+
+def test_an_entry_whose_fills_were_inferred_opens_nothing_more(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="50000")
+    order = futures.order()
+    Order.unscoped.update(state=S.CANCELED, next_at=ago(minutes=-1), finished_at=ago(minutes=2), version=9)
+    connectors = [futures.connector]
+    assert flatten._entries(connectors).exists()
+
+    Fill(
+        workspace=order.workspace,
+        connector=order.connector,
+        order=order,
+        trade_id=f"inferred:{order.client_order_id}",
+        symbol=order.symbol,
+        book=order.book,
+        side=order.side,
+        price=Decimal(50000),
+        quantity=Decimal(10),
+        fee=Decimal(0),
+        fee_currency="USDT",
+        filled_at=ago(minutes=2),
+    ).save(force_insert=True)
+    assert not flatten._entries(connectors).exists()
+
+
+def test_a_symbol_taken_by_a_worker_whose_clock_is_ahead_is_waited_for(futures: Bench) -> None:
+    asked = ask(futures)
+    ahead = asked.requested_at + leases.length() + timedelta(seconds=4)
+    Lease.objects.create(connector=futures.connector, symbol="BTCUSDT", owner="worker-2", until=ahead, token=1)
+
+    assert not run(asked, rounds=2).finished_at
+
+    Lease.objects.update(until=ahead + timedelta(seconds=2))
+    assert run(asked).finished_at
 
 
 def test_a_worker_that_dies_before_it_tells_leaves_it_to_the_next(
