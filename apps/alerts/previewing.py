@@ -122,13 +122,12 @@ def forget_old() -> int:
 
 def answer_due() -> int:
     """Answer every preview that waits; return how many. One that dies is tried again a minute later, a few times."""
-    now = world.now()
-    due = Preview.unscoped.filter(next_at__lte=now).order_by("requested_at").values_list("pk", "next_at")
+    due = Preview.unscoped.filter(next_at__lte=world.now()).order_by("requested_at").values_list("pk", "next_at")
     done = 0
     for preview_id, next_at in due[:50]:
         claim = Preview.unscoped.filter(pk=preview_id, next_at=next_at)
         # Counted before it is tried: a try that our own code or the process did not survive is one too.
-        if claim.update(next_at=now + CLAIM, tries=F("tries") + 1):
+        if claim.update(next_at=world.now() + CLAIM, tries=F("tries") + 1):
             _answer(Preview.unscoped.select_related("connector", "connector__workspace").get(pk=preview_id))
             done += 1
     return done
@@ -179,8 +178,9 @@ def _answer(preview: Preview) -> None:
         _fail(preview, f"KEY_{error.reason}", error.sentence)
     except ExchangeError as error:
         if preview.tries < MOST_TRIES:
-            preview.next_at = world.now() + timedelta(seconds=preview.tries)
-            preview.save(update_fields=["next_at"])
+            # Unless the claim ran out and another worker has it, or has answered it, by now.
+            own = Preview.unscoped.filter(pk=preview.pk, next_at=preview.next_at)
+            own.update(next_at=world.now() + timedelta(seconds=preview.tries))
             return
         _fail(preview, "EXCHANGE_UNREACHABLE", f"{error.sentence} Try again in a minute.")
     else:

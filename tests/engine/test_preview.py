@@ -15,6 +15,7 @@ from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert, Preview
 from apps.alerts.previewing import PreviewLimitError, answer_due, answer_in, prepare_preview
 from apps.alerts.reading import read_received, signal_of
+from apps.connectors.exchange import UnreachableError
 from apps.connectors.looking import Look
 from apps.connectors.models import Connector
 from apps.trading.models import Order, OrderState, PlanRecord
@@ -182,6 +183,25 @@ def test_a_preview_that_the_exchange_does_not_answer_gives_up_and_says_so(future
     assert preview.reason_code == "EXCHANGE_UNREACHABLE"
     assert preview.reason.endswith("Nothing was sent.")
     assert (preview.next_at, preview.is_waiting) == (None, False)
+
+
+def test_a_preview_that_another_worker_answered_meanwhile_is_not_asked_again(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = {"ticker": "BTCUSDT", "action": "buy", "prev_position": "flat", "quantity": "1"}
+    preview = previewing.request(futures.connector, json.dumps(message | {"pointer": futures.pointer}))
+
+    def hangs(*_: object) -> None:
+        """Longer than the claim: whoever came next has answered it by now."""
+        Preview.unscoped.update(next_at=None, answered_at=timezone.now(), answer={"messages": []})
+        raise UnreachableError("no answer")
+
+    monkeypatch.setattr(previewing, "_message", hangs)
+
+    assert answer_due() == 1
+
+    preview.refresh_from_db()
+    assert (preview.next_at, preview.reason_code, preview.answer) == (None, "", {"messages": []})
 
 
 def test_a_preview_on_which_our_own_code_fails_is_put_aside_and_says_so(
