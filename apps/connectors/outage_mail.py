@@ -23,11 +23,10 @@ def send_due() -> int:
     """Mail every outage that staff were not told of; return how many all of them have. Whom it did not reach is tried
     again a minute later, and nobody else. Opening again is no news.
     """
-    now = world.now()
     sent = 0
-    for outage in Outage.objects.filter(mailed_at=None, mail_next_at__lte=now).order_by("mail_next_at"):
+    for outage in Outage.objects.filter(mailed_at=None, mail_next_at__lte=world.now()).order_by("mail_next_at"):
         claim = Outage.objects.filter(pk=outage.pk, mailed_at=None, mail_next_at=outage.mail_next_at)
-        if claim.update(mail_next_at=now + CLAIM):
+        if claim.update(mail_next_at=world.now() + CLAIM):
             outage.refresh_from_db(fields=["mailed_to"])
             sent += _send(outage)
     return sent

@@ -25,12 +25,11 @@ def send_due() -> int:
 
     Whom it did not reach is tried again a minute later, and nobody else.
     """
-    now = world.now()
-    due = Incident.unscoped.filter(mailed_at=None, mail_next_at__lte=now).order_by("mail_next_at")
+    due = Incident.unscoped.filter(mailed_at=None, mail_next_at__lte=world.now()).order_by("mail_next_at")
     sent = 0
     for incident_id, next_at in list(due.values_list("pk", "mail_next_at")[:LOT]):
         claim = Incident.unscoped.filter(pk=incident_id, mailed_at=None, mail_next_at=next_at)
-        if claim.update(mail_next_at=now + CLAIM):
+        if claim.update(mail_next_at=world.now() + CLAIM):
             sent += _send(incident_id)
     return sent
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
 from django.db import connection
 
 from apps.accounts.models import User
@@ -435,3 +435,7 @@ def test_whom_the_mail_did_not_reach_gets_it_later_and_nobody_gets_it_twice(
     assert outage_mail.send_due() == 1
     assert sorted(letter.to for letter in mail.outbox) == [["a@example.org"], ["b@example.org"], ["c@example.org"]]
     assert Outage.objects.get().mailed_at is not None
+
+
+def test_a_mail_server_that_hangs_is_given_up() -> None:
+    assert get_connection("django.core.mail.backends.smtp.EmailBackend").timeout == 10
