@@ -22,8 +22,10 @@ from apps.trading.models import WorkerHeartbeat
 FRESH = timedelta(seconds=30)
 KINDS = ("worker", "sweeper")
 TIMEOUT_S = 1
-# Whether this process ever saw everything ready.
+# Whether this process ever saw everything ready; and so long, since it began, it may not have.
 _been_ready = Event()
+STARTS_WITHIN_S = 120
+_began = world.monotonic()
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -42,7 +44,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     answer = JsonResponse({"ready": not missing, "missing": missing, "checks": checks}, status=503 if missing else 200)
     if not missing:
         _been_ready.set()
-    elif not _been_ready.is_set():
+    elif not _been_ready.is_set() and world.monotonic() - _began < STARTS_WITHIN_S:
         # Starting is no fault. Django logs as an error what was not logged yet.
         log_response("Not ready yet: %s", ", ".join(missing), response=answer, request=request, level="info")
     return answer

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from apps.dashboard import health
+from apps.lib import world
 from apps.trading.models import WorkerHeartbeat
 
 OK = {"database": "ok", "migrations": "ok", "worker": "ok", "sweeper": "ok", "broker": "ok"}
@@ -57,12 +58,17 @@ def test_what_is_not_there_yet_while_all_starts_is_logged_as_no_error(
     alive: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(health, "_been_ready", Event())
+    monkeypatch.setattr(health, "_began", world.monotonic())
     WorkerHeartbeat.objects.all().delete()
     caplog.set_level(logging.INFO)
 
     assert [ask()[0] for _ in range(2)] == [503, 503]
 
     assert levels(caplog) == [("INFO", "Not ready yet: worker, sweeper")] * 2
+
+    monkeypatch.setattr(health, "_began", world.monotonic() - health.STARTS_WITHIN_S)
+    assert ask()[0] == 503
+    assert levels(caplog)[2:] == [("ERROR", "Service Unavailable: /readyz")]
 
 
 def test_what_goes_away_after_all_was_ready_is_logged_as_an_error(
