@@ -82,6 +82,8 @@ def make_environment(python: Path) -> None:
         if result.stdout.rstrip("\n") == sys.version:
             return
         print(f"Making {VENV} anew for Python {sys.version.split()[0]} …", flush=True)
+    if VENV.is_symlink():
+        VENV.unlink()
     shutil.rmtree(VENV, ignore_errors=True)
     try:
         venv.create(VENV, with_pip=True)
