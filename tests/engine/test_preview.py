@@ -89,9 +89,13 @@ def choose_settings(connector: Connector, random: Random) -> None:
     )
 
 
-def ask(bench: Bench, **message: str) -> Preview:
+def request(bench: Bench, **message: str) -> Preview:
     text = json.dumps({"ticker": "BTCUSDT", "prev_position": "flat", "pointer": bench.pointer, **message})
-    preview = previewing.request(bench.connector, text)
+    return previewing.request(bench.connector, text)
+
+
+def ask(bench: Bench, **message: str) -> Preview:
+    preview = request(bench, **message)
     assert answer_due() == 1
     preview.refresh_from_db()
     return preview
@@ -167,14 +171,7 @@ def test_a_pasted_pointer_is_cut_before_it_is_stored(futures: Bench) -> None:
 
 def test_a_preview_that_the_exchange_does_not_answer_gives_up_and_says_so(futures: Bench) -> None:
     futures.fault("status", "/contract/private/position-v2", status=502, accepted=False, times=20)
-    message = {
-        "ticker": "BTCUSDT",
-        "action": "buy",
-        "prev_position": "flat",
-        "quantity": "1",
-        "pointer": futures.pointer,
-    }
-    preview = previewing.request(futures.connector, json.dumps(message))
+    preview = request(futures, action="buy", quantity="1")
     for _ in range(previewing.MOST_TRIES):
         Preview.unscoped.update(next_at=timezone.now() - timedelta(seconds=1))
         answer_due()
@@ -188,8 +185,7 @@ def test_a_preview_that_the_exchange_does_not_answer_gives_up_and_says_so(future
 def test_a_preview_that_another_worker_answered_meanwhile_is_not_asked_again(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    message = {"ticker": "BTCUSDT", "action": "buy", "prev_position": "flat", "quantity": "1"}
-    preview = previewing.request(futures.connector, json.dumps(message | {"pointer": futures.pointer}))
+    preview = request(futures, action="buy", quantity="1")
 
     def hangs(*_: object) -> None:
         """Longer than the claim: whoever came next has answered it by now."""
@@ -211,14 +207,7 @@ def test_a_preview_on_which_our_own_code_fails_is_put_aside_and_says_so(
         raise RuntimeError
 
     monkeypatch.setattr(previewing, "resolve", broken)
-    message = {
-        "ticker": "BTCUSDT",
-        "action": "buy",
-        "prev_position": "flat",
-        "quantity": "1",
-        "pointer": futures.pointer,
-    }
-    preview = previewing.request(futures.connector, json.dumps(message))
+    preview = request(futures, action="buy", quantity="1")
     for _ in range(previewing.MOST_TRIES):
         with pytest.raises(RuntimeError):
             answer_due()
