@@ -18,6 +18,7 @@ from apps.connectors.sealing import SealError
 from apps.connectors.stream_pool import Account, Venue
 from apps.connectors.streams import OrderPushed
 from apps.lib import world
+from apps.lib.compiled import Compiled, Each
 from apps.trading.models import LIVE_STATES, Order, OrderState, Position
 
 logger = logging.getLogger(__name__)
@@ -89,13 +90,9 @@ def mark_due(pushes: Sequence[Push]) -> list[Push]:
     for push in pushes:
         for name in {push.order.client_order_id, push.order.exchange_order_id} - {""}:
             told[name].append(push)
-    orders = Order.unscoped.filter(
-        Q(client_order_id__in=list(told)) | Q(exchange_order_id__in=list(told)),
-        connector_id__in=frozenset[UUID]().union(*(push.connector_ids for push in pushes)),
-        state__in=FOLLOWED_STATES,
-    ).only("connector_id", "client_order_id", "exchange_order_id", "state", "filled_quantity")
+    connectors = frozenset[UUID]().union(*(push.connector_ids for push in pushes))
     behind: dict[UUID, list[Push]] = {}
-    for order in orders:
+    for order in _followed(names=Each(told), connectors=Each(connectors)):
         about = [push for name in (order.client_order_id, order.exchange_order_id) for push in told.get(name, ())]
         news = [push for push in about if order.connector_id in push.connector_ids and _tells_more(push.order, order)]
         if news:
@@ -103,6 +100,16 @@ def mark_due(pushes: Sequence[Push]) -> list[Push]:
     # A push is a sign of life: absences counted before it prove nothing.
     _look_now(Order.unscoped.filter(pk__in=behind, state__in=FOLLOWED_STATES), not_found_count=0)
     return list({id(push): push for news in behind.values() for push in news}.values())
+
+
+# At its exchange and not over. Most pushes are echoes of what a worker does: this is all that they cost.
+_followed = Compiled(
+    lambda names, connectors: Order.unscoped.filter(
+        Q(client_order_id__among=names) | Q(exchange_order_id__among=names),
+        connector__pk__among=connectors,
+        state__in=sorted(FOLLOWED_STATES),
+    )
+)
 
 
 def mark_all_due(connector_ids: Collection[UUID]) -> int:

@@ -30,8 +30,8 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 FOLLOW_ORDERS = "apps.trading.tasks.follow_orders"
-# Pushes of one match come together.
-TOGETHER_S = 0.01
+# Pushes of one match come together, and what its sender follows is recorded by then: nobody is woken for that.
+TOGETHER_S = 0.05
 # The venue's REST may show what its stream told only a moment later.
 LOOK_AGAIN_AFTER_S = (0.3, 1.0, 3.0)
 PRICES_EVERY_S = 1.0
