@@ -30,6 +30,7 @@ from apps.lib.decimals import floor_to_step, normalize_text
 from apps.lib.pool import run_all
 from apps.trading import cancelling, drift, incidents, leases, readings
 from apps.trading.executor import send
+from apps.trading.flatten_report import CLOSED, CLOSING, FAILED, Key, Report, Row
 from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.incident_kinds import IncidentKind
@@ -60,9 +61,6 @@ _UNSETTLED = Q(state=S.CANCELED, next_at__isnull=False) & ~Q(
 SAME_WITHIN = timedelta(seconds=15)
 # So far may the clocks of two machines stand apart, and so long may a commit take.
 APART = timedelta(seconds=5)
-
-# A symbol and a book.
-Key = tuple[str, Book]
 
 
 def request(workspace: Workspace, *, by: User, connector: Connector | None = None) -> Flatten:
@@ -109,33 +107,29 @@ def run_due() -> int:
 def _carry_on(flatten: Flatten, claimed_until: datetime) -> None:
     """Take one step and write what came of it, unless the claim ran out and another worker goes on with it."""
     connectors = list(_connectors(flatten))
-    report: dict[str, dict[str, str]] = dict(flatten.report)
+    report = Report(flatten.report)
     # Asked before anything is read: what is planned or fills after a reading is not in it.
     may_open = _may_still_open(flatten, connectors)
-    with priority(Priority.EXIT):
-        for connector in connectors:
-            _one_connector(flatten, connector, report)
+    _close(flatten, connectors, report)
     is_over = world.now() - flatten.requested_at > GIVE_UP
-    is_done = all(row["state"] != "closing" for row in report.values()) and not may_open
-    flatten.report = report
+    is_done = not report.is_closing and not may_open
     flatten.next_at = world.now() + AGAIN
     if is_done or is_over:
         flatten.finished_at = world.now()
-        for row in report.values():
-            if row["state"] == "closing":
-                row |= {"state": "failed", "why": row.get("why") or "it was not closed within a minute"}
+        report.give_up("it was not closed within a minute")
         for order in [] if is_done else _entries(connectors).select_related("connector"):
-            report[f"{order.connector_id}|entry|{order.pk}"] = _entry_row(order)
+            report.say(order.connector, f"entry|{order.pk}", _why_open(order), state=FAILED, symbol=order.symbol)
+    flatten.report = report.rows
     own = Flatten.unscoped.filter(pk=flatten.pk, finished_at=None)
     if not is_over:
         # Where an exchange is slow every claim may run out, so that whoever finds the minute over ends it.
         own = own.filter(next_at=claimed_until)
     with transaction.atomic():
-        if not own.update(report=report, next_at=flatten.next_at, finished_at=flatten.finished_at):
+        if not own.update(report=report.rows, next_at=flatten.next_at, finished_at=flatten.finished_at):
             logger.warning("flatten %s: another worker goes on with it", flatten.pk)
             return
         if flatten.finished_at is not None:
-            _tell(flatten)
+            _tell(flatten, report)
 
 
 def _may_still_open(flatten: Flatten, connectors: list[Connector]) -> bool:
@@ -153,10 +147,9 @@ def _entries(connectors: list[Connector]) -> QuerySet[Order]:
     return entries.filter(~Q(state__in=FINAL_STATES) | _UNSETTLED)
 
 
-def _entry_row(order: Order) -> dict[str, str]:
+def _why_open(order: Order) -> str:
     size = normalize_text(order.quantity) if order.notional is None else f"for {normalize_text(order.notional)}"
-    why = f"the order to {order.side} {size} is {order.get_state_display()} and may still open a position"
-    return _row(order.connector, order.symbol, why, state="failed")
+    return f"the order to {order.side} {size} is {order.get_state_display()} and may still open a position"
 
 
 def _connectors(flatten: Flatten) -> list[Connector]:
@@ -166,76 +159,97 @@ def _connectors(flatten: Flatten) -> list[Connector]:
     return list(rows.exclude(sealed_access_key="").order_by("created_at"))
 
 
-def _one_connector(flatten: Flatten, connector: Connector, report: dict[str, dict[str, str]]) -> None:
-    by = f"close everything {flatten.pk}"
-    for order in (
-        Order.unscoped.filter(connector=connector)
-        .exclude(state__in=FINAL_STATES)
-        .select_related("connector", "instrument")
-    ):
-        if order.intent == Intent.ENTRY or order.is_resting:
-            cancelling.request(order, by=by)
-    halt = halted(connector)
-    if halt is not None:
-        report[f"{connector.pk}|halt"] = _row(connector, "account", halt.sentence, state="failed")
-        return
-    try:
-        exchange = open_connector(connector)
-        found = _held(connector, exchange)
-    except SealError:
-        report[f"{connector.pk}|key"] = _row(connector, "account", "the stored key cannot be opened", state="failed")
-        return
-    except ExchangeError as error:
-        report[f"{connector.pk}|key"] = _row(connector, "account", error.sentence, state="closing")
-        return
-    report.pop(f"{connector.pk}|key", None)
-    for told in found.unlisted:
-        why = "it is not in the listing that orders are made by: close it at BitMart by hand"
-        size = (
-            f"{'long' if told.signed_quantity > 0 else 'short'} {normalize_text(abs(told.signed_quantity))} contracts"
-        )
-        report[f"{connector.pk}|{told.symbol}|{told.book.value}"] = _row(
-            connector, told.symbol, why, state="failed"
-        ) | {"found": size}
-    for (symbol, book), (instrument, quantity, why) in found.unsettled.items():
-        size = drift.described(quantity, instruments.in_words(instrument))
-        row = report.setdefault(
-            f"{connector.pk}|{symbol}|{book.value}", _row(connector, symbol, "", state="closing") | {"found": size}
-        )
-        if row["state"] != "failed":
-            row |= {"state": "closing", "why": why}
-    to_send: list[list[UUID]] = []
-    for (symbol, book), (instrument, quantity) in found.held.items():
-        key = f"{connector.pk}|{symbol}|{book.value}"
-        words = instruments.in_words(instrument)
-        row = report.setdefault(
-            key, _row(connector, symbol, "", state="closing") | {"found": drift.described(quantity, words)}
-        )
-        if row["state"] == "failed":
-            continue
-        if row["state"] == "closed":
-            row |= {"state": "closing", "left": ""}
-        with leases.held(connector.pk, symbol) as lease:
-            if connector.market == Market.SPOT:
-                if lease is None or _is_sold_by_others(flatten, connector, symbol, book):
-                    row["why"] = "another exit of it is under way"
-                    continue
-                # Nothing is on its way now, so our row is whole; what was read before may have been sold since.
-                quantity = min(quantity, _ours(connector, symbol, book))
-                if quantity < instrument.quantity_step:
-                    continue
-            orders = _closing_orders(flatten, connector, instrument, book, quantity, row)
-        if orders is None:
-            row["state"] = "failed"
+def _close(flatten: Flatten, connectors: list[Connector], report: Report) -> None:
+    """Take entries back, read what is held, and send what closes it. An account that hangs holds no other one up."""
+    to_read = []
+    for connector in connectors:
+        _take_entries_back(flatten, connector)
+        halt = halted(connector)
+        if halt is None:
+            to_read.append(connector)
         else:
-            to_send.append([order.pk for order in orders if _may_go(order)])
-    for key, row in report.items():
-        connector_id, symbol, book_value = (*key.split("|"), "")[:3]
-        if connector_id != str(connector.pk) or row["state"] != "closing":
-            continue
-        if (symbol, Book(book_value)) not in found.held.keys() | found.unsettled.keys():
-            row |= {"state": "closed", "why": ""}
+            report.say(connector, "halt", halt.sentence, state=FAILED)
+    found = _read(to_read, report)
+    to_send: list[list[UUID]] = []
+    for connector in to_read:
+        if connector.pk in found:
+            to_send += _written(flatten, connector, found[connector.pk], report)
     run_all(_send, [names for names in to_send if names])
+
+
+def _take_entries_back(flatten: Flatten, connector: Connector) -> None:
+    open_orders = Order.unscoped.filter(connector=connector).exclude(state__in=FINAL_STATES)
+    for order in open_orders.select_related("connector", "instrument"):
+        if order.intent == Intent.ENTRY or order.is_resting:
+            cancelling.request(order, by=f"close everything {flatten.pk}")
+
+
+def _read(connectors: list[Connector], report: Report) -> dict[UUID, "_Found"]:
+    """Read at the same time what the accounts hold; the report says of which nothing was heard."""
+    found: dict[UUID, _Found] = {}
+    silent: dict[UUID, tuple[str, str]] = {}
+
+    def read(connector: Connector) -> None:
+        try:
+            with priority(Priority.EXIT):
+                found[connector.pk] = _held(connector, open_connector(connector))
+        except SealError:
+            silent[connector.pk] = "the stored key cannot be opened", FAILED
+        except ExchangeError as error:
+            silent[connector.pk] = error.sentence, CLOSING
+
+    run_all(read, connectors)
+    for connector in connectors:
+        if connector.pk in found:
+            report.unsay(connector, "key")
+        else:
+            why, state = silent.get(connector.pk, ("it could not be read", CLOSING))
+            report.say(connector, "key", why, state=state)
+    return found
+
+
+def _written(flatten: Flatten, connector: Connector, found: "_Found", report: Report) -> list[list[UUID]]:
+    """Write the orders that close what is held; return those that may go now, by position."""
+    for told in found.unlisted:
+        side = "long" if told.signed_quantity > 0 else "short"
+        size = f"{side} {normalize_text(abs(told.signed_quantity))} contracts"
+        why = "it is not in the listing that orders are made by: close it at BitMart by hand"
+        report.position(connector, (told.symbol, told.book), found=size).update(state=FAILED, why=why)
+    for key, (instrument, quantity, why) in found.unsettled.items():
+        row = report.position(connector, key, found=drift.described(quantity, instruments.in_words(instrument)))
+        if row["state"] != FAILED:
+            row |= {"state": CLOSING, "why": why}
+    to_send = []
+    for key, (instrument, quantity) in found.held.items():
+        row = report.position(connector, key, found=drift.described(quantity, instruments.in_words(instrument)))
+        if row["state"] != FAILED:
+            to_send.append(_closed_by(flatten, connector, (instrument, key[1]), quantity, row))
+    report.close_others(connector, found.held.keys() | found.unsettled.keys())
+    return to_send
+
+
+def _closed_by(
+    flatten: Flatten, connector: Connector, place: tuple[Instrument, Book], quantity: Decimal, row: Row
+) -> list[UUID]:
+    """Write what closes one position; return the orders of it that may go now. `row` tells why there are none."""
+    instrument, book = place
+    symbol = instrument.symbol
+    if row["state"] == CLOSED:
+        row |= {"state": CLOSING, "left": ""}
+    with leases.held(connector.pk, symbol) as lease:
+        if connector.market == Market.SPOT:
+            if lease is None or _is_sold_by_others(flatten, connector, symbol, book):
+                row["why"] = "another exit of it is under way"
+                return []
+            # Nothing is on its way now, so our row is whole; what was read before may have been sold since.
+            quantity = min(quantity, _ours(connector, symbol, book))
+            if quantity < instrument.quantity_step:
+                return []
+        orders = _closing_orders(flatten, connector, instrument, book, quantity, row)
+    if orders is None:
+        row["state"] = FAILED
+        return []
+    return [order.pk for order in orders if _may_go(order)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +340,7 @@ def _names(flatten: Flatten, connector: Connector, symbol: str, book: Book) -> d
 
 
 def _closing_orders(
-    flatten: Flatten, connector: Connector, instrument: Instrument, book: Book, quantity: Decimal, row: dict[str, str]
+    flatten: Flatten, connector: Connector, instrument: Instrument, book: Book, quantity: Decimal, row: Row
 ) -> list[Order] | None:
     """Return the orders that close the position: those under way, or new ones; None when the rounds are used up.
 
@@ -438,16 +452,12 @@ def _send(names: list[UUID]) -> None:
                 send(order)
 
 
-def _row(connector: Connector, symbol: str, why: str, *, state: str) -> dict[str, str]:
-    return {"connector": connector.label, "symbol": symbol, "found": "", "state": state, "why": why}
-
-
-def _tell(flatten: Flatten) -> None:
-    failed = [row for row in flatten.report.values() if row["state"] == "failed"]
-    logger.info("flatten %s: %s of %s closed", flatten.pk, len(flatten.report) - len(failed), len(flatten.report))
+def _tell(flatten: Flatten, report: Report) -> None:
+    failed, rows = report.failed(), report.rows
+    logger.info("flatten %s: %s of %s closed", flatten.pk, len(rows) - len(failed), len(rows))
     if not failed:
         return
     connector = flatten.connector or next(iter(_connectors(flatten)), None)
     if connector is not None:
-        facts = {"failed": str(len(failed)), "found": str(len(flatten.report)), "report": str(flatten.pk)}
+        facts = {"failed": str(len(failed)), "found": str(len(rows)), "report": str(flatten.pk)}
         incidents.open_incident(connector, IncidentKind.FLATTEN_INCOMPLETE, facts=facts)

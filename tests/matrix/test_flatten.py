@@ -31,7 +31,7 @@ from apps.trading import flatten, leases
 from apps.trading.models import Fill, Flatten, Incident, Lease, Order, OrderState
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench, forget_limits
-from tests.factories import InstrumentFactory, PositionFactory, ago
+from tests.factories import ConnectorFactory, InstrumentFactory, PositionFactory, ago
 from tests.matrix.outside import by_hand
 from tests.people import Member, member
 
@@ -574,6 +574,38 @@ def test_a_symbol_that_nobody_answers_for_keeps_nothing_else_open(futures: Bench
     assert row["state"] == "failed"
     assert row["why"].startswith("BitMart does not know this symbol on this market.")
     gone.delete()
+
+
+def test_an_account_that_cannot_be_read_keeps_no_other_one_open(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    other = ConnectorFactory(workspace=futures.connector.workspace, label="Other")
+    Connector.unscoped.filter(pk=other.pk).update(created_at=ago(days=9))
+    held = flatten._held
+
+    def read(connector: Connector, *more: Any) -> Any:
+        if connector.pk == other.pk:
+            raise ValueError("an answer that nobody thought of")
+        return held(connector, *more)
+
+    monkeypatch.setattr(flatten, "_held", read)
+    asked = run(ask(futures), rounds=3)
+
+    told = {(row["connector"], row["symbol"], row["state"], row["why"]) for row in asked.rows}
+    assert told == {
+        ("Other", "account", "closing", "it could not be read"),
+        (futures.connector.label, "BTCUSDT", "closed", ""),
+    }
+    assert [size for _, size in futures.book()] == ["10", "10"]
+    assert asked.finished_at is None
+    assert "an answer that nobody thought of" in caplog.text
+    caplog.clear()
+
+    monkeypatch.setattr(flatten, "_held", lambda connector, *more: flatten._Found({}))
+    asked = run(asked)
+    assert [(row["connector"], row["state"]) for row in asked.rows] == [(futures.connector.label, "closed")]
+    assert asked.finished_at is not None
 
 
 def test_an_entry_whose_fills_were_inferred_opens_nothing_more(futures: Bench) -> None:
