@@ -1,20 +1,15 @@
 """The mail that tells of an incident. The row is the outbox: sent at least once, tried again until it went out."""
 
-import logging
 from datetime import timedelta
-from smtplib import SMTPException
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import EmailMessage
-from django.template.loader import render_to_string
 from django.urls import reverse
 
+from apps.accounts import mailing
 from apps.accounts.models import Membership, Role, User
 from apps.lib import world
 from apps.trading.models import Incident
-
-logger = logging.getLogger(__name__)
 
 CLAIM = timedelta(minutes=1)
 LOT = 50
@@ -34,31 +29,14 @@ def send_due() -> int:
     return sent
 
 
-def _send(incident_id: UUID) -> int:
+def _send(incident_id: UUID) -> bool:
     incident = Incident.unscoped.select_related("connector", "workspace").get(pk=incident_id)
     context = {
         "incident": incident,
         "connector": incident.connector,
-        "SITE_NAME": settings.SITE_NAME,
         "link": f"{settings.SITE_URL}{reverse('trading:incident', args=[incident.pk])}",
     }
-    subject = " ".join(render_to_string("emails/incident-subject.txt", context).split())
-    text = render_to_string("emails/incident-text.txt", context)
-    told: list[str] = incident.mailed_to or []
-    failures = 0
-    for owner in (one for one in _owners(incident) if str(one.pk) not in told):
-        try:
-            EmailMessage(subject, text, to=[owner.email]).send()
-        except (SMTPException, OSError) as error:
-            logger.warning("incident %s not mailed to one, trying again: %s", incident_id, type(error).__name__)
-            failures += 1
-        else:
-            told = [*told, str(owner.pk)]
-            Incident.unscoped.filter(pk=incident_id).update(mailed_to=told)
-    if failures:
-        return 0
-    Incident.unscoped.filter(pk=incident_id).update(mailed_at=world.now())
-    return 1
+    return mailing.tell(incident, _owners(incident), about="incident", context=context)
 
 
 def _owners(incident: Incident) -> list[User]:
