@@ -224,13 +224,15 @@ def request_of(order: Order) -> OrderRequest:
 def facts_of(request: OrderRequest) -> dict[str, str]:
     """Return what is asked of the exchange as plain texts, without what signs it."""
     figures = {"quantity": request.quantity, "notional": request.notional, "price": request.price}
-    figures["leverage"] = request.leverage
+    presets = {"stop_loss": request.stop_loss, "take_profit": request.take_profit}
+    figures |= {"leverage": request.leverage, **{name: one.price for name, one in presets.items() if one is not None}}
     return {
         "asked": f"{request.side} {request.symbol} {request.order_type}",
         **{name: normalize_text(value) for name, value in figures.items() if value is not None},
         **({"margin_mode": request.margin_mode.value} if request.margin_mode else {}),
         **({"reduce_only": "yes"} if request.reduce_only else {}),
         **({"book": request.book.value} if request.book is not Book.NET else {}),
+        **({"time_in_force": request.time_in_force.value} if request.time_in_force is not TimeInForce.GTC else {}),
         "client_order_id": request.client_order_id,
     }
 

@@ -70,6 +70,13 @@ def test_what_was_asked_is_kept_before_it_is_sent_and_holds_no_secret(futures: B
     assert futures.account.access_key not in str(sending.evidence)
 
 
+def test_the_stop_and_the_profit_that_travel_in_an_entry_are_told(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01", stop_loss={"price": 58000}, take_profit={"percent": 5})
+
+    asked = OrderEvent.unscoped.get(to_state="submitting").evidence
+    assert (asked["stop_loss"], asked["take_profit"]) == ("58000", "63000")
+
+
 def test_a_spot_buy_is_asked_for_by_its_amount(spot: Bench) -> None:
     spot.send("buy", "flat", "0.01")
 
