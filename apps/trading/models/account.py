@@ -31,6 +31,7 @@ class AccountWatch(WorkspaceOwned):
     orders_refused_at = models.DateTimeField(null=True, blank=True, help_text="the newest of them")
 
     class Meta(WorkspaceOwned.Meta):
+        verbose_name_plural = "account watches"
         indexes = [models.Index(fields=["next_at"], name="account_watch_due")]
 
     def __str__(self) -> str:
