@@ -75,6 +75,20 @@ class ReadOnlyAdmin(StaffAdmin):
         return False
 
 
+class ReadOnlyRows(admin.TabularInline):  # type: ignore[type-arg]
+    """Rows below the one that a page is about, to look at."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
 class LimitedAdmin(StaffAdmin):
     """Staff change the columns in `editable` and see the others, except those in `exclude`.
 

@@ -1,5 +1,6 @@
 """Orders and money are read here and never written: people change things on the pages, through the executor."""
 
+from datetime import UTC
 from typing import cast
 
 from django.contrib import admin, messages
@@ -8,7 +9,7 @@ from django.http import HttpRequest
 
 from apps.accounts.audit import record
 from apps.accounts.models import User
-from apps.accounts.staff import ReadOnlyAdmin
+from apps.accounts.staff import ReadOnlyAdmin, ReadOnlyRows
 from apps.trading import doubts, incidents
 from apps.trading.models import (
     AccountWatch,
@@ -32,8 +33,28 @@ from apps.trading.transitions import StaleOrderError
 OWNER = "workspace__memberships__user__email"
 
 
+class EventRows(ReadOnlyRows):
+    model = OrderEvent
+    fields = ("moment", "from_state", "to_state", "cause", "evidence", "worker")
+    readonly_fields = ("moment",)
+    ordering = ("version",)
+
+    @admin.display(description="at")
+    def moment(self, event: OrderEvent) -> str:
+        """To the millisecond, in UTC: what happened within one second is what is asked about."""
+        return event.at.astimezone(UTC).isoformat(" ", "milliseconds")
+
+
+class FillRows(ReadOnlyRows):
+    model = Fill
+    fields = ("filled_at", "side", "quantity", "price", "fee", "fee_currency", "realized_pnl", "trade_id")
+    ordering = ("filled_at",)
+
+
 @admin.register(Order)
 class OrderAdmin(ReadOnlyAdmin):
+    """One order with all that became of it: what a trader who is angry asks about."""
+
     list_display = (
         "created_at", "state", "side", "symbol", "quantity", "filled_quantity", "connector", "workspace",
         "client_order_id", "exchange_order_id",
@@ -44,6 +65,7 @@ class OrderAdmin(ReadOnlyAdmin):
     search_fields = ("client_order_id__exact", "exchange_order_id__exact", "symbol__exact", "reason_code__exact", OWNER)
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
+    inlines = (EventRows, FillRows)
 
 
 @admin.register(OrderEvent)

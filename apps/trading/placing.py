@@ -18,6 +18,7 @@ from apps.connectors.models import Connector, Instrument
 from apps.connectors.policies import Adds, Direction, ExitExcess, LowBalance, Mismatch
 from apps.lib import world
 from apps.lib.compiled import Compiled
+from apps.lib.decimals import normalize_text
 from apps.lib.statements import Asked, together
 from apps.trading import deciding, guards, incidents, sizing
 from apps.trading.amounts import needs_equity
@@ -405,7 +406,7 @@ def _estimate_facts(sized: sizing.SizedLeg | None) -> dict[str, dict[str, str]]:
         return {}
     estimate = sized.estimate
     figures = {"price": estimate.price, "notional": estimate.notional, "fee": estimate.fee, "margin": estimate.margin}
-    return {"estimate": {name: f"{value:f}" for name, value in figures.items() if value is not None}}
+    return {"estimate": {name: normalize_text(value) for name, value in figures.items() if value is not None}}
 
 
 def _clock_denial(connector: Connector, intent: Intent) -> Denial | None:

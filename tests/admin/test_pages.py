@@ -1,6 +1,8 @@
 """Every page of the staff admin answers, shows no secret, and needs nothing the CSP forbids."""
 
 import re
+from datetime import UTC
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -48,7 +50,21 @@ def test_every_page_answers_without_secrets_and_inline_code(staff: Client) -> No
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
-def rows_named(rows: dict[type[Model], Model], name: str) -> Model:
+def test_an_orders_page_shows_every_step_and_fill_and_takes_no_change(staff: Client) -> None:
+    rows = one_of_each()
+    event, fill, order = (rows_named(rows, name) for name in ("orderevent", "fill", "order"))
+
+    html = staff.get(reverse("admin:trading_order_change", args=[order.pk])).content.decode()
+
+    assert event.at.astimezone(UTC).isoformat(" ", "milliseconds") in html
+    assert (event.cause in html, fill.trade_id in html) == (True, True)
+    # Django's own, which say how many rows there are.
+    counts = {"TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS", "MAX_NUM_FORMS"}
+    named = {name for name in re.findall(r'name="((?:events|fills)-[^"]+)"', html) if name.split("-")[1] not in counts}
+    assert named <= {"events-0-id", "events-0-order", "fills-0-id", "fills-0-order"}
+
+
+def rows_named(rows: dict[type[Model], Any], name: str) -> Any:
     return next(row for model, row in rows.items() if model._meta.model_name == name and model._meta.app_label in OURS)
 
 
