@@ -164,9 +164,11 @@ def _converted(inputs: Inputs) -> Converted | Denial:
     instrument, account, setup = _instrument_in(inputs), _account_in(inputs), _setup(inputs)
     price = taker = None
     if inputs.signal.action is not None and needs_price(inputs):
-        price = inputs.signal.limit_price or sizing.price_met(
-            inputs.signal.action, instrument=instrument, ticker=inputs.ticker
+        price = sizing.price_at_most(
+            inputs.signal.action, inputs.signal.limit_price, instrument=instrument, ticker=inputs.ticker
         )
+        if price is None and inputs.signal.is_exit:
+            price = inputs.signal.limit_price
         taker = _rates_in(inputs).taker
     facts = AmountFacts(
         price=price,
@@ -207,7 +209,7 @@ def _planned_leg(inputs: Inputs, leg: Leg) -> PlannedLeg:
     )
     wanted: tuple[Guard, ...] | Denial = ()
     if leg.intent is Intent.ENTRY:
-        price = leg.price or sizing.price_met(leg.side, instrument=instrument, ticker=inputs.ticker)
+        price = sizing.price_expected(leg.side, leg.price, instrument=instrument, ticker=inputs.ticker)
         quantity = leg.quantity if isinstance(sized, Denial) else sized.quantity
         wanted = guards_for(inputs.signal, leg.side, quantity=quantity, instrument=instrument, price=price)
     name = order_id(inputs.origin.id, connector_id=inputs.connector_id, leg=leg.code)

@@ -1,7 +1,8 @@
 """What guards a position from the moment it opens: stop loss, take profits, trailing stop. Pure.
 
-A percentage counts from the price the entry is planned at: its limit, or the price a market order meets. A price that
-is no multiple of the tick moves towards the entry, so that a stop fires no later and a profit no later than asked.
+A percentage counts from the price the entry is expected at: its limit, or the price of the market where that is better.
+A price that is no multiple of the tick moves towards the entry, so that a stop fires no later and a profit no later
+than asked.
 
     asked                        how it gets to the exchange
     ---------------------------  ------------------------------------------------------------------------------

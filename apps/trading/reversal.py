@@ -67,10 +67,11 @@ def is_ready(order: Order) -> bool:
                 order, Denial(DenialCode.CLOSE_LEG_FAILED, {"state": "with a rest still open", "symbol": order.symbol})
             )
             return False
+        leg, ticker = leg_of(order), read_ticker(order.instrument)
         sized = sizing.size(
-            leg_of(order),
+            leg,
             instrument=words,
-            ticker=read_ticker(order.instrument),
+            ticker=ticker,
             available_quote=max(account.available_quote - spoken_for, Decimal(0)),
             fee_rates=fee_rates(order.connector_id, exchange, order.symbol),
             leverage=order.leverage,
@@ -88,7 +89,7 @@ def is_ready(order: Order) -> bool:
         deny(order, denial)
         return False
     if isinstance(sized, sizing.SizedLeg):
-        price = sized.estimate.price if sized.estimate else None
+        price = sizing.price_expected(leg.side, leg.price, instrument=words, ticker=ticker)
         cut = {"cut": dict(sized.cut)} if sized.cut else {}
         facts = {**order.facts, "account": account.as_facts(), **priced_anew(order, price), **cut}
         note(

@@ -130,11 +130,32 @@ def price_met(side: Side, *, instrument: Instrument, ticker: Ticker | None) -> D
     return touch if touch is not None and touch > 0 else None
 
 
+def price_at_most(
+    side: Side, limit: Decimal | None, *, instrument: Instrument, ticker: Ticker | None
+) -> Decimal | None:
+    """Return the price that an order is worth no more than. A buy never pays more than its limit; a sell may get as
+    much more than its limit as the market pays, so without a price of the market it has none.
+    """
+    met = price_met(side, instrument=instrument, ticker=ticker)
+    if limit is None or (side is Side.SELL and met is None):
+        return met
+    return limit if side is Side.BUY or met is None else max(limit, met)
+
+
+def price_expected(
+    side: Side, limit: Decimal | None, *, instrument: Instrument, ticker: Ticker | None
+) -> Decimal | None:
+    """Return the price that an order is filled at: its limit, or the market's where that is better."""
+    met = price_met(side, instrument=instrument, ticker=ticker)
+    if limit is None or met is None:
+        return limit if met is None else met
+    return min(limit, met) if side is Side.BUY else max(limit, met)
+
+
 def _price(leg: Leg, *, instrument: Instrument, ticker: Ticker | None) -> Decimal | None:
-    """A limit order is sized at its limit: it never costs more."""
-    if leg.price is not None:
-        return leg.price
-    return price_met(leg.side, instrument=instrument, ticker=ticker)
+    """An exit is not kept back for want of a price of the market."""
+    price = price_at_most(leg.side, leg.price, instrument=instrument, ticker=ticker)
+    return leg.price if price is None and leg.intent is Intent.EXIT else price
 
 
 def _price_missing(leg: Leg, instrument: Instrument) -> Denial:

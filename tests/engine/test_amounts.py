@@ -69,6 +69,22 @@ def test_a_limit_order_is_worth_its_value_at_its_own_price(futures: Bench) -> No
     assert futures.book() == [(order.client_order_id, "12")]
 
 
+def test_a_limit_sell_below_the_market_is_as_large_as_the_market_makes_it(futures: Bench) -> None:
+    futures.send("sell", "flat", "600", quantity_type="quote", order_type="limit", limit_price="6000")
+
+    order = futures.order()
+    assert (order.quantity, order.price, order.facts["asked"]["price"]) == (D(10), D(6000), "60000")
+    assert futures.book() == [(order.client_order_id, "10")]
+
+
+def test_a_limit_sell_below_the_market_is_held_against_the_limits_at_the_markets_price(futures: Bench) -> None:
+    alert = futures.send("sell", "flat", "0.1", order_type="limit", limit_price="6000")
+
+    assert futures.status(alert) == (AlertStatus.REJECTED, "MAX_ORDER_NOTIONAL")
+    assert alert.facts["notional"] == "6000"
+    assert futures.book() == []
+
+
 def test_a_percentage_adds_to_a_position_and_closes_a_part_of_it(futures: Bench) -> None:
     futures.send("buy", "flat", "8", quantity_type="contracts")
 

@@ -561,6 +561,46 @@ def test_reversal_guards_the_new_side_at_the_price_of_now(futures: Bench) -> Non
     assert at_exchange(futures) == [("stop_loss", "61200", "10")]
 
 
+@pytest.mark.parametrize(
+    ("action", "limit", "stop", "profit"),
+    [
+        ("buy", "63000", "58800", "61200"),
+        ("buy", "59000", "57820", "60180"),
+        ("sell", "57000", "61200", "58800"),
+        ("sell", "61000", "62220", "59780"),
+    ],
+)
+def test_percentages_of_a_limit_order_count_from_where_it_is_filled(
+    futures: Bench, action: str, limit: str, stop: str, profit: str
+) -> None:
+    futures.send(
+        *(action, "flat", "0.01"),
+        order_type="limit",
+        limit_price=limit,
+        stop_loss={"percent": 2},
+        take_profit={"percent": 2},
+    )
+
+    priced = [(guard["kind"], guard["price"]) for guard in futures.order().facts["guards"]]
+    assert priced == [("stop_loss", stop), ("take_profit", profit)]
+
+
+def test_reversal_at_a_limit_that_the_market_betters_guards_from_the_market(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+
+    futures.send("sell", "long", "0.02", order_type="limit", limit_price="57000", stop_loss={"percent": 2})
+    wait(futures)
+
+    assert futures.held() == -10
+    assert at_exchange(futures) == [("stop_loss", "61200", "10")]
+
+
+def test_stop_between_the_market_and_a_limit_above_it_is_refused(futures: Bench) -> None:
+    code = refused(futures, order_type="limit", limit_price="63000", stop_loss={"price": 61000})
+
+    assert code == "PROTECTION_WRONG_SIDE"
+
+
 def refused(bench: Bench, **more: Any) -> str:
     alert = bench.send("buy", "flat", "0.01", **more)
     assert (bench.book(), Protection.unscoped.count()) == ([], 0)

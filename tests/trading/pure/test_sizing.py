@@ -10,7 +10,7 @@ from apps.connectors.exchange import Book, FeeRates, Instrument, Side, Ticker
 from apps.connectors.policies import LowBalance
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Intent, Leg
-from apps.trading.sizing import Estimate, SizedLeg, quote_step, size
+from apps.trading.sizing import Estimate, SizedLeg, notional_of, price_expected, quote_step, size
 from tests.trading.pure.build import CONTRACTS, SPOT
 
 FEES = FeeRates(maker=Decimal("0.001"), taker=Decimal("0.001"))
@@ -281,3 +281,42 @@ def test_a_cut_spot_buy_never_costs_more_than_can_be_spent(
         assert answer.notional is not None
         assert answer.notional <= available * Decimal("0.998")
         assert answer.quantity <= quantity
+
+
+def limit(side: Side, quantity: str, price: str, *, intent: Intent = Intent.ENTRY) -> Leg:
+    return replace(leg(side, quantity, intent=intent), price=Decimal(price))
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "worth", "expected"),
+    [
+        (Side.BUY, "50000", "50000", "50000"),
+        (Side.BUY, "63000", "63000", "60000"),
+        (Side.SELL, "70000", "70000", "70000"),
+        (Side.SELL, "6000", "59990", "59990"),
+    ],
+)
+def test_limit_order_is_worth_what_it_may_be_filled_at(side: Side, price: str, worth: str, expected: str) -> None:
+    order = limit(side, "100", price)
+
+    answer = granted(sized(order, CONTRACTS, at=ticker(), leverage="10"))
+
+    assert answer.estimate is not None
+    assert (answer.estimate.price, answer.estimate.notional) == (Decimal(worth), Decimal(worth) / 10)
+    assert notional_of(order, instrument=CONTRACTS, ticker=ticker()) == Decimal(worth) / 10
+    assert price_expected(side, order.price, instrument=CONTRACTS, ticker=ticker()) == Decimal(expected)
+
+
+def test_limit_sell_that_opens_needs_the_balance_that_the_market_makes_it_worth() -> None:
+    # 0.1 BTC: 600 USDT at its limit, 5,999 where the market would fill it.
+    denial = denied(sized(limit(Side.SELL, "100", "6000"), CONTRACTS, at=ticker(), available="1000"))
+
+    assert (denial.code, denial.facts["needed"]) == (DenialCode.INSUFFICIENT_BALANCE, "6004.999")
+
+
+def test_limit_sell_without_a_price_of_the_market_opens_nothing_and_still_closes() -> None:
+    entry = denied(sized(limit(Side.SELL, "1", "6000"), CONTRACTS, at=None))
+    leave = granted(sized(limit(Side.SELL, "1", "6000", intent=Intent.EXIT), CONTRACTS, at=None))
+
+    assert (entry.code, entry.facts["wanted"]) == (DenialCode.PRICE_MISSING, "best bid")
+    assert leave.quantity == 1
