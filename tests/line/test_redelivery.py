@@ -8,6 +8,8 @@ from django.utils import timezone
 
 from apps.alerts import reading, release
 from apps.alerts.models import Alert, AlertStatus
+from apps.connectors.models import Connector
+from apps.connectors.policies import SuspectedDuplicate
 from apps.trading.models import OrderState
 from tests.line.conftest import Desk
 
@@ -85,6 +87,19 @@ def test_two_equal_partial_exits_in_one_instant_both_run(futures: Desk, clock: A
     assert statuses(futures)[1:] == ["executed", "executed"]
     assert futures.position().signed_quantity == 0
     assert len(futures.at_exchange()) == 3
+
+
+def test_redelivery_is_one_whatever_came_between(futures: Desk, clock: Any) -> None:
+    Connector.unscoped.filter(pk=futures.connector.pk).update(suspected_duplicate=SuspectedDuplicate.RUN)
+    for seconds in (0, 3, 5, 8):
+        clock(seconds)
+        futures.post(futures.message("buy", "flat", "0.001"))
+        futures.work()
+
+    assert statuses(futures) == ["executed", "executed", "duplicate", "duplicate"]
+    first, *_, last = Alert.unscoped.filter(connector=futures.connector).order_by("received_at")
+    assert (last.duplicate_of_id, last.facts["after_s"]) == (first.pk, "8.000")
+    assert len(futures.at_exchange()) == 2
 
 
 def test_an_id_counts_once_for_ever(futures: Desk, clock: Any) -> None:
