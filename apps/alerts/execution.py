@@ -16,7 +16,7 @@ from apps.alerts.failing import watched
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.queue import Key
 from apps.alerts.reading import finish, read_received, set_reason, signal_of
-from apps.alerts.repeats import is_repeat
+from apps.alerts.repeats import is_repeat, only_closes
 from apps.connectors import instruments
 from apps.connectors.budget import in_a_row
 from apps.connectors.exchange import CredentialsError, ExchangeError, Market, Side
@@ -149,7 +149,7 @@ def _decide(alert: Alert) -> Sequence[Order]:
         _store(alert)
         return ()
     try:
-        return _plan(alert, signal_of(alert), rows)
+        return _plan(alert, _signal_of(alert, original), rows)
     except CredentialsError as error:
         breakers.suspect(alert.connector_id)
         if alert.is_exit:
@@ -170,6 +170,17 @@ def _decide(alert: Alert) -> Sequence[Order]:
     except ExchangeError as error:
         _no_news(alert, error)
     return ()
+
+
+def _signal_of(alert: Alert, original: Alert | None) -> Signal:
+    """Return what the alert asks for; of an exit that repeats `original`, what it closes. Says so on the alert."""
+    signal = signal_of(alert)
+    if original is None or signal.kind is not SignalKind.ORDER or not only_closes(alert, original):
+        return signal
+    apart = (alert.received_at - original.received_at).total_seconds()
+    kept = [note for note in alert.notes if note.get("code") != "REPEATED_EXIT"]
+    alert.notes = [*kept, {"code": "REPEATED_EXIT", "facts": {"after_s": f"{apart:.3f}"}}]
+    return clearing.reducing(signal)
 
 
 def _asked_first(alert: Alert) -> tuple[Alert | None, Rows]:

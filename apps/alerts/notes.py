@@ -26,6 +26,8 @@ SENTENCES: Mapping[str, str] = {
     "Send the exit again, or close the position on its connector's page.",
     "CANCELLATION_NOT_TOLD": "Own open orders were to be taken back first; the exchange did not tell of it within "
     "{waited} s, so the exit went out reduce-only, and nothing was opened. They are still being taken back.",
+    "REPEATED_EXIT": "The same message arrived {after_s} s earlier, so this one only closes what is held, and opens "
+    "nothing. Put {{{{timenow}}}} or an id into the message to tell them apart.",
     "SETUP_KEPT": "The message asks for {asked}; the open position has {kept}, which was kept. "
     "Leverage and margin mode change only while nothing is open in the symbol.",
     "PROTECTION_UNUSED": "Nothing is opened, so the stop loss, take profit or trailing stop has nothing to guard.",

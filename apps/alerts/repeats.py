@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import mark_duplicate, set_reason
+from apps.connectors.exchange import Market, Side
 from apps.connectors.policies import SuspectedDuplicate
 from apps.lib.compiled import Compiled
 from apps.lib.statements import Asked
@@ -25,7 +26,7 @@ def is_repeat(alert: Alert, original: Alert | None) -> bool:
 
     `original` is what `asked` found. With an id of its own the sender has said that it is new. Identical bodies 4 to
     60 s apart are re-deliveries, whatever came between them. Closer together they may be two firings: an exit runs (it
-    cannot close more than is held), an entry does what is set.
+    cannot close more than is held, see `only_closes`), an entry does what is set.
     """
     if original is None or cannot_be(alert):
         return False
@@ -44,6 +45,17 @@ def is_repeat(alert: Alert, original: Alert | None) -> bool:
     alert.status = AlertStatus.HELD
     alert.next_at = None
     return True
+
+
+def only_closes(alert: Alert, original: Alert | None) -> bool:
+    """Whether this alert, which is to run, may open nothing: an exit that equals one of a moment ago.
+
+    An order that closes and opens the other side is an exit too, and run as a second one it would open that side again.
+    """
+    if original is None or not alert.is_exit or alert.connector.suspected_duplicate == SuspectedDuplicate.RUN:
+        return False
+    # On spot a sell opens nothing, and what it says of the strategy's short still counts.
+    return alert.connector.market != Market.SPOT or alert.understood.get("action") == Side.BUY
 
 
 def asked(alert: Alert) -> Asked:

@@ -1,6 +1,7 @@
 """design: identical alerts. One body delivered several times, and several firings with one body."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from django.utils import timezone
 from apps.alerts import reading, release
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.models import Connector
-from apps.connectors.policies import SuspectedDuplicate
+from apps.connectors.policies import Mismatch, SuspectedDuplicate
 from apps.trading.models import OrderState
-from tests.line.conftest import Desk
+from tests.line.conftest import Desk, desk
+from tests.shared_paper import SharedPaper
 
 
 @pytest.fixture
@@ -100,6 +102,76 @@ def test_redelivery_is_one_whatever_came_between(futures: Desk, clock: Any) -> N
     first, *_, last = Alert.unscoped.filter(connector=futures.connector).order_by("received_at")
     assert (last.duplicate_of_id, last.facts["after_s"]) == (first.pk, "8.000")
     assert len(futures.at_exchange()) == 2
+
+
+REVERSAL = {"market_position": "short", "market_position_size": "0.005"}
+
+
+@pytest.mark.parametrize(
+    ("hedged", "mismatch", "more"),
+    [
+        (False, Mismatch.FOLLOW, {}),
+        (False, Mismatch.FOLLOW, REVERSAL),
+        (True, Mismatch.CLOSE_ONLY, {"hedgemode": "hedge", **REVERSAL}),
+    ],
+)
+def test_two_equal_reversals_in_one_instant_reverse_once(
+    paper: SharedPaper, db: None, clock: Any, hedged: bool, mismatch: Mismatch, more: dict[str, str]
+) -> None:
+    futures = desk(paper, "futures", position_mode="hedge_mode" if hedged else "one_way_mode")
+    Connector.unscoped.filter(pk=futures.connector.pk).update(mismatch=mismatch)
+    clock(0)
+    futures.send("buy", "flat", "0.005", **({"hedgemode": "hedge"} if hedged else {}))
+    for seconds in (20, 20.005):
+        clock(seconds)
+        futures.post(futures.message("sell", "long", "0.01", **more))
+        futures.work()
+
+    second = Alert.unscoped.filter(connector=futures.connector).order_by("received_at", "id").last()
+    assert second is not None
+    assert (second.status, second.reason_code) == (AlertStatus.IGNORED, "NOTHING_TO_CLOSE")
+    assert second.notes[0] == {"code": "REPEATED_EXIT", "facts": {"after_s": "0.005"}}
+    assert [(order.leg, order.side, order.quantity) for order in futures.orders()] == [
+        *(("o", "buy", 5), ("c", "sell", 5), ("o", "sell", 5)),
+    ]
+    assert len(futures.at_exchange()) == 3
+
+
+def test_two_equal_covering_buys_on_spot_buy_once(spot: Desk, clock: Any) -> None:
+    for seconds in (0, 0.005):
+        clock(seconds)
+        spot.post(spot.message("buy", "short", "0.01", prev_market_position_size="0.005"))
+        spot.work()
+
+    assert statuses(spot) == ["executed", "ignored"]
+    assert [(order.side, order.quantity) for order in spot.orders()] == [("buy", Decimal("0.005"))]
+    assert len(spot.at_exchange()) == 1
+
+
+def test_two_equal_sells_on_spot_leave_the_short_of_the_strategy_as_it_was(spot: Desk, clock: Any) -> None:
+    clock(0)
+    spot.send("buy", "flat", "0.005")
+    for seconds in (20, 20.005):
+        clock(seconds)
+        spot.post(spot.message("sell", "long", "0.01", prev_market_position_size="0.005"))
+        spot.work()
+    spot.send("buy", "short", "0.01")
+
+    assert [(order.side, order.quantity) for order in spot.orders()][-1] == ("buy", Decimal("0.005"))
+
+
+def test_two_equal_reversals_both_run_where_that_is_set(futures: Desk, clock: Any) -> None:
+    Connector.unscoped.filter(pk=futures.connector.pk).update(
+        suspected_duplicate=SuspectedDuplicate.RUN, mismatch=Mismatch.FOLLOW
+    )
+    clock(0)
+    futures.send("buy", "flat", "0.005")
+    for seconds in (20, 20.005):
+        clock(seconds)
+        futures.post(futures.message("sell", "long", "0.01"))
+        futures.work()
+
+    assert futures.position().signed_quantity == -15
 
 
 def test_an_id_counts_once_for_ever(futures: Desk, clock: Any) -> None:
