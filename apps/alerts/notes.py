@@ -8,6 +8,8 @@ SENTENCES: Mapping[str, str] = {
     "RESIDUE_DROPPED": "{residue} {unit} of the quantity are less than one step of the exchange and were left out.",
     "EXCESS_WITHIN_TOLERANCE": "The exit is larger than the position by {excess}, too little to open the other side.",
     "EXCESS_NOT_OPENED": "The exit is larger than the position by {excess}. It closes; nothing was opened instead.",
+    "OPENING_NOT_SIZED": "The message also opens the other side, and how much could not be told ({code}). It closes; "
+    "nothing was opened instead.",
     "CLAMPED_TO_HELD": "The sell of {asked} was cut to the {held} that are held.",
     "SHORT_NOT_OPENED": "Spot cannot be sold short: the short part was not opened, and is remembered for the next buy.",
     "SHORT_PART_SUBTRACTED": "Part of this buy only covers a short that spot never had; it was subtracted.",

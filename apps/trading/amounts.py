@@ -12,8 +12,9 @@
     risk_percent       equity × percent ÷ distance to the stop-loss    only with a stated position after the order
 
 An amount of money says what a position is opened with. For an exit it does not say how much of what is held is meant,
-unless `market_position` does: flat closes the whole; the other side closes the whole and opens the amount. Without it
-such an exit is refused by name (EXIT_SIZE_AMBIGUOUS), except for `quote`, which can only mean "this much of it".
+unless `market_position` does: flat closes the whole; the other side closes the whole and opens the amount, or nothing
+where the amount cannot be told. Without it such an exit is refused by name (EXIT_SIZE_AMBIGUOUS), except for `quote`,
+which can only mean "this much of it".
 
 Leverage never multiplies a percentage: `percent_equity` 50 is a position worth half of the equity at any leverage. Only
 `margin` is multiplied, and says so by its name.
@@ -173,7 +174,9 @@ class _Conversion:
         """Close the whole and open the amount: to the planner that is one order of both, as TradingView sends it."""
         amount = self._amount()
         if isinstance(amount, Denial):
-            return amount
+            # What cannot be sized is not opened; that keeps nobody in what it closes.
+            note = Note(NoteCode.OPENING_NOT_SIZED, {"code": amount.code.value})
+            return self._converted(held, reduce_only=True, notes=(note,)) if held else amount
         if (denial := self._too_small(amount)) is not None and not self.signal.reduce_only and held == 0:
             return denial
         if self.instrument.market is Market.SPOT and self.own is _LONG:
@@ -339,9 +342,15 @@ def _stated_side(signal: Signal) -> PrevPosition | None:
 
 
 def _is_whole(signal: Signal, market: Market) -> bool:
-    """True for an exit after which nothing may be left: flat is stated, or a short that spot cannot hold."""
+    """True for an exit after which nothing may be left: flat is stated, a short that spot cannot hold, or another side
+    that the message must not open.
+    """
     after = _stated_side(signal)
-    return after is _FLAT or (after is _SHORT and signal.action is Side.SELL and market is Market.SPOT)
+    if after is None or after is _FLAT:
+        return after is _FLAT
+    if market is Market.SPOT:
+        return after is _SHORT and signal.action is Side.SELL
+    return signal.reduce_only and after is own_side(signal)
 
 
 def _kept(amount: Decimal) -> Decimal:

@@ -111,6 +111,28 @@ def test_a_stated_reversal_in_percent_of_equity_closes_all_and_opens_the_amount(
     assert futures.held() == D(-9)
 
 
+@pytest.mark.parametrize(
+    ("more", "noted"),
+    [
+        # Below the price, where the stop of a short has no place: told by the market, and by the message itself.
+        ({"stop_loss": {"price": 59000}}, ["OPENING_NOT_SIZED", "PROTECTION_UNUSED"]),
+        ({"stop_loss": {"price": 59000}, "signal_price": "60000"}, ["IGNORED_KEY"]),
+        ({"reduce_only": True}, []),
+    ],
+)
+def test_a_reversal_by_risk_whose_stop_is_of_no_use_still_closes(
+    futures: Bench, more: dict[str, Any], noted: list[str]
+) -> None:
+    futures.send("buy", "flat", "7", quantity_type="contracts")
+
+    alert = futures.send("sell", "long", "1", quantity_type="risk_percent", market_position="short", **more)
+
+    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert [note["code"] for note in alert.notes] == noted
+    assert sizes(futures) == [("o", "buy", D(7)), ("c", "sell", D(7))]
+    assert futures.held() == D(0)
+
+
 @pytest.mark.parametrize("kind", ["margin", "percent_equity", "percent_balance"])
 def test_an_exit_that_does_not_say_how_much_sends_nothing(futures: Bench, kind: str) -> None:
     futures.send("buy", "flat", "7", quantity_type="contracts")

@@ -11,7 +11,7 @@ from apps.connectors.exchange import FeeRates, Instrument, Market
 from apps.connectors.policies import ExitExcess, Mismatch
 from apps.trading.amounts import AmountFacts, Converted, needs_equity, needs_price, to_base
 from apps.trading.denials import Denial, DenialCode
-from apps.trading.legs import Holding, Intent, PlanSettings
+from apps.trading.legs import Holding, Intent, NoteCode, PlanSettings
 from apps.trading.signal import ExitTarget, PrevPosition, QuantityType, Signal
 from apps.trading.sizing import SizedLeg, size
 from tests.trading.pure.build import CLOSE_ALL, CONTRACTS, SPOT, brief, hold, order, plan_for
@@ -216,6 +216,34 @@ def test_a_stated_reversal_closes_the_whole_and_opens_the_amount() -> None:
     assert legs(signal, hold(long="7"), settings=close_only) == "c:sell 7 net reduce"
     assert legs(replace(signal, reduce_only=True), hold(long="7")) == "c:sell 7 net reduce"
     assert legs(signal) == "nothing NOTHING_TO_CLOSE"
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "code"),
+    [
+        ("quote", replace(NOW, price=None), "PRICE_MISSING"),
+        ("percent_equity", replace(NOW, equity=None), "PERCENT_OF_NO_FUNDS"),
+        ("percent_balance", replace(NOW, available=Decimal(0)), "PERCENT_OF_NO_FUNDS"),
+        ("risk_percent", NOW, "STOP_ON_WRONG_SIDE"),
+    ],
+)
+def test_a_reversal_whose_new_side_cannot_be_sized_closes_and_opens_nothing(
+    kind: str, facts: AmountFacts, code: str
+) -> None:
+    signal = asked("sell", "long", "10", kind, market_position="short", stop_loss=STOP)
+
+    assert legs(signal, hold(long="7"), facts=facts) == "c:sell 7 net reduce"
+    note = converted(signal, hold(long="7"), facts=facts).notes[0]
+    assert (note.code, note.facts) == (NoteCode.OPENING_NOT_SIZED, {"code": code})
+    assert denied(signal, facts=facts).code == code
+
+
+@pytest.mark.parametrize("kind", ["quote", "margin", "percent_equity", "percent_balance", "risk_percent"])
+def test_a_reversal_that_must_open_nothing_closes_the_whole_without_a_price(kind: str) -> None:
+    signal = replace(asked("sell", "long", "10", kind, market_position="short"), reduce_only=True)
+
+    assert not needs_price(signal, Market.FUTURES)
+    assert legs(signal, hold(long="7"), facts=replace(NOW, price=None, equity=None)) == "c:sell 7 net reduce"
 
 
 def test_spot_knows_no_contracts_and_no_margin() -> None:
