@@ -175,7 +175,8 @@ def _decide(alert: Alert) -> Sequence[Order]:
 def _signal_of(alert: Alert, original: Alert | None) -> Signal:
     """Return what the alert asks for; of an exit that repeats `original`, what it closes. Says so on the alert."""
     signal = signal_of(alert)
-    if original is None or signal.kind is not SignalKind.ORDER or not only_closes(alert, original):
+    trades = signal.kind is SignalKind.ORDER and not signal.is_test
+    if original is None or not trades or not only_closes(alert, original):
         return signal
     apart = (alert.received_at - original.received_at).total_seconds()
     kept = [note for note in alert.notes if note.get("code") != "REPEATED_EXIT"]

@@ -112,9 +112,15 @@ def _names_for(alerts: Sequence[Alert], said: Sequence[Sequence[tuple[int, Item]
 
 
 def _ids_in(alert: Alert, items: Sequence[tuple[int, Item]]) -> list[tuple[UUID, str]]:
-    """Return the sender's id of a delivery that is one message and has one."""
+    """Return the sender's id of a delivery that is one message and counts by one."""
     signal = items[0][1].signal if len(items) == 1 else None
-    return [(alert.connector_id, signal.external_id)] if signal is not None and signal.external_id else []
+    name = _counted_id(signal) if signal is not None else ""
+    return [(alert.connector_id, name)] if name else []
+
+
+def _counted_id(signal: Signal) -> str:
+    """Return the id that counts once for ever; that of a test stays free for what is meant."""
+    return "" if signal.is_test else signal.external_id
 
 
 def _read_together(claim: Callable[[], list[Alert]], lot: list[UUID], *, is_alone: bool = False) -> list[Alert]:
@@ -243,7 +249,7 @@ def _take(alert: Alert, item: Item, names: _Names) -> None:
     alert.is_exit = signal.is_exit
     if not _find_symbol(alert, signal, names):
         return
-    alert.external_id = signal.external_id
+    alert.external_id = _counted_id(signal)
     alert.status = AlertStatus.QUEUED
     alert.next_at = world.now()
 

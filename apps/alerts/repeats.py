@@ -26,16 +26,17 @@ def is_repeat(alert: Alert, original: Alert | None) -> bool:
 
     `original` is what `asked` found. With an id of its own the sender has said that it is new. Identical bodies 4 to
     60 s apart are re-deliveries, whatever came between them. Closer together they may be two firings: an exit runs (it
-    cannot close more than is held, see `only_closes`), an entry does what is set.
+    cannot close more than is held, see `only_closes`), a test too, an entry does what is set.
     """
     if original is None or cannot_be(alert):
         return False
     apart = alert.received_at - original.received_at
     choice = alert.connector.suspected_duplicate
-    if apart >= SAME_FIRING or (choice == SuspectedDuplicate.DROP and not alert.is_exit):
+    opens = not alert.is_exit and alert.understood.get("test") != "true"
+    if apart >= SAME_FIRING or (choice == SuspectedDuplicate.DROP and opens):
         mark_duplicate(alert, original)
         return True
-    if alert.is_exit or choice == SuspectedDuplicate.RUN:
+    if not opens or choice == SuspectedDuplicate.RUN:
         return False
     sentence = (
         f"Held: the same entry arrived {apart.total_seconds():.3f} s earlier. If both were meant, press Run it; "

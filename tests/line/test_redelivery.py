@@ -186,6 +186,19 @@ def test_an_id_counts_once_for_ever(futures: Desk, clock: Any) -> None:
     assert futures.at_exchange() == []
 
 
+def test_a_test_leaves_its_id_to_the_alert_that_is_meant(futures: Desk, clock: Any) -> None:
+    for number, more in enumerate(({"test": True}, {}, {"test": True}, {})):
+        clock(number)
+        futures.post(futures.message("buy", "flat", "0.001", id="entry-1", **more))
+        futures.work()
+
+    assert statuses(futures) == ["tested", "executed", "tested", "duplicate"]
+    first, real, second, last = Alert.unscoped.filter(connector=futures.connector).order_by("received_at")
+    assert [alert.external_id for alert in (first, real, second, last)] == ["", "entry-1", "", "entry-1"]
+    assert last.duplicate_of_id == real.pk
+    assert len(futures.at_exchange()) == 1
+
+
 def test_known_ids_among_many_leave_the_others_to_be_read_together(
     futures: Desk, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
