@@ -33,7 +33,7 @@ from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Holding, Note, NoteCode
 from apps.trading.signal import PrevPosition, QuantityType, Signal, SignalKind
 from apps.trading.sizing import SPENDABLE_RATE
-from apps.trading.wording import describe_holding, own_side, smallest_quantity
+from apps.trading.wording import describe_holding, own_side, smallest_quantity, unit_of
 
 _Q = QuantityType
 _LONG, _SHORT, _FLAT = PrevPosition.LONG, PrevPosition.SHORT, PrevPosition.FLAT
@@ -44,6 +44,8 @@ _OF_EQUITY = {_Q.PERCENT_EQUITY, _Q.RISK_PERCENT}
 _KEPT = Decimal(1).scaleb(-18)
 _SHOWN = Decimal(1).scaleb(-8)
 _ALL = Decimal(100)
+# In exchange units: a stop a hair's breadth from the price asks for more than any column holds.
+_MOST = Decimal(10) ** 18
 _WIDE = 100
 
 
@@ -114,7 +116,7 @@ class _Conversion:
             return self._exit(self._held(_OPPOSITE[self.own]))
         if self.kind is _Q.PERCENT_POSITION:
             return self._add(self._held(self.own))
-        amount = self._amount()
+        amount = self._opened()
         if isinstance(amount, Denial):
             return amount
         return self._too_small(amount) or self._converted(amount)
@@ -172,7 +174,7 @@ class _Conversion:
 
     def _reversal(self, held: Decimal) -> Converted | Denial:
         """Close the whole and open the amount: to the planner that is one order of both, as TradingView sends it."""
-        amount = self._amount()
+        amount = self._opened()
         if isinstance(amount, Denial):
             # What cannot be sized is not opened; that keeps nobody in what it closes.
             note = Note(NoteCode.OPENING_NOT_SIZED, {"code": amount.code.value})
@@ -193,6 +195,20 @@ class _Conversion:
         return Denial(DenialCode.NOTHING_TO_CLOSE, facts)
 
     # money
+
+    def _opened(self) -> Decimal | Denial:
+        """Return the amount to open, no larger than a quantity that can be written down."""
+        amount = self._amount()
+        if isinstance(amount, Denial) or amount <= _MOST * self.instrument.contract_size:
+            return amount
+        unit = unit_of(self.instrument)
+        facts = {
+            "asked": normalize_text(floor_to_step(amount / self.instrument.contract_size, Decimal(1))),
+            "maximum": f"{normalize_text(self.instrument.max_quantity or _MOST)} {unit}",
+            "unit": unit,
+            "symbol": self.instrument.symbol,
+        }
+        return Denial(DenialCode.QUANTITY_ABOVE_MAXIMUM, facts)
 
     def _amount(self) -> Decimal | Denial:
         """Return the amount in base units."""

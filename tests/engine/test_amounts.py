@@ -145,6 +145,15 @@ def test_an_exit_that_does_not_say_how_much_sends_nothing(futures: Bench, kind: 
     assert futures.held() == D(7)
 
 
+def test_an_amount_beyond_any_quantity_is_refused_by_name(futures: Bench) -> None:
+    stop = {"price": "59999.999999999999999999"}
+
+    alert = futures.send("buy", "flat", "100", quantity_type="risk_percent", stop_loss=stop)
+
+    assert futures.status(alert) == (AlertStatus.REJECTED, "QUANTITY_ABOVE_MAXIMUM")
+    assert (futures.book(), futures.orders()) == ([], [])
+
+
 def test_too_small_an_amount_sends_nothing_and_says_what_would_do(futures: Bench) -> None:
     alert = futures.send("buy", "flat", "59", quantity_type="quote")
 

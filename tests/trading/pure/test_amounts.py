@@ -126,6 +126,23 @@ def test_risk_without_a_usable_stop_is_refused() -> None:
     assert below.facts == {"stop": "59000", "price": "60000", "side": "short", "where": "above"}
 
 
+def test_an_amount_beyond_any_quantity_is_refused_and_keeps_nobody_in_a_position() -> None:
+    near = ExitTarget(price=Decimal("59999.999999999999999999"))
+    refused = denied(asked("buy", "flat", "100", "risk_percent", stop_loss=near))
+
+    assert refused.code is DenialCode.QUANTITY_ABOVE_MAXIMUM
+    assert refused.facts["asked"] == "12" + "0" * 24
+    assert refused.facts["maximum"] == "1000 contracts"
+    largest = asked("buy", "flat", "6e19", "quote")
+    assert converted(largest).signal.quantity == 10**15
+    above = denied(replace(largest, quantity=Decimal("60000000000000000001")))
+    assert above.code is DenialCode.QUANTITY_ABOVE_MAXIMUM
+    far = ExitTarget(price=Decimal("60000.000000000000000001"))
+    reversal = asked("sell", "long", "100", "risk_percent", market_position="short", stop_loss=far)
+    assert legs(reversal, hold(long="7")) == "c:sell 7 net reduce"
+    assert legs(asked("sell", "long", "9e39", "quote"), hold(long="7")) == "c:sell 7 net reduce"
+
+
 def test_the_whole_free_balance_can_be_bought_with() -> None:
     plan = plan_for(
         converted(asked("buy", "flat", "100", "percent_balance"), instrument=SPOT).signal, hold(), mode="spot"
