@@ -33,6 +33,7 @@ from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Holding, Note, NoteCode
 from apps.trading.signal import PrevPosition, QuantityType, Signal, SignalKind
 from apps.trading.sizing import SPENDABLE_RATE
+from apps.trading.targets import stated_side
 from apps.trading.wording import describe_holding, own_side, smallest_quantity, unit_of
 
 _Q = QuantityType
@@ -143,7 +144,7 @@ class _Conversion:
     # exits
 
     def _exit(self, held: Decimal) -> Converted | Denial:
-        after = _stated_side(self.signal)
+        after = stated_side(self.signal)
         if _is_whole(self.signal, self.instrument.market):
             return self._whole(held)
         if self.kind is _Q.PERCENT_POSITION:
@@ -303,7 +304,7 @@ class _Conversion:
             quantity=_kept(amount),
             quantity_type=_Q.BASE,
             reduce_only=self.signal.reduce_only or reduce_only,
-            market_position=_stated_side(self.signal),
+            market_position=stated_side(self.signal),
             market_position_size=market_position_size,
             prev_market_position_size=None,
         )
@@ -350,18 +351,11 @@ class _Conversion:
         return describe_holding(self.holding, self.instrument)
 
 
-def _stated_side(signal: Signal) -> PrevPosition | None:
-    """Return the side that the message states for after the order; a size of 0 alone says flat."""
-    if signal.market_position is None and signal.market_position_size == 0:
-        return _FLAT
-    return signal.market_position
-
-
 def _is_whole(signal: Signal, market: Market) -> bool:
     """True for an exit after which nothing may be left: flat is stated, a short that spot cannot hold, or another side
     that the message must not open.
     """
-    after = _stated_side(signal)
+    after = stated_side(signal)
     if after is None or after is _FLAT:
         return after is _FLAT
     if market is Market.SPOT:

@@ -21,6 +21,7 @@ class DenialCode(StrEnum):
     SPOT_NO_SHORT = "SPOT_NO_SHORT"
     DUST_LEFT = "DUST_LEFT"
     POSITION_MISMATCH = "POSITION_MISMATCH"
+    TARGET_CONTRADICTS = "TARGET_CONTRADICTS"
     HEDGE_MODE_MISMATCH = "HEDGE_MODE_MISMATCH"
     SPOT_REVERSAL_SIZE_UNKNOWN = "SPOT_REVERSAL_SIZE_UNKNOWN"
     QUANTITY_BELOW_MINIMUM = "QUANTITY_BELOW_MINIMUM"
@@ -104,6 +105,11 @@ _SENTENCES: dict[DenialCode, str] = {
     _C.POSITION_MISMATCH: (
         "Not traded: the alert says the strategy was {claimed} on {symbol}, the account holds {actual}. "
         "Bring the two in step, or change 'On mismatch' on the pointer from reject."
+    ),
+    _C.TARGET_CONTRADICTS: (
+        "Not traded: the message says that its {action} on {symbol} comes from {claimed} and leaves the strategy "
+        "{stated}, which it cannot. Take 'prev_position' and 'market_position' from TradingView's placeholders, or "
+        "leave 'market_position' and its size out."
     ),
     _C.HEDGE_MODE_MISMATCH: (
         'Not traded: the message asks for hedge mode and the account is {found}. Remove "hedgemode" from the message, '

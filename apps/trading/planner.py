@@ -9,6 +9,9 @@
     exit                no                            nothing (FOLLOW: o as written on a net position)
     close all           yes                           c: close; on a hedge account l and s, one for each book
 
+An entry whose message states another side for after it opens nothing (FOLLOW: o as written): it closes what is held on
+the opposite side, down to what is stated.
+
 A reduce-only message is an exit of what its action is against, and neither setting makes it open anything.
 
 A message without the hedge key means one net position. On an account in hedge mode, which has no net book, it is run
@@ -35,8 +38,16 @@ from apps.trading.legs import (
 )
 from apps.trading.shadow import plan_spot
 from apps.trading.signal import PrevPosition, Signal, SignalKind
-from apps.trading.targets import Target, TargetContradictionError, about_equal, read_target
-from apps.trading.wording import describe_holding, exact_units, is_dust, own_side, too_small, unit_of
+from apps.trading.targets import Target, TargetContradictionError, about_equal, read_target, stated_side
+from apps.trading.wording import (
+    describe_holding,
+    exact_units,
+    is_dust,
+    own_side,
+    target_contradicts,
+    too_small,
+    unit_of,
+)
 
 __all__ = [
     "Holding",
@@ -117,6 +128,9 @@ class _FuturesPlanner:
     # entries
 
     def _entry(self, opposite: PrevPosition) -> Plan:
+        stated = stated_side(self.signal)
+        if stated is not None and stated is not self.own and self.settings.mismatch is not Mismatch.FOLLOW:
+            return self._entry_to_other_side(opposite, Target(stated, self.signal.market_position_size))
         if floor_to_step(self.quantity, self.instrument.quantity_step) < self.instrument.min_quantity:
             return self._too_small()
         held = self.holding.of(self.own)
@@ -139,6 +153,20 @@ class _FuturesPlanner:
         if wanted <= 0 or (closing and self._is_dust(wanted)):
             return self._legs(closing)
         return self._legs(closing, self._opening(wanted, after=closing.code if closing else None))
+
+    def _entry_to_other_side(self, opposite: PrevPosition, target: Target) -> Plan:
+        """A typed previous position beside the strategy's own state: what it would open is not what it has after it."""
+        against = Decimal(0) if self.signal.hedge else self.holding.of(opposite)
+        if against and self.settings.mismatch is Mismatch.REJECT:
+            return self._mismatch_denial()
+        if not against:
+            denial = target_contradicts(self.signal, target.side, self.instrument)
+            return Plan(self.signal.prev_position, self.holding, denial=denial, notes=tuple(self.notes))
+        self._note_mismatch()
+        self.target = target
+        if target.side is _FLAT:
+            return self._legs(self._closing(opposite, against))
+        return self._reduce_to(opposite, against, target.size)
 
     def _entry_quantity(self, held: Decimal) -> Decimal:
         """Never more than the message asks for: a target alone may not enlarge an order."""
@@ -306,7 +334,8 @@ class _FuturesPlanner:
         try:
             return read_target(self.signal, own=self.own, step=self._base_step())
         except TargetContradictionError:
-            self._note(NoteCode.TARGET_DISREGARDED)
+            if self.signal.is_exit or stated_side(self.signal) in {None, self.own}:
+                self._note(NoteCode.TARGET_DISREGARDED)
             return None
 
     def _has_gap(self, held: Decimal) -> bool:

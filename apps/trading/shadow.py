@@ -24,8 +24,16 @@ from apps.trading.legs import (
     ShadowPosition,
 )
 from apps.trading.signal import PrevPosition, Signal, SignalKind
-from apps.trading.targets import Target, TargetContradictionError, read_target
-from apps.trading.wording import describe_holding, exact_units, is_dust, own_side, smallest_quantity, too_small
+from apps.trading.targets import Target, TargetContradictionError, read_target, stated_side
+from apps.trading.wording import (
+    describe_holding,
+    exact_units,
+    is_dust,
+    own_side,
+    smallest_quantity,
+    target_contradicts,
+    too_small,
+)
 
 _FLAT, _LONG, _SHORT = PrevPosition.FLAT, PrevPosition.LONG, PrevPosition.SHORT
 _NO_SHORT = ShadowPosition()
@@ -85,6 +93,10 @@ class _SpotPlanner:
     # buys
 
     def _buy_as_asked(self) -> Plan:
+        stated = stated_side(self.signal)
+        if stated is not None and stated is not _LONG and self.settings.mismatch is not Mismatch.FOLLOW:
+            shadow = self._short_after_cover(Target(stated, self.signal.market_position_size))
+            return self._answer(denial=target_contradicts(self.signal, stated, self.instrument), shadow=shadow)
         if self.signal.prev_position is _LONG and self.sellable == 0:
             if self.settings.mismatch is Mismatch.REJECT:
                 return self._denied(DenialCode.POSITION_MISMATCH, self._sides())
@@ -256,7 +268,8 @@ class _SpotPlanner:
         try:
             return read_target(self.signal, own=own, step=self.instrument.quantity_step)
         except TargetContradictionError:
-            self._note(NoteCode.TARGET_DISREGARDED, {})
+            if self.signal.is_exit or stated_side(self.signal) in {None, own}:
+                self._note(NoteCode.TARGET_DISREGARDED, {})
             return None
 
     def _is_dust(self, quantity: Decimal) -> bool:

@@ -21,6 +21,13 @@ class TargetContradictionError(ValueError):
     """The stated sizes do not describe the order beside them, e.g. a typed quantity with live placeholders."""
 
 
+def stated_side(signal: Signal) -> PrevPosition | None:
+    """Return the side that the message states for after the order; a size of 0 alone says flat."""
+    if signal.market_position is None and signal.market_position_size == 0:
+        return PrevPosition.FLAT
+    return signal.market_position
+
+
 def about_equal(a: Decimal, b: Decimal, *, step: Decimal) -> bool:
     """True within 1 % of the larger or within less than one step."""
     return abs(a - b) < max(step, max(a, b) * TOLERANCE_RATE)

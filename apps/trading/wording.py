@@ -59,6 +59,17 @@ def too_small(signal: Signal, instrument: Instrument) -> Denial:
     return Denial(DenialCode.QUANTITY_BELOW_MINIMUM, facts)
 
 
+def target_contradicts(signal: Signal, stated: PrevPosition, instrument: Instrument) -> Denial:
+    """The refusal for an entry whose message states that the strategy is not on the side that it opens."""
+    facts = {
+        "action": signal.action.value if signal.action else "",
+        "claimed": signal.prev_position.value if signal.prev_position else "any",
+        "stated": stated.value,
+        "symbol": instrument.symbol,
+    }
+    return Denial(DenialCode.TARGET_CONTRADICTS, facts)
+
+
 def describe_holding(holding: Holding, instrument: Instrument) -> str:
     """Return "long 5 contracts", "flat", or both sides of a hedge account."""
     sides = ((PrevPosition.LONG, holding.long), (PrevPosition.SHORT, holding.short))

@@ -1,5 +1,6 @@
 """Runs of alerts, in the order sent and in the order that networks deliver them."""
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.connectors.policies import ExitExcess, Mismatch
-from apps.trading.legs import Holding, Intent, NoteCode, PlanSettings
+from apps.trading.legs import Holding, Intent, NoteCode, PlanSettings, ShadowPosition
 from apps.trading.signal import Signal
 from tests.trading.pure.build import CONTRACTS, brief, fill_all, hold, order, plan_for
 
@@ -134,6 +135,58 @@ def test_contradicting_sizes_are_set_aside_and_noted() -> None:
     result = plan_for(signal, hold())
 
     assert [note.code for note in result.notes] == [NoteCode.TARGET_DISREGARDED]
+
+
+# A strategy whose message has "flat" typed as the previous position: its exits look like entries.
+TYPED = [
+    (order("sell", "flat", "5", market_position="flat"), hold(long="5"), "c:sell 5 net reduce"),
+    (order("sell", "flat", "5", market_position_size="0"), hold(long="5"), "c:sell 5 net reduce"),
+    (
+        order("sell", "flat", "2", market_position="long", market_position_size="3"),
+        hold(long="5"),
+        "c:sell 2 net reduce",
+    ),
+    (order("sell", "flat", "2", market_position="long"), hold(long="5"), "c:sell 2 net reduce"),
+    (
+        order("sell", "flat", "2", market_position="long", market_position_size="5"),
+        hold(long="5"),
+        "nothing ALREADY_AT_TARGET",
+    ),
+    (order("sell", "flat", "5", market_position="flat"), hold(), "denied TARGET_CONTRADICTS"),
+    (order("sell", "flat", "5", market_position="flat"), hold(short="5"), "denied TARGET_CONTRADICTS"),
+    (order("buy", "long", "5", market_position="short"), hold(long="5"), "denied TARGET_CONTRADICTS"),
+]
+
+
+@pytest.mark.parametrize(("signal", "holding", "expected"), TYPED)
+def test_entry_that_is_stated_to_end_on_another_side_opens_nothing(
+    signal: Signal, holding: Holding, expected: str
+) -> None:
+    result = plan_for(signal, holding)
+
+    assert brief(result) == expected
+    assert NoteCode.TARGET_DISREGARDED not in [note.code for note in result.notes]
+
+
+def test_entry_that_is_stated_to_end_on_another_side_follows_what_is_set_for_a_mismatch() -> None:
+    signal = order("sell", "flat", "5", market_position="flat")
+    reject, follow = PlanSettings(mismatch=Mismatch.REJECT), PlanSettings(mismatch=Mismatch.FOLLOW)
+
+    assert brief(plan_for(signal, hold(long="5"), settings=reject)) == "denied POSITION_MISMATCH"
+    assert brief(plan_for(signal, hold(long="5"), settings=follow)) == "o:sell 5 net"
+    hedged = replace(signal, hedge=True)
+    assert brief(plan_for(hedged, hold(long="5"), mode="hedge")) == "denied TARGET_CONTRADICTS"
+    assert brief(plan_for(signal, hold(long="5", short="2"), mode="hedge")) == "c:sell 5 long reduce"
+
+
+def test_spot_buy_that_is_stated_to_end_flat_or_short_buys_nothing() -> None:
+    flat = order("buy", "flat", "5", market_position="flat")
+    covered = order("buy", "flat", "2", market_position="short", market_position_size="3")
+
+    for signal, short in ((flat, "0"), (covered, "3")):
+        result = plan_for(signal, hold(), mode="spot", shadow=ShadowPosition(Decimal(5)))
+        assert brief(result) == "denied TARGET_CONTRADICTS"
+        assert result.shadow_after == ShadowPosition(Decimal(short))
 
 
 def test_gap_before_an_entry_follows_the_mismatch_policy() -> None:
