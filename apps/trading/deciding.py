@@ -236,12 +236,13 @@ def _available(inputs: Inputs) -> Decimal:
 
 
 def _expiry(inputs: Inputs, leg: Leg) -> datetime | None:
-    if leg.after:
-        return inputs.now + OPEN_LEG_WAIT
     if leg.intent is Intent.EXIT:
         return None
-    wait = inputs.signal.max_lag_s or inputs.terms.limits.entry_wait_s
-    return inputs.origin.received_at + timedelta(seconds=wait)
+    received_at, most = inputs.origin.received_at, inputs.signal.max_lag_s
+    if leg.after:
+        at_most = inputs.now + OPEN_LEG_WAIT
+        return at_most if most is None else min(at_most, received_at + timedelta(seconds=most))
+    return received_at + timedelta(seconds=inputs.terms.limits.entry_wait_s if most is None else most)
 
 
 def _guard(inputs: Inputs, leg: Leg) -> Denial | None:

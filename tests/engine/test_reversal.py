@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Book, OrderRejectedError, OrderReport, PositionReport, RejectReason
 from apps.trading import executor
+from apps.trading.deciding import OPEN_LEG_WAIT
 from apps.trading.models import Lease, Order, OrderState
 from apps.trading.reversal import waiting_legs
 from tests.engine.conftest import Bench
@@ -80,6 +81,17 @@ def test_open_leg_that_waited_too_long_is_not_sent(long: Bench) -> None:
     assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.EXPIRED, "ENTRY_EXPIRED")
     assert sizes(long) == ["10", "10"]
     assert long.held() == 0
+
+
+@pytest.mark.parametrize(("max_lag", "seconds"), [(20, 20), (300, None)])
+def test_open_leg_waits_no_longer_than_its_message_allows(long: Bench, max_lag: int, seconds: int | None) -> None:
+    long.fault("drop_answer")
+
+    alert = long.send("sell", "long", "0.025", max_lag=max_lag)
+
+    close, opening = legs(long)
+    latest = alert.received_at + timedelta(seconds=seconds) if seconds else close.created_at + OPEN_LEG_WAIT
+    assert (close.expires_at, opening.expires_at) == (None, latest)
 
 
 def test_close_that_was_not_placed_closes_anew_and_opens_nothing(long: Bench) -> None:
