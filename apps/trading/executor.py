@@ -342,7 +342,8 @@ def _has_expired(order: Order) -> bool:
     if order.expires_at is None or now <= order.expires_at or order.intent != Intent.ENTRY:
         return False
     waited = int((now - order.created_at).total_seconds())
-    denial = Denial(DenialCode.ENTRY_EXPIRED, {"age": str(waited), "limit": str(settings.ENTRY_MAX_AGE_S)})
+    limit = round((order.expires_at - order.created_at).total_seconds())
+    denial = Denial(DenialCode.ENTRY_EXPIRED, {"age": str(waited), "limit": str(limit)})
     advance(order, S.EXPIRED, cause="expired", reason_code=denial.code.value, reason=denial.sentence[:500])
     return True
 

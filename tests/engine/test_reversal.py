@@ -73,12 +73,16 @@ def test_open_leg_waits_while_the_close_is_in_doubt_and_goes_once_it_is_found(lo
 def test_open_leg_that_waited_too_long_is_not_sent(long: Bench) -> None:
     long.fault("drop_answer")
     long.send("sell", "long", "0.025")
-    Order.unscoped.filter(waits_for_parent=True).update(expires_at=timezone.now() - timedelta(seconds=1))
+    now = timezone.now()
+    Order.unscoped.filter(waits_for_parent=True).update(
+        created_at=now - timedelta(seconds=61), expires_at=now - timedelta(seconds=1)
+    )
 
     long.wait(2)
 
-    close, opening = legs(long)
+    close, opening = Order.unscoped.get(leg="c"), Order.unscoped.get(waits_for_parent=True)
     assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.EXPIRED, "ENTRY_EXPIRED")
+    assert opening.reason.startswith("Too old: this entry waited 61 s after it reached us, the limit is 60 s.")
     assert sizes(long) == ["10", "10"]
     assert long.held() == 0
 
