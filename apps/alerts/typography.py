@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import groupby
 
 _DOUBLE = "“”„‟«»″＂"
 _SINGLE = "‘’‚‛′＇"
@@ -15,7 +16,15 @@ def straight_quotes(text: str) -> str:
 
 
 def plain_characters(text: str) -> str:
-    """Return `text` in NFKC (full-width digits, special spaces become plain ones) without invisible characters."""
+    """Return `text` in NFKC (full-width digits, special spaces become plain ones) without invisible characters.
+
+    What stands for a number without being a digit stays: a superscript two behind a 2 does not make 22.
+    """
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+    runs = groupby(_INVISIBLE.sub("", text), key=_is_number_sign)
+    return "".join("".join(run) if is_kept else unicodedata.normalize("NFKC", "".join(run)) for is_kept, run in runs)
+
+
+def _is_number_sign(character: str) -> bool:
+    return unicodedata.category(character) == "No"

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -259,3 +260,16 @@ def test_a_number_that_is_an_id_stays_as_it_was_written() -> None:
     assert exponent.signal == replace(ENTER_LONG, external_id="1e-05")
     assert only(exponent.normalized.encode()).signal == exponent.signal
     assert plain.normalized != exponent.normalized
+
+
+@pytest.mark.parametrize("quantity", ["2²", "10⁵", "1½", "⒈5", "①", "1㉑", "1₂", "²", "١٢", "१२", "1٫5", "−1"])
+@pytest.mark.parametrize("key", ["quantity", "max_lag", "signal_price"])
+def test_no_other_sign_for_a_number_is_read_as_a_digit(key: str, quantity: str) -> None:
+    written = body(**{key: quantity})
+    curly = json.dumps(json.loads(written), ensure_ascii=False).replace('"', "”").encode()
+
+    for delivery in (written, curly):
+        item = only(delivery)
+        assert item.error is not None
+        assert item.error.code in {"UNREADABLE_NUMBER", "HAS_UNIT"}
+        assert (item.error.facts["field"], item.error.facts["found"]) == (key, quantity)
