@@ -112,10 +112,16 @@ ACCEPTED: Mapping[str, str] = {
 _REFUSED = re.compile(
     r"(?:limit|stop|trigger|activation)?price|stop|limit|leverage|marginmode|margintype|reduceonly|closeonly|postonly|"
     r"timeinforce|tif|cancel\w*|(?:sl|tp)(?:\d{0,2}|price|percent|pct)\d?|takeprofit\w*|stoploss\w*|trail\w*|targets?|oco|bracket|"
-    r"(?:size|amount|amountpertrade)type|(?:qty|quantity|size|amount)(?:percent|pct)|risk(?:percent|pct)"
+    r"(?:size|amount|amountpertrade)type|(?:qty|quantity|size|amount)(?:percent|pct)|risk(?:percent|pct)|"
+    r"dryrun|istest|testmode|testonly|testorder|papertrade|papertrading|simulate|validateonly"
 )
-# Said in the negative, this asks for what is done anyway.
-MAY_BE_FALSE = frozenset({"postonly"})
+# Said in the negative, these ask for what is done anyway.
+MAY_BE_FALSE = frozenset(
+    {
+        *("postonly", "dryrun", "istest", "testmode", "testonly", "testorder"),
+        *("papertrade", "papertrading", "simulate", "validateonly"),
+    }
+)
 # What other products call a key that we read, where the word has one meaning.
 _ALIASES = {
     "qtytype": "quantity_type",

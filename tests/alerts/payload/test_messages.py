@@ -189,6 +189,7 @@ def test_a_target_that_contradicts_itself_is_refused() -> None:
     [
         ("stop_price", 1), ("trigger_price", "1"), ("stop", 1), ("limit", 1), ("tp1", 1), ("take_profit_price_1", 1),
         ("cancel_all", 1), ("trailing", 1), ("time_in_force", "ioc"), ("post_only", True), ("oco", True),
+        ("dry_run", True), ("isTest", "true"), ("test_mode", 1), ("simulate", "yes"), ("paper-trading", True),
         ("type", "limit"), ("Type", "STOP"), ("amount_type", "quote"), ("quantityPercent", 10), ("risk_percent", 1),
     ],
 )  # fmt: skip
@@ -201,7 +202,7 @@ def test_an_option_we_do_not_read_is_refused_by_name_never_ignored(key: str, val
 
 
 def test_an_option_that_says_no_runs() -> None:
-    assert only(body(post_only=False, reduce_only="false", cancel=0)).signal == ENTER_LONG
+    assert only(body(post_only=False, reduce_only="false", cancel=0, dry_run="false")).signal == ENTER_LONG
 
 
 def test_unknown_keys_are_listed_and_ignored() -> None:
