@@ -165,6 +165,7 @@ def _elsewhere(connector: Connector, symbol: str, held: Iterable[Any], entries: 
 def lost_today(connector: Connector, quote: str) -> Decimal:
     """Return what was realised, paid in fees and funding since midnight UTC, in `quote`; positive for a loss.
 
+    Corrections are of these: what a fill that was told late changes in what others had realised or paid.
     UTC, for the members of a workspace may live in several zones and a limit has one meaning. A fee in a third coin is
     not valued here; one in the base coin is a part of what was realised.
     """
@@ -179,7 +180,7 @@ def _asked_today(connector: Connector) -> Asked:
 
 _TODAY = (
     "SELECT currency, sum(amount) FROM trading_ledgerentry WHERE connector_id = %s AND at >= %s"
-    " AND kind IN ('realized_pnl', 'fee', 'funding') GROUP BY currency"
+    " AND kind IN ('realized_pnl', 'fee', 'funding', 'correction') GROUP BY currency"
 )
 
 

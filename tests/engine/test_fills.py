@@ -14,6 +14,7 @@ from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import FillReport, LiquidityRole, OrderReport, OrderStatus, Side
 from apps.connectors.opening import open_connector
 from apps.trading import following, recording
+from apps.trading.exposure import lost_today
 from apps.trading.following import look
 from apps.trading.models import Fill, LedgerEntry, OrderState, Position
 from apps.trading.sweeper import sweep
@@ -33,6 +34,8 @@ class Slow:
         self.status = OrderStatus.PARTIAL
         self.updated_at: Any = None
         self.reverse = False
+        # What all but the first of them cost more than the exchange's own fill.
+        self.dearer = Decimal(0)
         find, list_fills = FuturesExchange.find_order, FuturesExchange.fills
 
         def found(exchange: FuturesExchange, *args: Any, **kwargs: Any) -> OrderReport | None:
@@ -60,6 +63,7 @@ class Slow:
             whole,
             trade_id=f"{whole.trade_id}{number}",
             quantity=whole.quantity * share,
+            price=whole.price + (self.dearer if number else 0),
             fee=whole.fee * share,
             filled_at=at,
         )
@@ -188,6 +192,23 @@ def test_inferred_fill_gives_way_to_the_real_ones(futures: Bench, slow: Slow) ->
     assert LedgerEntry.unscoped.filter(kind="correction").count() == 1
     assert Position.unscoped.get().fees == fee
     assert order.next_at is None
+
+
+def test_what_a_correction_books_is_a_part_of_the_days_loss(futures: Bench, slow: Slow) -> None:
+    """The real fills came 600 dearer than the order said, and cost a fee that an inferred fill does not know of."""
+    slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 3
+    futures.send("sell", "flat", "0.01")
+    slow.shown, slow.updated_at = 1, timezone.now() - timedelta(seconds=61)
+    futures.send("buy", "short", "0.01")
+    assert Fill.unscoped.filter(trade_id__startswith="inferred:").count() == 1
+
+    slow.shown, slow.dearer = None, Decimal(600)
+    futures.wait(2)
+
+    assert LedgerEntry.unscoped.filter(kind="correction").count() == 1
+    position = Position.unscoped.get()
+    assert (position.signed_quantity, position.realized_pnl) == (0, Decimal("-3.6"))
+    assert lost_today(futures.connector, "USDT") == position.fees - position.realized_pnl
 
 
 def test_real_fills_that_do_not_add_up_replace_nothing(futures: Bench, slow: Slow) -> None:

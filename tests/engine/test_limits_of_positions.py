@@ -150,7 +150,7 @@ def test_a_day_of_losses_stops_entries_until_midnight_utc(futures: Bench, monkey
 
 
 def test_other_currencies_and_other_bookings_are_no_loss_of_the_day(futures: Bench) -> None:
-    for kind, currency in (("realized_pnl", "USDC"), ("external", "USDT"), ("correction", "USDT")):
+    for kind, currency in (("realized_pnl", "USDC"), ("external", "USDT"), ("correction", "USDC")):
         LedgerEntry.unscoped.create(
             workspace_id=futures.connector.workspace_id, connector=futures.connector, kind=kind, amount=D(-900),
             currency=currency, at=timezone.now(),

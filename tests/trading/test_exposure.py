@@ -98,7 +98,7 @@ def plainly(connector: Connector, instrument: Instrument) -> dict[str, Any]:
     }
     here = [p for p in held if p.symbol == symbol]
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = ("realized_pnl", "fee", "funding")
+    counted = ("realized_pnl", "fee", "funding", "correction")
 
     def adds(side: str, sign: int) -> int | None:
         since = [p.opened_at for p in here if p.signed_quantity * sign > 0]
