@@ -143,18 +143,23 @@ def record(
 
 def infer(order: Order, report: OrderReport) -> int:
     """Record one fill for what the exchange says was filled and shows no trades for; its id is fixed."""
+    if report.avg_fill_price is None:
+        return 0
     with localcontext(prec=accounting.WIDE):
         recorded = order.filled_quantity
         missing = report.filled_quantity - recorded
-    if missing <= 0 or report.avg_fill_price is None:
-        return 0
+        if missing <= 0:
+            return 0
+        # Together with what was told they are to come to the order's own average.
+        told = recorded * (order.avg_fill_price or Decimal(0))
+        price = ((report.filled_quantity * report.avg_fill_price - told) / missing).quantize(_STORED)
     logger.error("order %s: fills of %s not told, inferred from the order", order.pk, missing)
     inferred = FillReport(
         trade_id=inferred_id(order),
         exchange_order_id=report.exchange_order_id,
         symbol=order.symbol,
         side=Side(order.side),
-        price=report.avg_fill_price,
+        price=price if price > 0 else report.avg_fill_price,
         quantity=missing,
         fee=Decimal(0),
         fee_currency=order.instrument.quote,

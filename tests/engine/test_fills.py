@@ -168,6 +168,24 @@ def test_fills_never_told_of_an_ended_order_are_inferred_once(futures: Bench, sl
     assert (inferred.quantity, inferred.price, inferred.fee) == (Decimal(6), order.avg_fill_price, Decimal(0))
 
 
+def test_inferred_fill_and_those_that_were_told_come_to_the_price_of_the_order(futures: Bench, slow: Slow) -> None:
+    slow.told, slow.status, slow.shown = 1, OrderStatus.PARTIAL, 1
+    futures.send("buy", "flat", "0.01")
+    order = futures.order()
+    assert (order.filled_quantity, order.avg_fill_price) == (4, 60000)
+    report = OrderReport(
+        client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id, symbol="BTCUSDT",
+        status=OrderStatus.FILLED, filled_quantity=Decimal(10), avg_fill_price=Decimal(60360),
+        updated_at=timezone.now(),
+    )  # fmt: skip
+
+    recording.infer(order, report)
+
+    inferred = Fill.unscoped.get(trade_id__startswith="inferred:")
+    assert (inferred.quantity, inferred.price) == (6, 60600)
+    assert (futures.order().avg_fill_price, Position.unscoped.get().avg_entry_price) == (60360, 60360)
+
+
 def test_inferred_fill_gives_way_to_the_real_ones(futures: Bench, slow: Slow) -> None:
     slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 1
     slow.updated_at = timezone.now() - timedelta(seconds=61)
