@@ -27,6 +27,8 @@ def contradicted(order: Order, exchange: Exchange) -> str:
     """
     if _is_known_there(order):
         return "it is not to be found there, yet the exchange said that it has an order with this id"
+    if _may_be_of_another_account(order, exchange):
+        return "it is not to be found there, yet the key was replaced since it was sent, and may be another account's"
     if not _account_is_unchanged(order, exchange):
         return "it is not to be found there, yet the account changed"
     if order.order_type == OrderType.LIMIT and _has_a_double(order, exchange):
@@ -51,6 +53,27 @@ def _is_known_there(order: Order) -> bool:
 
 _known_there: Compiled[UUID] = Compiled(
     lambda order, cause: OrderEvent.unscoped.filter(order=order, cause=cause).values_list("pk", flat=True)[:1]
+)
+
+
+def _may_be_of_another_account(order: Order, exchange: Exchange) -> bool:
+    """True when the key is a newer one than the order was sent with and does not show what was traded before it."""
+    if order.signed_at is None or order.connector.credentials_set_at <= order.signed_at:
+        return False
+    before = _traded_before(connector=order.connector_id, at=order.signed_at)
+    return not any(
+        exchange.find_order(symbol, client_order_id=name, exchange_order_id=number) for symbol, name, number in before
+    )
+
+
+# The newest of them: those that ended without a fill are soon shown no more.
+_traded_before: Compiled[tuple[str, str, str]] = Compiled(
+    lambda connector, at: (
+        Order.unscoped.filter(connector_id=connector, first_fill_at__lt=at)
+        .exclude(exchange_order_id="")
+        .order_by("-first_fill_at")
+        .values_list("symbol", "client_order_id", "exchange_order_id")[:1]
+    )
 )
 
 

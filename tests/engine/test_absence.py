@@ -7,12 +7,14 @@ import pytest
 from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.connectors.exchange import DuplicateOrderError, OrderReport, OrderRequest
+from apps.connectors.exchange import Credentials, DuplicateOrderError, OrderReport, OrderRequest
+from apps.connectors.lifecycle import replace_credentials
 from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.trading.executor import step
 from apps.trading.models import Incident, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
+from tests.paper.running import PaperAccount
 
 S = OrderState
 OPEN = "/contract/private/get-open-orders"
@@ -194,3 +196,42 @@ def test_another_order_of_ours_keeps_it_in_no_doubt(futures: Bench) -> None:
 
     assert [order.state for order in futures.orders()] == [S.ACCEPTED, S.NOT_PLACED]
     assert [size for _, size in futures.book()] == ["10"]
+
+
+def enter_key_of(futures: Bench, account: PaperAccount) -> None:
+    connector = Connector.unscoped.get(pk=futures.connector.pk)
+    replace_credentials(connector, Credentials(account.access_key, account.secret_key, account.memo))
+
+
+@pytest.mark.parametrize("traded_before", [False, True])
+def test_what_the_key_of_another_account_does_not_show_is_not_proved_absent(
+    futures: Bench, traded_before: bool
+) -> None:
+    """It was filled on the account of the key before; the other account is as flat as that one was."""
+    if traded_before:
+        futures.send("buy", "flat", "0.02")
+        futures.send("sell", "long", "0.02")
+    futures.fault("status", status=502, accepted=True)
+    futures.send("buy", "flat", "0.01")
+    doubtful = futures.orders()[-1]
+    other = futures.paper.new_account(futures={"USDT": "10000"})
+    enter_key_of(futures, other)
+
+    look_after_the_fence(futures)
+
+    doubtful.refresh_from_db()
+    assert (doubtful.state, doubtful.attempt) == (S.UNKNOWN, 1)
+    assert "the key was replaced since it was sent, and may be another account's" in why(futures)
+    assert futures.paper.orders(other.access_key) == []
+
+
+def test_exit_in_doubt_is_sent_again_under_a_new_key_of_the_account_that_shows_our_orders(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    futures.fault("drop_request")
+    futures.send("sell", "long", "0.01")
+    enter_key_of(futures, futures.account)
+
+    look_after_the_fence(futures)
+
+    assert [order.state for order in futures.orders()] == [S.FILLED, S.FILLED]
+    assert (futures.held(), [size for _, size in futures.book()]) == (0, ["10", "10"])

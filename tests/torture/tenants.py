@@ -62,6 +62,9 @@ def _tenant(number: int) -> Tenant:
         market="spot" if number % 4 == 3 else "futures",
         credentials=credentials,
     )
+    # Before every history, whatever its clocks say: no order of it was sent with another key.
+    connector.credentials_set_at -= timedelta(days=1)
+    connector.save(update_fields=["credentials_set_at"])
     return Tenant(connector, credentials, pointers.reveal(PointerFactory(connector=connector)))
 
 
