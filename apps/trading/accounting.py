@@ -56,11 +56,15 @@ class FillFacts:
 
 @dataclass(frozen=True, slots=True)
 class AdjustmentFacts:
-    """A change of the position that is no fill: signed, in exchange units; what came in is taken at `price`."""
+    """A change of the position that is no fill: signed, in exchange units; what came in is taken at `price`.
+
+    `realises`: what left was closed at `price` for the trader's account, as by a liquidation.
+    """
 
     change: Decimal
     price: Decimal
     at: datetime
+    realises: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,9 @@ def adjust_by(state: PositionState, adjustment: AdjustmentFacts, *, contract: Co
         target = max(target, _ZERO)
     if state.book is Book.SHORT:
         target = min(target, _ZERO)
-    after, _ = adjust_external(state, target, price=adjustment.price, at=adjustment.at, contract=contract)
+    after, _ = adjust_external(
+        state, target, price=adjustment.price, at=adjustment.at, contract=contract, realises=adjustment.realises
+    )
     return after
 
 
@@ -218,10 +224,17 @@ def apply_funding(state: PositionState, amount: Decimal, *, contract: Contract) 
 
 
 def adjust_external(
-    state: PositionState, signed_quantity: Decimal, *, price: Decimal, at: datetime, contract: Contract
+    state: PositionState,
+    signed_quantity: Decimal,
+    *,
+    price: Decimal,
+    at: datetime,
+    contract: Contract,
+    realises: bool = False,
 ) -> tuple[PositionState, Effects]:
-    """Return the position set to what the exchange holds. Nothing is realised: what left, left at its own cost, what
-    came in is taken at `price`. ValueError for a short on spot or the wrong sign for a hedge book.
+    """Return the position set to what the exchange holds. What left, left at its own cost and realised nothing, unless
+    it `realises` at `price`; what came in is taken at `price`. ValueError for a short on spot or the wrong sign for a
+    hedge book.
     """
     if signed_quantity < 0 and (contract.market is Market.SPOT or state.book is Book.LONG):
         raise ValueError(f"{state.book} on {contract.market} cannot be short: {signed_quantity}")
@@ -233,10 +246,24 @@ def adjust_external(
         kept_cost = state.cost if kept == held else _stored(state.cost * kept / held)
         cost = kept_cost + _stored((target - kept) * contract.contract_size * price)
         change = signed_quantity - state.signed_quantity
+        realized = _ZERO
+        if realises:
+            value = _stored((held - kept) * contract.contract_size * price)
+            realized = (value - (state.cost - kept_cost)) * (1 if state.signed_quantity > 0 else -1)
         opened_at = (state.opened_at if kept else at) if target else None
-        after = replace(state, signed_quantity=signed_quantity, cost=cost, opened_at=opened_at)
-        rows = (LedgerRow(LedgerKind.EXTERNAL, change * contract.contract_size, contract.base),) if change else ()
-        return after, Effects(rows, realized=_ZERO, cash=_ZERO, external_quantity=abs(change))
+        after = replace(
+            state,
+            signed_quantity=signed_quantity,
+            cost=cost,
+            realized_pnl=state.realized_pnl + realized,
+            opened_at=opened_at,
+        )
+        rows: list[LedgerRow] = []
+        if change:
+            rows.append(LedgerRow(LedgerKind.EXTERNAL, change * contract.contract_size, contract.base))
+        if realized:
+            rows.append(LedgerRow(LedgerKind.REALIZED_PNL, realized, contract.quote))
+        return after, Effects(tuple(rows), realized=realized, cash=_ZERO, external_quantity=abs(change))
 
 
 def unrealized_pnl(state: PositionState, mark_price: Decimal, *, contract_size: Decimal) -> Decimal:

@@ -24,7 +24,8 @@ def adjust(
 ) -> Adjustment | None:
     """Set the position to `target`, signed; None, and nothing done, when our row no longer says `expected`.
 
-    `price` is what came in is taken at; None = the newest price known, else what the position cost.
+    `price` is what came in is taken at, and what was liquidated was closed at; None = the newest price known, else what
+    the position cost.
     """
     with transaction.atomic():
         Position.unscoped.get_or_create(
@@ -40,7 +41,12 @@ def adjust(
         contract, now = contract_of(instrument), world.now()
         taken_at = price or _newest_price(instrument) or position.avg_entry_price
         after, effects = accounting.adjust_external(
-            state_of(position), target, price=taken_at, at=now, contract=contract
+            state_of(position),
+            target,
+            price=taken_at,
+            at=now,
+            contract=contract,
+            realises=cause is Adjustment.Cause.LIQUIDATED,
         )
         adjustment: Adjustment = Adjustment.objects.create(
             workspace_id=connector.workspace_id,
@@ -52,7 +58,7 @@ def adjust(
             price=taken_at,
             at=now,
         )
-        for row in effects.rows:
+        for number, row in enumerate(effects.rows):
             LedgerEntry.objects.create(
                 workspace_id=connector.workspace_id,
                 connector=connector,
@@ -61,7 +67,7 @@ def adjust(
                 amount=row.amount,
                 currency=row.currency,
                 at=now,
-                reference=f"adjustment:{adjustment.pk}",
+                reference=f"adjustment:{adjustment.pk}" + (f":{row.kind.value}" if number else ""),
             )
         store(position, after, contract.contract_size)
     return adjustment

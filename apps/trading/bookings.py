@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from apps.connectors.exchange import Exchange, TransactionKind, TransactionReport
+from apps.connectors.exchange import Exchange, Instrument, Side, TransactionKind, TransactionReport
 from apps.connectors.models import Connector
 from apps.lib import world
+from apps.trading.accounting import WIDE
 from apps.trading.models import AccountWatch, LedgerEntry, Position
 
 logger = logging.getLogger(__name__)
@@ -17,6 +20,18 @@ logger = logging.getLogger(__name__)
 EVERY = timedelta(minutes=5)
 OVERLAP = timedelta(minutes=10)
 FIRST_LOOK = timedelta(days=2)
+_STORED = Decimal(1).scaleb(-18)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What the exchange closed by itself: in exchange units, at what a base unit brought or cost after the fee.
+
+    `price` is None where it was not told.
+    """
+
+    quantity: Decimal
+    price: Decimal | None
 
 
 def take_over(connector: Connector, watch: AccountWatch, exchange: Exchange) -> None:
@@ -40,9 +55,29 @@ def book_funding(connector: Connector, reports: Iterable[TransactionReport]) -> 
     return sum(_book_one(connector, report) for report in reports if report.kind is TransactionKind.FUNDING_FEE)
 
 
-def was_liquidated(exchange: Exchange, symbol: str, *, since: datetime) -> bool:
-    """Say whether the exchange itself closed any of the symbol since. ExchangeError when it could not be read."""
-    return any(order.is_forced for order in exchange.order_history(symbol, since=since))
+def liquidated(exchange: Exchange, instrument: Instrument, *, held: Decimal, since: datetime) -> Closed | None:
+    """Return what the exchange itself closed since of a position of which we had `held`, signed; None = nothing.
+
+    ExchangeError when it could not be read.
+    """
+    symbol, side = instrument.symbol, Side.SELL if held > 0 else Side.BUY
+    forced = [
+        order
+        for order in exchange.order_history(symbol, since=since)
+        if order.is_forced and order.side is side and order.filled_quantity
+    ]
+    quantity = sum((order.filled_quantity for order in forced), Decimal(0))
+    if not quantity:
+        return None
+    fills = [fill for order in forced for fill in exchange.fills(symbol, exchange_order_id=order.exchange_order_id)]
+    if sum((fill.quantity for fill in fills), Decimal(0)) != quantity:
+        # Not all told yet; the newest price known stands in.
+        return Closed(quantity, None)
+    with localcontext(prec=WIDE):
+        value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
+        fee = sum((fill.fee for fill in fills), Decimal(0)) / instrument.contract_size
+        price = (value - fee if side is Side.SELL else value + fee) / quantity
+        return Closed(quantity, price.quantize(_STORED))
 
 
 def _book_one(connector: Connector, report: TransactionReport) -> bool:

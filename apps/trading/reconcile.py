@@ -7,7 +7,7 @@ while no order of the symbol is under way, and only when it was there in three r
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -218,8 +218,11 @@ def _settle(
     if is_futures and not theirs and any(row.signed_quantity for row in exchange.positions(symbol) if row.book is book):
         # Missing in the list and there when asked for: the list was not whole.
         return False
-    is_less = is_futures and abs(theirs) < abs(ours)
-    liquidated = is_less and bookings.was_liquidated(exchange, symbol, since=since)
+    liquidated = None
+    if is_futures and abs(theirs) < abs(ours) and ours * theirs >= 0:
+        liquidated = bookings.liquidated(exchange, words, held=ours, since=since)
+        if liquidated is not None and liquidated.quantity <= _liquidated_before(connector, symbol, book, since=since):
+            liquidated = None
     policy = ExternalTrades(connector.external_trades)
     if policy is not ExternalTrades.ADOPT and not liquidated:
         _show_beside(connector, instrument, book, theirs)
@@ -238,7 +241,7 @@ def _settle(
         expected=ours,
         # On spot what the owner has beyond our position stays his own.
         target=theirs,
-        price=report.avg_entry_price if report else None,
+        price=liquidated.price if liquidated else report.avg_entry_price if report else None,
         cause=Adjustment.Cause.LIQUIDATED if liquidated else Adjustment.Cause.EXTERNAL,
     )
     if done is None:
@@ -249,6 +252,14 @@ def _settle(
     how = "The exchange's figure was taken over."
     incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
     return True
+
+
+def _liquidated_before(connector: Connector, symbol: str, book: Book, *, since: datetime) -> Decimal:
+    """Return how much of it was taken over already: what was traded by hand since is no liquidation."""
+    taken = Adjustment.unscoped.filter(
+        connector=connector, symbol=symbol, book=book.value, cause=Adjustment.Cause.LIQUIDATED, at__gte=since
+    )
+    return sum((abs(change) for change in taken.values_list("change", flat=True)), Decimal(0))
 
 
 def _show_beside(connector: Connector, instrument: Instrument, book: Book, theirs: Decimal) -> None:

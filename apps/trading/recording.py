@@ -1,7 +1,7 @@
 """FillReport → Fill → Position → LedgerEntry, once per trade id, in one transaction."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
@@ -233,9 +233,12 @@ def _book_anew(order: Order, position: Position, named: Fill) -> None:
     facts = [
         FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
     ]
-    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in _adjustments_at(**_place(position))]
+    beside = _beside(_adjustments_at(**_place(position)))
     rebuilt = accounting.rebuild(facts, contract=contract, book=Book(position.book), adjustments=beside)
-    wanted: dict[tuple[bool, str], Decimal] = {}
+    # What was liquidated realises something else where it cost something else.
+    by_fills = sum((rebuilt.effects[fill.trade_id].realized - fill.realized_pnl for fill in fills), Decimal(0))
+    by_others = rebuilt.state.realized_pnl - position.realized_pnl - by_fills
+    wanted: dict[tuple[bool, str], Decimal] = {(False, contract.quote): by_others}
     for effects in rebuilt.effects.values():
         for row in effects.rows:
             key = (row.kind is LedgerKind.EXTERNAL, row.currency)
@@ -263,6 +266,10 @@ def _book_anew(order: Order, position: Position, named: Fill) -> None:
         if amount
     )
     store(position, replace(rebuilt.state, funding=position.funding), contract.contract_size)
+
+
+def _beside(adjustments: Iterable[Adjustment]) -> list[AdjustmentFacts]:
+    return [AdjustmentFacts(row.change, row.price, row.at, row.realises) for row in adjustments]
 
 
 def contract_of(instrument: Instrument) -> Contract:
@@ -345,7 +352,7 @@ def _rebuilt(
         FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
     ]
     book = Book(position.book)
-    beside = [AdjustmentFacts(row.change, row.price, row.at) for row in adjustments]
+    beside = _beside(adjustments)
     rebuilt = accounting.rebuild([*earlier, late], contract=contract, book=book, adjustments=beside)
     unwritten.changes += [
         update_asked(Fill, {"realized_pnl": rebuilt.effects[fill.trade_id].realized}, id=fill.pk)

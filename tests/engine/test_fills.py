@@ -11,12 +11,13 @@ import pytest
 from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.connectors.exchange import FillReport, LiquidityRole, OrderReport, OrderStatus, Side
+from apps.connectors.exchange import Book, FillReport, LiquidityRole, OrderReport, OrderStatus, Side
 from apps.connectors.opening import open_connector
 from apps.trading import following, recording
+from apps.trading.adjusting import adjust
 from apps.trading.exposure import lost_today
 from apps.trading.following import look
-from apps.trading.models import Fill, LedgerEntry, OrderState, Position
+from apps.trading.models import Adjustment, Fill, LedgerEntry, OrderState, Position
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench
 
@@ -227,6 +228,25 @@ def test_what_a_correction_books_is_a_part_of_the_days_loss(futures: Bench, slow
     position = Position.unscoped.get()
     assert (position.signed_quantity, position.realized_pnl) == (0, Decimal("-3.6"))
     assert lost_today(futures.connector, "USDT") == position.fees - position.realized_pnl
+
+
+def test_what_was_liquidated_of_an_inferred_fill_is_realised_from_the_real_ones(futures: Bench, slow: Slow) -> None:
+    slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 1
+    slow.updated_at = timezone.now() - timedelta(seconds=61)
+    futures.send("buy", "flat", "0.01")
+    adjust(
+        futures.connector, futures.order().instrument, Book.NET, expected=Decimal(10), target=Decimal(0),
+        price=Decimal(57000), cause=Adjustment.Cause.LIQUIDATED,
+    )  # fmt: skip
+    assert Position.unscoped.get().realized_pnl == -30
+
+    slow.shown, slow.dearer = None, Decimal(600)
+    futures.wait(2)
+
+    position = Position.unscoped.get()
+    assert (position.signed_quantity, position.realized_pnl) == (0, Decimal("-33.6"))
+    booked = sum(entry.amount for entry in LedgerEntry.unscoped.exclude(kind="external"))
+    assert booked == position.realized_pnl - position.fees
 
 
 def test_real_fills_that_do_not_add_up_replace_nothing(futures: Bench, slow: Slow) -> None:

@@ -7,12 +7,15 @@ from unittest import mock
 from uuid import uuid4, uuid5
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import (
     Book,
+    FillReport,
+    LiquidityRole,
     OrderReport,
     OrderStatus,
     PositionReport,
@@ -22,8 +25,10 @@ from apps.connectors.exchange import (
     UnreachableError,
 )
 from apps.connectors.models import Connector
-from apps.trading import bookings, reconcile
+from apps.connectors.opening import open_connector
+from apps.trading import bookings, reconcile, recording
 from apps.trading.adjusting import adjust
+from apps.trading.exposure import lost_today
 from apps.trading.ids import client_order_id
 from apps.trading.models import (
     AccountWatch,
@@ -205,6 +210,80 @@ def test_position_liquidated_is_taken_over_and_called_by_its_name(futures: Bench
     assert futures.held() == 0
     assert Adjustment.unscoped.get().cause == "liquidated"
     assert of("position_liquidated").what.startswith("The exchange liquidated BTCUSDT: we had long 10 contracts")
+
+
+def test_what_a_liquidation_cost_is_realised_and_lost_today(futures: Bench) -> None:
+    Connector.unscoped.update(leverage=50, max_daily_loss=Decimal(5))
+    opened(futures)
+    futures.paper.set_price("BTCUSDT", "57000")
+    poll(3)
+
+    [usdt] = open_connector(futures.connector).balances()
+    lost = 10000 - usdt.equity
+    position = Position.unscoped.get()
+    assert lost > 10
+    assert abs(lost - (position.fees - position.realized_pnl)) < Decimal("1e-15")
+    assert lost_today(futures.connector, "USDT") == position.fees - position.realized_pnl
+    booked = LedgerEntry.unscoped.exclude(kind="external").aggregate(total=Sum("amount"))["total"]
+    assert booked == position.realized_pnl - position.fees
+    refused = futures.send("buy", "flat", "0.001")
+    assert futures.status(refused) == ("rejected", "MAX_DAILY_LOSS")
+
+
+def test_liquidation_whose_entry_is_told_dearer_later_is_realised_from_the_real_price(futures: Bench) -> None:
+    """A fill that belongs before others has the position worked out again, what was liquidated included."""
+    Connector.unscoped.update(leverage=50)
+    opened(futures)
+    futures.paper.set_price("BTCUSDT", "57000")
+    poll(3)
+    before = Position.unscoped.get()
+    first = Fill.unscoped.get()
+    late = FillReport(
+        trade_id="late", exchange_order_id=futures.order().exchange_order_id, symbol="BTCUSDT", side=Side.SELL,
+        price=first.price + 1000, quantity=Decimal(4), fee=Decimal(0), fee_currency="USDT",
+        role=LiquidityRole.TAKER, filled_at=first.filled_at + timedelta(milliseconds=1),
+    )  # fmt: skip
+
+    recording.record(futures.order(), [late])
+
+    # 6 of the 10 that the exchange closed were ours still, 4 went 1000 dearer than they came; 4 short came in.
+    after = Position.unscoped.get()
+    assert after.signed_quantity == -4
+    assert abs(after.realized_pnl - (before.realized_pnl * 6 / 10 + 4)) < Decimal("1e-15")
+    realized = LedgerEntry.unscoped.filter(kind__in=("realized_pnl", "correction")).aggregate(total=Sum("amount"))
+    assert realized["total"] == after.realized_pnl
+
+
+def test_what_is_closed_by_hand_soon_after_a_liquidation_is_no_second_one(futures: Bench) -> None:
+    Connector.unscoped.update(leverage=50)
+    opened(futures)
+    futures.paper.set_price("BTCUSDT", "57000")
+    poll(3)
+    opened(futures)
+    by_hand(futures, Side.SELL, "10", reduce_only=True)
+    poll(3)
+
+    assert futures.held() == 0
+    assert list(Adjustment.unscoped.order_by("at").values_list("cause", flat=True)) == ["liquidated", "external"]
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_one_side_closed_by_hand_is_no_liquidation_because_the_other_side_was_liquidated(
+    db: None, paper: SharedPaper, side: str
+) -> None:
+    hedge = bench(paper, "futures", position_mode="hedge_mode")
+    Connector.unscoped.update(leverage=50)
+    hedge.send("buy", "flat", "0.01", hedgemode="hedge")
+    hedge.send("sell", "flat", "0.01", hedgemode="hedge")
+    long, price = side == "buy", "57000" if side == "buy" else "63000"
+    by_hand(
+        hedge, Side.BUY if long else Side.SELL, "10", reduce_only=True, book=Book.SHORT if long else Book.LONG
+    )  # fmt: skip
+    hedge.paper.set_price("BTCUSDT", price)
+    poll(3)
+
+    causes = dict(Adjustment.unscoped.values_list("book", "cause"))
+    assert causes == {"long" if long else "short": "liquidated", "short" if long else "long": "external"}
 
 
 def test_position_query_failing_is_no_news(futures: Bench) -> None:

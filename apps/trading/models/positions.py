@@ -142,7 +142,8 @@ class LedgerEntry(WorkspaceOwned):
 class Adjustment(WorkspaceOwned):
     """A position changed by what are not our fills. Append-only, like the fills that it stands beside.
 
-    `change` signed, in exchange units; what came in is taken at `price`, what left, left at its own cost.
+    `change` signed, in exchange units; what came in is taken at `price`, what left, left at its own cost. What was
+    liquidated left at `price`, its fee included, and realised what that makes.
     """
 
     class Cause(models.TextChoices):
@@ -165,6 +166,10 @@ class Adjustment(WorkspaceOwned):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.change.normalize():f}: {self.get_cause_display()}"
+
+    @property
+    def realises(self) -> bool:
+        return self.cause == self.Cause.LIQUIDATED
 
 
 class ShadowPosition(WorkspaceOwned):

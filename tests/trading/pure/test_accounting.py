@@ -280,6 +280,18 @@ def test_external_adjustment_realises_nothing(to: str, cost: str, row: str | Non
     assert effects.rows == ((LedgerRow(LedgerKind.EXTERNAL, D(row), "BTC"),) if row else ())
 
 
+@pytest.mark.parametrize(
+    ("side", "to", "realized"), [("buy", "4", "-18"), ("buy", "0", "-30"), ("sell", "-4", "18"), ("sell", "0", "30")]
+)
+def test_what_was_liquidated_realises_at_its_price(side: str, to: str, realized: str) -> None:
+    state = play(FUTURES, fill(1, side, "10", "60000"))
+
+    after, effects = adjust_external(state, D(to), price=D(57000), at=START, contract=FUTURES, realises=True)
+
+    assert (after.cost, after.realized_pnl, effects.realized) == (60 * abs(D(to)), D(realized), D(realized))
+    assert effects.rows[1:] == (LedgerRow(LedgerKind.REALIZED_PNL, D(realized), "USDT"),)
+
+
 def test_spot_cannot_be_adjusted_short() -> None:
     with pytest.raises(ValueError, match="cannot be short"):
         adjust_external(PositionState(), D(-1), price=D(1), at=START, contract=SPOT)
