@@ -350,18 +350,19 @@ def _has_expired(order: Order) -> bool:
 
 def _is_stopped(order: Order) -> bool:
     """Deny what waited to be sent and may no longer: a halt, a pause or the end of the trial came in between."""
-    now = world.now()
-    if now - order.created_at < GUARDS_HOLD and order.leg != CLOSING_LEG:
+    if world.now() - order.created_at < GUARDS_HOLD and order.leg != CLOSING_LEG:
         return False
     connector = Connector.unscoped.select_related("workspace").get(pk=order.connector_id)
+    stands = standing(connector, order.symbol)
     facts = GuardFacts(
         intent=Intent(order.intent),
-        now=now,
+        # Not before how it stands was read: what has ended by then ends no later.
+        now=world.now(),
         received_at=order.created_at,
         symbol=order.symbol,
         quote=order.instrument.quote,
         has_matching_position=order.intent == Intent.ENTRY or not order.attempt or _is_still_open(order),
-        **standing(connector, order.symbol),  # type: ignore[arg-type]
+        **stands,  # type: ignore[arg-type]
     )
     checks = [guards.check_halted]
     if order.intent == Intent.EXIT:

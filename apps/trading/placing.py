@@ -333,8 +333,10 @@ def refuse(order: Order, denial: Denial) -> None:
 
 def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
     """Check a leg that waited for another one against the guards as they are now."""
+    stands = standing(order.connector, order.symbol)
     facts = GuardFacts(
         intent=Intent(order.intent),
+        # Not before how it stands was read: what has ended by then ends no later.
         now=world.now(),
         received_at=order.created_at,
         symbol=order.symbol,
@@ -348,7 +350,7 @@ def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
         opens=PrevPosition.LONG if order.side == Side.BUY else PrevPosition.SHORT,
         open_elsewhere=open_elsewhere(order.connector, order.symbol),
         lost_today=lost_today(order.connector, order.instrument.quote),
-        **standing(order.connector, order.symbol),  # type: ignore[arg-type]
+        **stands,  # type: ignore[arg-type]
     )
     return guards.check(facts, limits_of(order.connector)) or _clock_denial(order.connector, Intent(order.intent))
 

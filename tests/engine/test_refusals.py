@@ -27,6 +27,7 @@ STOPS = {
     "reduce_only": "SITE_REDUCE_ONLY",
     "paused": "PAUSED",
     "trial ended": "TRIAL_ENDED",
+    "payment ended": "TRIAL_ENDED",
     "workspace": "WORKSPACE_REDUCE_ONLY",
     "connector": "CONNECTOR_REDUCE_ONLY",
     "staff on connector": "STAFF_REDUCE_ONLY",
@@ -360,5 +361,8 @@ def _stop(what: str) -> None:
         Workspace.objects.update(trading_state="halted" if "halted" in what else "reduce_only")
     elif what in {"connector", "connector halted"}:
         Connector.unscoped.update(trading_state="halted" if "halted" in what else "reduce_only")
+    elif what == "payment ended":
+        # The trial itself would have gone on.
+        Subscription.objects.update(status="ended", trial_ends_at=timezone.now() + timedelta(days=9))
     else:
         Subscription.objects.update(trial_ends_at=timezone.now() - timedelta(days=1))

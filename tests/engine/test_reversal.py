@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.accounts.models import Subscription
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Book, OrderRejectedError, OrderReport, PositionReport, RejectReason
 from apps.trading import executor
@@ -68,6 +69,21 @@ def test_open_leg_waits_while_the_close_is_in_doubt_and_goes_once_it_is_found(lo
     assert (close.state, opening.state) == (S.FILLED, S.FILLED)
     assert sizes(long) == ["10", "10", "15"]
     assert long.held() == -15
+
+
+def test_open_leg_whose_workspace_stops_paying_while_the_close_is_in_doubt_is_not_sent(long: Bench) -> None:
+    """The trial itself would have gone on."""
+    long.fault("drop_answer")
+    long.send("sell", "long", "0.02")
+    close, opening = legs(long)
+    assert (close.state, opening.state) == (S.UNKNOWN, S.PLANNED)
+    Subscription.objects.update(status="ended", trial_ends_at=timezone.now() + timedelta(days=9))
+
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.DENIED, "TRIAL_ENDED")
+    assert (sizes(long), long.held()) == (["10", "10"], 0)
 
 
 def test_open_leg_that_waited_too_long_is_not_sent(long: Bench) -> None:
