@@ -25,7 +25,7 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.trading.denials import Denial, DenialCode
-from apps.trading.following import evidence_of, look
+from apps.trading.following import TAKEN_BACK, evidence_of, look
 from apps.trading.models import LIVE_STATES, OPEN_STATES, Order, OrderState
 from apps.trading.transitions import StaleOrderError, deny, move, note, postpone
 
@@ -39,13 +39,18 @@ _LOOK_PAUSES_S = (0.05, 0.3)
 _LONGEST_WAIT_S = 30
 
 
-def request(order: Order, *, by: str) -> bool:
-    """Ask for an order to be taken back; False when it is over or was asked for before. Sends nothing."""
+def request(order: Order, *, by: str, why: str = "") -> bool:
+    """Ask for an order to be taken back; False when it is over or was asked for before. Sends nothing.
+
+    `why` is told with its end, where nobody asked for this order.
+    """
     for _ in range(5):
         if not order.may_be_cancelled:
             return False
         now = world.now()
         columns: dict[str, Any] = {"cancel_requested_at": now}
+        if why:
+            columns["facts"] = {**order.facts, TAKEN_BACK: why}
         # What is being sent, or is in doubt, keeps its pace: its outcome is looked for first.
         if order.state in LIVE_STATES | {S.PLANNED}:
             columns["next_at"] = now

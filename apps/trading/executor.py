@@ -40,13 +40,14 @@ from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import update
 from apps.lib.decimals import normalize_text
-from apps.trading import breakers, guards
+from apps.trading import breakers, cancelling, guards
 from apps.trading.absence import ID_IS_KNOWN, OFFSET_MS, note_known
 from apps.trading.cancelling import drop_unsent, open_orders, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import check_awake, fence
 from apps.trading.following import evidence_of, is_told_by_fills, look, look_for_fills
 from apps.trading.guards import GuardFacts
+from apps.trading.halting import entries_withdrawn
 from apps.trading.legs import Intent
 from apps.trading.models import LIVE_STATES, Order, OrderState, Position
 from apps.trading.placing import limits_of, standing
@@ -118,6 +119,7 @@ def step(order: Order) -> None:
     if order.state == S.PLANNED:
         drive(order)
         return
+    _withdraw(order)
     if order.state == S.SUBMITTING:
         # Its sender is gone. Whether bytes left is not known: query, never send again.
         advance(order, S.UNKNOWN, cause="sender gone", next_at=world.now())
@@ -125,6 +127,15 @@ def step(order: Order) -> None:
         take_back(order)
     protect(order)
     settle_legs(order)
+
+
+def _withdraw(order: Order) -> None:
+    """Ask for an entry back that waits at the exchange: where entries are off it may not open a position any more."""
+    if order.intent != Intent.ENTRY or not order.is_resting or order.cancel_requested_at is not None:
+        return
+    denial = entries_withdrawn(order.connector)
+    if denial is not None:
+        cancelling.request(order, by=denial.code.value, why=f"new positions are off ({denial.code.value})")
 
 
 def send(order: Order) -> None:

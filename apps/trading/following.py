@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 S = OrderState
 
 NOT_FOUND_APART = timedelta(seconds=5)
+# A fact of an order that is taken back although nobody asked for it: why.
+TAKEN_BACK = "taken_back"
 
 
 # So long an order may still be shown as open after its cancellation was sent: BitMart cancels later than it answers.
@@ -224,7 +226,8 @@ def _state_for(report: OrderReport, *, recorded: Decimal) -> OrderState | None:
 def _why_cancelled(order: Order) -> dict[str, str]:
     if order.cancel_requested_at is not None:
         filled = f"{normalize_text(order.filled_quantity)} of {normalize_text(order.quantity)} were filled before."
-        return {"reason_code": "CANCELED_ON_REQUEST", "reason": f"Cancelled as asked; {filled}"}
+        why = f"Taken back, for {order.facts[TAKEN_BACK]}" if TAKEN_BACK in order.facts else "Cancelled as asked"
+        return {"reason_code": "CANCELED_ON_REQUEST", "reason": f"{why}; {filled}"}
     if order.reason:
         return {}
     return {

@@ -11,7 +11,9 @@ from apps.accounts.models import Plan, PlatformState, Subscription, Workspace
 from apps.connectors.models import Connector
 from apps.trading import incidents
 from apps.trading.incident_kinds import IncidentKind
+from apps.trading.models import Position
 from tests.engine.conftest import Bench
+from tests.engine.resting import resting
 from tests.people import member
 
 
@@ -88,6 +90,57 @@ def test_halted_with_a_position_open_nothing_is_sent(futures: Bench, cause: str)
     assert [futures.status(alert)[1] for alert in alerts] == [code, code]
     assert [size for _, size in futures.book()] == ["10"]
     assert futures.held() == 10
+
+
+# What somebody's word or the end of the trial withdraws; the others are limits, and what ends by itself.
+BY_WORD = frozenset(REDUCE_ONLY) - {"downgrade", "incident", "key refused"}
+
+
+@pytest.mark.parametrize(("withdraw", "code"), [*(REDUCE_ONLY[cause] for cause in sorted(BY_WORD)), *HALTED.values()])
+def test_an_entry_that_waits_at_the_exchange_is_taken_back_before_it_can_open_a_position(
+    futures: Bench, withdraw: Any, code: str
+) -> None:
+    order = resting(futures, "buy", "flat", "0.01", "50000")
+    assert order.state == "accepted"
+    withdraw()
+
+    futures.wait()
+
+    order.refresh_from_db()
+    assert (order.state, order.reason_code) == ("canceled", "CANCELED_ON_REQUEST")
+    assert order.reason == f"Taken back, for new positions are off ({code}); 0 of 10 were filled before."
+    assert [row["state"] for row in futures.paper.orders(futures.account.access_key)] == ["canceled"]
+    futures.paper.set_price("BTCUSDT", "49000")
+    futures.wait()
+    assert not Position.unscoped.exclude(signed_quantity=0).exists()
+
+
+@pytest.mark.parametrize("cause", sorted(BY_WORD))
+def test_an_exit_that_waits_at_the_exchange_stays_there(futures: Bench, cause: str) -> None:
+    futures.send("buy", "flat", "0.01")
+    order = resting(futures, "sell", "long", "0.01", "70000")
+    assert (order.state, order.intent) == ("accepted", "exit")
+    withdraw, _ = REDUCE_ONLY[cause]
+    withdraw()
+
+    futures.wait()
+    futures.paper.set_price("BTCUSDT", "71000")
+    futures.wait()
+
+    order.refresh_from_db()
+    assert (order.state, futures.held()) == ("filled", 0)
+
+
+@pytest.mark.parametrize("cause", sorted(REDUCE_ONLY.keys() - BY_WORD))
+def test_what_only_stops_new_orders_leaves_an_entry_that_waits_there_alone(futures: Bench, cause: str) -> None:
+    order = resting(futures, "buy", "flat", "0.01", "50000")
+    withdraw, _ = REDUCE_ONLY[cause]
+    withdraw()
+
+    futures.wait()
+
+    order.refresh_from_db()
+    assert (order.state, order.cancel_requested_at) == ("accepted", None)
 
 
 def test_a_member_cannot_lift_what_the_operators_stopped(futures: Bench) -> None:
