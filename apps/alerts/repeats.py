@@ -25,7 +25,7 @@ def is_repeat(alert: Alert, original: Alert | None) -> bool:
     """Decide about a delivery that equals an earlier one; True when it must not run now.
 
     `original` is what `asked` found. With an id of its own the sender has said that it is new. Identical bodies 4 to
-    60 s apart are re-deliveries, whatever came between them. Closer together they may be two firings: an exit runs (it
+    60 s apart are re-deliveries. Closer together they may be two firings: an exit runs (it
     cannot close more than is held, see `only_closes`), a test too, an entry does what is set.
     """
     if original is None or cannot_be(alert):
@@ -60,9 +60,12 @@ def only_closes(alert: Alert, original: Alert | None) -> bool:
 
 
 def asked(alert: Alert) -> Asked:
-    """Ask for the oldest delivery within a minute before this one that says the same."""
+    """Ask for the delivery within a minute before this one that says the same: the oldest, of exits the newest.
+
+    Where the two disagree an entry is held to be sent again and does nothing, and an exit to be meant: it closes.
+    """
     at = alert.received_at
-    return _same.asked(
+    return (_newest if alert.is_exit else _oldest).asked(
         connector=alert.connector_id,
         fingerprint=bytes(alert.fingerprint or b""),
         pk=alert.pk,
@@ -75,7 +78,8 @@ def _earlier(connector: UUID, fingerprint: bytes, pk: UUID, at: datetime, since:
     rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector, fingerprint=fingerprint, duplicate_of=None)
     rows = rows.filter(received_at__lte=at, received_at__gt=since).exclude(status=AlertStatus.HELD)
     # Two deliveries of one microsecond are told apart by their ids.
-    return rows.exclude(pk=pk).exclude(received_at=at, id__gt=pk).order_by("received_at", "id")[:1]
+    return rows.exclude(pk=pk).exclude(received_at=at, id__gt=pk)
 
 
-_same = Compiled(_earlier)
+_oldest = Compiled(lambda **values: _earlier(**values).order_by("received_at", "id")[:1])
+_newest = Compiled(lambda **values: _earlier(**values).order_by("-received_at", "-id")[:1])

@@ -104,6 +104,20 @@ def test_redelivery_is_one_whatever_came_between(futures: Desk, clock: Any) -> N
     assert len(futures.at_exchange()) == 2
 
 
+def test_of_exits_less_than_four_seconds_apart_each_runs(futures: Desk, clock: Any) -> None:
+    """The third comes 6 s after the first, and 3 s after the second: one more firing, sooner than one that is lost."""
+    clock(0)
+    futures.post(futures.message("buy", "flat", "0.01"))
+    futures.work()
+    for seconds in (10, 13, 16, 21):
+        clock(seconds)
+        futures.post(futures.message("sell", "long", "0.002"))
+        futures.work()
+
+    assert statuses(futures) == ["executed", "executed", "executed", "executed", "duplicate"]
+    assert [order["size"] for order in futures.at_exchange()] == ["10", "2", "2", "2"]
+
+
 REVERSAL = {"market_position": "short", "market_position_size": "0.005"}
 
 
