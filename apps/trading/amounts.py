@@ -256,6 +256,9 @@ class _Conversion:
                     "where": "below" if self.own is _LONG else "above",
                 }
                 return Denial(DenialCode.STOP_ON_WRONG_SIDE, facts)
+            if self.own is _SHORT and self.signal.limit_price is not None:
+                # A sell is filled at its limit at worst: what is lost from there to the stop is the risk.
+                distance = max(distance, stop.price - self.signal.limit_price)
         else:
             distance = price * (stop.percent or Decimal(0)) / _ALL
             if distance <= 0:

@@ -77,6 +77,16 @@ def test_a_limit_sell_below_the_market_is_as_large_as_the_market_makes_it(future
     assert futures.book() == [(order.client_order_id, "10")]
 
 
+def test_a_limit_sell_risks_no_more_than_asked_where_it_is_filled_at_its_limit(futures: Bench) -> None:
+    more = {"quantity_type": "risk_percent", "stop_loss": {"price": 62000}}
+
+    futures.send("sell", "flat", "0.3", order_type="limit", limit_price="59000", **more)
+
+    # 0.3 % of 10000 is lost between 59000 and 62000; between the market's 60000 and the stop it were 15 contracts.
+    assert (futures.order().quantity, futures.order().price) == (D(10), D(59000))
+    assert [size for _, size in futures.book()] == ["10"]
+
+
 def test_a_limit_sell_below_the_market_is_held_against_the_limits_at_the_markets_price(futures: Bench) -> None:
     alert = futures.send("sell", "flat", "0.1", order_type="limit", limit_price="6000")
 
