@@ -233,11 +233,15 @@ def _book_anew(order: Order, position: Position, named: Fill) -> None:
     facts = [
         FillFacts(f.trade_id, Side(f.side), f.price, f.quantity, f.fee, f.fee_currency, f.filled_at) for f in fills
     ]
-    beside = _beside(_adjustments_at(**_place(position)))
+    adjustments = _adjustments_at(**_place(position))
+    beside = _beside(adjustments)
     rebuilt = accounting.rebuild(facts, contract=contract, book=Book(position.book), adjustments=beside)
-    # What was liquidated realises something else where it cost something else.
-    by_fills = sum((rebuilt.effects[fill.trade_id].realized - fill.realized_pnl for fill in fills), Decimal(0))
-    by_others = rebuilt.state.realized_pnl - position.realized_pnl - by_fills
+    # What was liquidated realises something else where it cost something else. What of that was corrected before stands
+    # on the fills.
+    by_fills = sum((effects.realized for effects in rebuilt.effects.values()), Decimal(0))
+    names = [f"adjustment:{row.pk}:{LedgerKind.REALIZED_PNL.value}" for row in adjustments]
+    booked = LedgerEntry.unscoped.filter(connector_id=position.connector_id, reference__in=names)
+    by_others = rebuilt.state.realized_pnl - by_fills - sum(booked.values_list("amount", flat=True), Decimal(0))
     wanted: dict[tuple[bool, str], Decimal] = {(False, contract.quote): by_others}
     for effects in rebuilt.effects.values():
         for row in effects.rows:

@@ -249,6 +249,28 @@ def test_what_was_liquidated_of_an_inferred_fill_is_realised_from_the_real_ones(
     assert booked == position.realized_pnl - position.fees
 
 
+def test_what_was_corrected_of_a_liquidation_is_not_taken_back_with_the_next_inferred_fill(
+    futures: Bench, slow: Slow
+) -> None:
+    slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 1
+    slow.updated_at = timezone.now() - timedelta(seconds=61)
+    for _ in range(2):
+        futures.send("buy", "flat", "0.01")
+    adjust(
+        futures.connector, futures.orders()[0].instrument, Book.NET, expected=Decimal(20), target=Decimal(0),
+        price=Decimal(57000), cause=Adjustment.Cause.LIQUIDATED,
+    )  # fmt: skip
+
+    slow.shown, slow.dearer = None, Decimal(600)
+    futures.wait(2)
+
+    position = Position.unscoped.get()
+    assert not Fill.unscoped.filter(trade_id__startswith="inferred:").exists()
+    assert (position.signed_quantity, position.realized_pnl) == (0, Decimal("-67.2"))
+    booked = sum(entry.amount for entry in LedgerEntry.unscoped.exclude(kind="external"))
+    assert booked == position.realized_pnl - position.fees
+
+
 def test_real_fills_that_do_not_add_up_replace_nothing(futures: Bench, slow: Slow) -> None:
     slow.told, slow.status, slow.shown = 3, OrderStatus.FILLED, 1
     slow.updated_at = timezone.now() - timedelta(seconds=61)
