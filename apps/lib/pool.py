@@ -1,8 +1,8 @@
 """Many waits at once inside one task: the network is waited for in threads, each with its own database connection."""
 
 import logging
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from datetime import timedelta
 from functools import lru_cache
@@ -31,6 +31,21 @@ def run_all(work: Callable[[T], object], items: Iterable[T]) -> None:
         return
     for future in [_threads().submit(_in_thread, work, item) for item in listed]:
         future.result()
+
+
+def as_done(work: Callable[[T], A], items: Iterable[T]) -> Iterator[tuple[T, A | None]]:
+    """Run `work` for every item at the same time; give each with its result once it is there, None where it raised.
+
+    What raised is logged. Not to be called from a thread of `run_all`.
+    """
+    listed = list(items)
+    if len(listed) == 1 or not settings.INNER_THREADS:
+        for item in listed:
+            yield item, _guarded(work, item)
+        return
+    waiting = {_threads().submit(_in_thread, work, item): item for item in listed}
+    for future in as_completed(waiting):
+        yield waiting[future], future.result()
 
 
 def at_once(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
@@ -73,13 +88,14 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(settings.INNER_THREADS, thread_name_prefix="work")
 
 
-def _in_thread(work: Callable[[T], object], item: T) -> None:
+def _in_thread(work: Callable[[T], A], item: T) -> A | None:
     close_old_connections()
-    _guarded(work, item)
+    return _guarded(work, item)
 
 
-def _guarded(work: Callable[[T], object], item: T) -> None:
+def _guarded(work: Callable[[T], A], item: T) -> A | None:
     try:
-        work(item)
+        return work(item)
     except Exception:
         logger.exception("%s failed", work.__qualname__)
+        return None

@@ -27,7 +27,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import wakeups, world
 from apps.lib.decimals import floor_to_step, normalize_text
-from apps.lib.pool import run_all
+from apps.lib.pool import as_done, run_all
 from apps.trading import cancelling, drift, incidents, leases, readings
 from apps.trading.executor import send
 from apps.trading.flatten_report import CLOSED, CLOSING, FAILED, Key, Report, Row
@@ -161,20 +161,25 @@ def _connectors(flatten: Flatten) -> list[Connector]:
 
 def _close(flatten: Flatten, connectors: list[Connector], report: Report) -> None:
     """Take entries back, read what is held, and send what closes it. An account that hangs holds no other one up."""
-    to_read = []
     for connector in connectors:
         _take_entries_back(flatten, connector)
-        halt = halted(connector)
-        if halt is None:
-            to_read.append(connector)
-        else:
-            report.say(connector, "halt", halt.sentence, state=FAILED)
-    found = _read(to_read, report)
-    to_send: list[list[UUID]] = []
-    for connector in to_read:
-        if connector.pk in found:
-            to_send += _written(flatten, connector, found[connector.pk], report)
-    run_all(_send, [names for names in to_send if names])
+    to_read = [connector for connector in connectors if not _is_halted(connector, report)]
+    for connector, found in as_done(_read, to_read):
+        if not isinstance(found, _Found):
+            silent = found or _Silent("it could not be read", CLOSING)
+            report.say(connector, "key", silent.why, state=silent.state)
+            continue
+        report.unsay(connector, "key")
+        # Reading takes its time.
+        if not _is_halted(connector, report):
+            run_all(_send, [names for names in _written(flatten, connector, found, report) if names])
+
+
+def _is_halted(connector: Connector, report: Report) -> bool:
+    halt = halted(connector)
+    if halt is not None:
+        report.say(connector, "halt", halt.sentence, state=FAILED)
+    return halt is not None
 
 
 def _take_entries_back(flatten: Flatten, connector: Connector) -> None:
@@ -182,30 +187,6 @@ def _take_entries_back(flatten: Flatten, connector: Connector) -> None:
     for order in open_orders.select_related("connector", "instrument"):
         if order.intent == Intent.ENTRY or order.is_resting:
             cancelling.request(order, by=f"close everything {flatten.pk}")
-
-
-def _read(connectors: list[Connector], report: Report) -> dict[UUID, "_Found"]:
-    """Read at the same time what the accounts hold; the report says of which nothing was heard."""
-    found: dict[UUID, _Found] = {}
-    silent: dict[UUID, tuple[str, str]] = {}
-
-    def read(connector: Connector) -> None:
-        try:
-            with priority(Priority.EXIT):
-                found[connector.pk] = _held(connector, open_connector(connector))
-        except SealError:
-            silent[connector.pk] = "the stored key cannot be opened", FAILED
-        except ExchangeError as error:
-            silent[connector.pk] = error.sentence, CLOSING
-
-    run_all(read, connectors)
-    for connector in connectors:
-        if connector.pk in found:
-            report.unsay(connector, "key")
-        else:
-            why, state = silent.get(connector.pk, ("it could not be read", CLOSING))
-            report.say(connector, "key", why, state=state)
-    return found
 
 
 def _written(flatten: Flatten, connector: Connector, found: "_Found", report: Report) -> list[list[UUID]]:
@@ -266,8 +247,27 @@ class _Found:
     unlisted: tuple[PositionReport, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """An account of which nothing was heard: why, and what its row in the report says."""
+
+    why: str
+    state: str
+
+
+def _read(connector: Connector) -> _Found | _Silent:
+    """Read what is to be closed."""
+    try:
+        with priority(Priority.EXIT):
+            return _held(connector, open_connector(connector))
+    except SealError:
+        return _Silent("the stored key cannot be opened", FAILED)
+    except ExchangeError as error:
+        return _Silent(error.sentence, CLOSING)
+
+
 def _held(connector: Connector, exchange: Exchange) -> _Found:
-    """Read what is to be closed. ExchangeError is no news."""
+    """ExchangeError is no news."""
     if connector.market == Market.FUTURES:
         return _held_on_futures(connector, exchange)
     balances = {balance.currency: balance.total for balance in exchange.balances()}

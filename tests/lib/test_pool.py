@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.connectors.budget import Priority, priority, standing
-from apps.lib.pool import _waiters, at_once, forget_threads
+from apps.lib.pool import _threads, _waiters, as_done, at_once, forget_threads
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +80,33 @@ def test_where_no_thread_can_be_had_any_more_the_rest_is_asked_in_turn() -> None
     _waiters().shutdown()
 
     assert at_once(lambda: 1, threading.get_ident) == (1, threading.get_ident())
+
+
+def test_what_is_there_first_is_given_first() -> None:
+    answered = threading.Event()
+
+    def answer(name: str) -> str:
+        if name == "slow":
+            answered.wait(5)
+        return name.upper()
+
+    found = as_done(answer, ["slow", "quick"])
+
+    assert next(found) == ("quick", "QUICK")
+    answered.set()
+    assert list(found) == [("slow", "SLOW")]
+    _threads().shutdown()
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_one_that_raises_is_logged_and_gives_nothing(
+    settings: Any, threads: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.INNER_THREADS = threads
+
+    found = dict(as_done(lambda number: 6 // number, [0, 3]))
+
+    assert found == {0: None, 3: 2}
+    assert "ZeroDivisionError" in caplog.text
+    if threads:
+        _threads().shutdown()

@@ -608,6 +608,46 @@ def test_an_account_that_cannot_be_read_keeps_no_other_one_open(
     assert asked.finished_at is not None
 
 
+def test_an_account_is_closed_before_another_one_answers(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    futures.send("buy", "flat", "0.01")
+    other = ConnectorFactory(workspace=futures.connector.workspace, label="Slow")
+
+    def in_turn(work: Any, connectors: list[Connector]) -> Any:
+        quick, slow = sorted(connectors, key=lambda connector: connector.pk == other.pk)
+        yield quick, work(quick)
+        assert [size for _, size in futures.book()] == ["10", "10"]
+        yield slow, flatten._Silent("no answer within 8 s", "closing")
+
+    monkeypatch.setattr(flatten, "as_done", in_turn)
+    asked = ask(futures)
+    flatten.run_due()
+
+    asked.refresh_from_db()
+    told = {(row["connector"], row["state"], row["why"]) for row in asked.rows}
+    assert told == {("Slow", "closing", "no answer within 8 s"), (futures.connector.label, "closing", "")}
+
+
+def test_a_halt_that_comes_while_the_account_is_read_keeps_it_open(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    held = flatten._held
+
+    def halted_meanwhile(*more: Any) -> Any:
+        found = held(*more)
+        Connector.unscoped.update(staff_state="halted", staff_reason="the exchange asks us to wait")
+        return found
+
+    monkeypatch.setattr(flatten, "_held", halted_meanwhile)
+    asked = ask(futures)
+    flatten.run_due()
+
+    asked.refresh_from_db()
+    assert [size for _, size in futures.book()] == ["10"]
+    assert [(row["symbol"], row["state"]) for row in asked.rows] == [("account", "failed")]
+    assert "the exchange asks us to wait" in asked.rows[0]["why"]
+
+
 def test_an_entry_whose_fills_were_inferred_opens_nothing_more(futures: Bench) -> None:
     futures.send("buy", "flat", "0.01", order_type="limit", limit_price="50000")
     order = futures.order()
