@@ -57,8 +57,9 @@ _known_there: Compiled[UUID] = Compiled(
 
 
 def _may_be_of_another_account(order: Order, exchange: Exchange) -> bool:
-    """True when the key is a newer one than the order was sent with and does not show what was traded before it."""
-    if order.signed_at is None or order.connector.credentials_set_at <= order.signed_at:
+    """True when the key may be a newer one than the order was sent with and does not show what was traded before it."""
+    # Both by our clock; what was signed is dated by the exchange's.
+    if order.signed_at is None or order.connector.credentials_set_at <= order.created_at:
         return False
     before = _traded_before(connector=order.connector_id, at=order.signed_at)
     return not any(

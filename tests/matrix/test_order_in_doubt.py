@@ -8,7 +8,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.connectors.models import Connector
 from apps.trading import doubts
 from apps.trading.following import look
 from apps.trading.models import Incident, Order, OrderState
@@ -80,7 +79,6 @@ def test_a_persons_word_that_it_was_not_placed_frees_the_symbol_and_sends_nothin
     futures.fault("drop_request")
     futures.send("buy", "flat", "0.01")
     Order.unscoped.update(signed_at=timezone.now() - timedelta(minutes=6))
-    Connector.unscoped.update(credentials_set_at=timezone.now() - timedelta(hours=1))
     futures.fault("status", "/contract/private/position-v2", status=502, accepted=False, times=1000)
     futures.pass_fence()
     futures.wait(3)
