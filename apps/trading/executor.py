@@ -50,7 +50,7 @@ from apps.trading.guards import GuardFacts
 from apps.trading.halting import entries_withdrawn
 from apps.trading.legs import Intent
 from apps.trading.models import LIVE_STATES, Order, OrderState, Position
-from apps.trading.placing import limits_of, standing
+from apps.trading.placing import WAITS_S, limits_of, standing
 from apps.trading.protecting import guard_of, with_presets
 from apps.trading.protection import protect
 from apps.trading.protection_alarms import CLOSING_LEG
@@ -352,8 +352,8 @@ def _has_expired(order: Order) -> bool:
     now = world.now()
     if order.expires_at is None or now <= order.expires_at or order.intent != Intent.ENTRY:
         return False
-    waited = int((now - order.created_at).total_seconds())
-    limit = round((order.expires_at - order.created_at).total_seconds())
+    limit = int(order.facts[WAITS_S]) if WAITS_S in order.facts else settings.ENTRY_MAX_AGE_S
+    waited = limit + int((now - order.expires_at).total_seconds())
     denial = Denial(DenialCode.ENTRY_EXPIRED, {"age": str(waited), "limit": str(limit)})
     advance(order, S.EXPIRED, cause="expired", reason_code=denial.code.value, reason=denial.sentence[:500])
     return True

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +42,9 @@ from apps.trading.market import asked_price, fee_rates, read_account, read_ticke
 from apps.trading.models import Incident, Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
 from apps.trading.signal import PrevPosition, Signal
+
+# A fact of an order that expires: how long after its alert was received.
+WAITS_S = "expires_after_s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ def read_standing(signal: Signal, *, origin: Origin, connector: Connector, rows:
     """Return the inputs as far as they need no news from the exchange, from `rows` where the caller has read them."""
     told = rows.standing_of_all if rows is not None else together(*asked_standing(connector))
     subscription = told[1][0]
+    stands = _standing_from(connector, *told)
     terms = Terms(
         plan=PlanSettings(ExitExcess(connector.exit_excess), Mismatch(connector.mismatch)),
         limits=limits_of(connector, subscription),
@@ -219,9 +223,10 @@ def read_standing(signal: Signal, *, origin: Origin, connector: Connector, rows:
         signal=signal,
         origin=origin,
         connector_id=connector.pk,
+        # Not before how it stands was told: what has ended by then ends no later.
         now=world.now(),
         terms=terms,
-        standing=Standing(**_standing_from(connector, *told)),  # type: ignore[arg-type]
+        standing=Standing(**stands),  # type: ignore[arg-type]
     )
 
 
@@ -396,11 +401,16 @@ def _row(
             **({"asked": dict(asked)} if asked else {}),
             **_estimate_facts(planned.sized),
             **({"guards": [guard.as_facts() for guard in planned.guards]} if planned.guards else {}),
+            **({WAITS_S: _seconds_until(planned.expires_at, inputs)} if planned.expires_at else {}),
         },
     )
     if planned.denial is not None:
         refuse(order, planned.denial)
     return order
+
+
+def _seconds_until(moment: datetime, inputs: Inputs) -> str:
+    return str(round((moment - inputs.origin.received_at).total_seconds()))
 
 
 def _estimate_facts(sized: sizing.SizedLeg | None) -> dict[str, dict[str, str]]:
