@@ -54,7 +54,8 @@ _WIDE = 100
 class AmountFacts:
     """What an amount is converted with, all of one moment. Money in quote currency.
 
-    `price` is what the order would meet (None = no price was found). `equity` is the account's, open PnL included (None
+    `price` is what the order is worth no more than, `expected` what it is filled at as things stand, which stops in per
+    cent count from (None = no price was found). `equity` is the account's, open PnL included (None
     = not read). `available` is the free quote balance (spot) or the available margin. `taker` is the fee rate.
     """
 
@@ -63,6 +64,7 @@ class AmountFacts:
     available: Decimal
     leverage: Decimal
     taker: Decimal
+    expected: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +245,12 @@ class _Conversion:
         return Denial(DenialCode.PERCENT_OF_NO_FUNDS, {"type": self.kind.value, "of": of, "found": shown})
 
     def _at_risk(self, price: Decimal) -> Decimal | Denial:
-        stop = self.signal.stop_loss
+        """No more than asked is lost where the order is filled at its limit, the worst that it can be."""
+        stop, worst = self.signal.stop_loss, self.signal.limit_price or price
         if stop is None:
             return Denial(DenialCode.RISK_NEEDS_STOP, {"symbol": self.instrument.symbol})
         if stop.price is not None:
-            distance = price - stop.price if self.own is _LONG else stop.price - price
-            if distance <= 0:
+            if (stop.price >= price) if self.own is _LONG else (stop.price <= price):
                 facts = {
                     "stop": normalize_text(stop.price),
                     "price": normalize_text(price),
@@ -256,13 +258,13 @@ class _Conversion:
                     "where": "below" if self.own is _LONG else "above",
                 }
                 return Denial(DenialCode.STOP_ON_WRONG_SIDE, facts)
-            if self.own is _SHORT and self.signal.limit_price is not None:
-                # A sell is filled at its limit at worst: what is lost from there to the stop is the risk.
-                distance = max(distance, stop.price - self.signal.limit_price)
+            distance = abs(worst - stop.price)
         else:
-            distance = price * (stop.percent or Decimal(0)) / _ALL
+            expected = self.facts.expected or price
+            distance = expected * (stop.percent or Decimal(0)) / _ALL
             if distance <= 0:
                 return Denial(DenialCode.RISK_NEEDS_STOP, {"symbol": self.instrument.symbol})
+            distance += abs(worst - expected)
         return (self.facts.equity or Decimal(0)) * self.asked / _ALL / distance
 
     # answers

@@ -162,11 +162,11 @@ def needs_price(inputs: Inputs) -> bool:
 
 def _converted(inputs: Inputs) -> Converted | Denial:
     instrument, account, setup = _instrument_in(inputs), _account_in(inputs), _setup(inputs)
-    price = taker = None
+    price = expected = taker = None
     if inputs.signal.action is not None and needs_price(inputs):
-        price = sizing.price_at_most(
-            inputs.signal.action, inputs.signal.limit_price, instrument=instrument, ticker=inputs.ticker
-        )
+        asked = inputs.signal.action, inputs.signal.limit_price
+        price = sizing.price_at_most(*asked, instrument=instrument, ticker=inputs.ticker)
+        expected = sizing.price_expected(*asked, instrument=instrument, ticker=inputs.ticker)
         if price is None and inputs.signal.is_exit:
             price = inputs.signal.limit_price
         taker = _rates_in(inputs).taker
@@ -176,6 +176,7 @@ def _converted(inputs: Inputs) -> Converted | Denial:
         available=_available(inputs),
         leverage=(setup.leverage if isinstance(setup, Setup) else None) or Decimal(1),
         taker=taker or Decimal(0),
+        expected=expected,
     )
     return amounts.to_base(inputs.signal, instrument=instrument, holding=account.holding, facts=facts)
 

@@ -77,14 +77,28 @@ def test_a_limit_sell_below_the_market_is_as_large_as_the_market_makes_it(future
     assert futures.book() == [(order.client_order_id, "10")]
 
 
-def test_a_limit_sell_risks_no_more_than_asked_where_it_is_filled_at_its_limit(futures: Bench) -> None:
-    more = {"quantity_type": "risk_percent", "stop_loss": {"price": 62000}}
+@pytest.mark.parametrize(
+    ("action", "limit", "stop", "contracts"),
+    [
+        # 0.3 % of 10000 is lost between 59000 and 62000; between the market's 60000 and the stop it were 15 contracts.
+        ("sell", "59000", {"price": 62000}, 10),
+        # The stop lies at 63000, 5 % above the market; what is filled at 59000 loses 4000 each.
+        ("sell", "59000", {"percent": 5}, 7),
+        # The stop lies at 58800, 2 % below the market; what is filled at 61000 loses 2200 each.
+        ("buy", "61000", {"percent": 2}, 13),
+        ("buy", "59000", {"percent": 2}, 25),
+    ],
+)
+def test_a_limit_order_risks_no_more_than_asked_where_it_is_filled_at_its_limit(
+    futures: Bench, action: str, limit: str, stop: dict[str, int], contracts: int
+) -> None:
+    more = {"quantity_type": "risk_percent", "stop_loss": stop}
 
-    futures.send("sell", "flat", "0.3", order_type="limit", limit_price="59000", **more)
+    futures.send(action, "flat", "0.3", order_type="limit", limit_price=limit, **more)
 
-    # 0.3 % of 10000 is lost between 59000 and 62000; between the market's 60000 and the stop it were 15 contracts.
-    assert (futures.order().quantity, futures.order().price) == (D(10), D(59000))
-    assert [size for _, size in futures.book()] == ["10"]
+    assert (futures.order().quantity, futures.order().price) == (D(contracts), D(limit))
+    # A buy below the market rests.
+    assert [size for _, size in futures.book()] == ([] if (action, limit) == ("buy", "59000") else [str(contracts)])
 
 
 def test_a_limit_sell_below_the_market_is_held_against_the_limits_at_the_markets_price(futures: Bench) -> None:
