@@ -58,8 +58,12 @@ _known_there: Compiled[UUID] = Compiled(
 
 def _may_be_of_another_account(order: Order, exchange: Exchange) -> bool:
     """True when the key may be a newer one than the order was sent with and does not show what was traded before it."""
-    # Both by our clock; what was signed is dated by the exchange's.
-    if order.signed_at is None or order.connector.credentials_set_at <= order.created_at:
+    if order.signed_at is None:
+        return False
+    # By our clock, as the key is; what was signed is dated by the exchange's. A first sending may have been under way,
+    # with the key of then, when the key was entered; a later one read its connector just before.
+    since = order.created_at if order.attempt <= 1 else order.signed_at - _offset_at_sending(order, exchange)
+    if order.connector.credentials_set_at <= since:
         return False
     before = _traded_before(connector=order.connector_id, at=order.signed_at)
     return not any(

@@ -11,6 +11,7 @@ from apps.connectors.exchange import Credentials, DuplicateOrderError, OrderRepo
 from apps.connectors.lifecycle import replace_credentials
 from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
+from apps.trading import absence
 from apps.trading.executor import step
 from apps.trading.models import Incident, Order, OrderEvent, OrderState
 from tests.engine.conftest import Bench
@@ -235,3 +236,21 @@ def test_exit_in_doubt_is_sent_again_under_a_new_key_of_the_account_that_shows_o
 
     assert [order.state for order in futures.orders()] == [S.FILLED, S.FILLED]
     assert (futures.held(), [size for _, size in futures.book()]) == (0, ["10", "10"])
+
+
+@pytest.mark.parametrize(("attempt", "is_doubted"), [(1, True), (2, False)])
+def test_what_was_sent_again_after_the_key_was_entered_was_sent_with_it(
+    futures: Bench, attempt: int, is_doubted: bool
+) -> None:
+    """Nothing that was traded before is shown; a first sending may have been under way with the key before."""
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01")
+    order = futures.order()
+    assert order.signed_at is not None
+    order.attempt, order.created_at = attempt, order.signed_at - timedelta(minutes=2)
+    Connector.unscoped.update(credentials_set_at=order.signed_at - timedelta(minutes=1))
+    order.connector.refresh_from_db()
+
+    found = absence._may_be_of_another_account(order, open_connector(order.connector))
+
+    assert found is is_doubted
