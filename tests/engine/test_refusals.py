@@ -17,7 +17,7 @@ from apps.connectors.models import Connector, Instrument
 from apps.connectors.opening import forget_credentials, seal_credentials
 from apps.trading import placing
 from apps.trading.executor import settle_legs
-from apps.trading.models import OrderState, Position
+from apps.trading.models import Order, OrderState, Position
 from tests.engine.conftest import Bench
 from tests.factories import OrderFactory
 
@@ -117,6 +117,20 @@ def test_entry_waiting_to_be_sent_again_expires_unsent(futures: Bench) -> None:
     futures.wait(2)
 
     assert (futures.order().state, futures.order().reason_code) == (S.EXPIRED, "ENTRY_EXPIRED")
+    assert futures.book() == []
+
+
+def test_expired_entry_tells_its_limit_from_when_its_alert_came(futures: Bench) -> None:
+    """It was planned half a minute after that."""
+    futures.fault("code", code=30007, status=401, accepted=False)
+    futures.send("buy", "flat", "0.01")
+    now = timezone.now()
+    Order.unscoped.update(created_at=now - timedelta(seconds=91), expires_at=now - timedelta(seconds=1))
+
+    futures.wait(2)
+
+    told = "Too old: this entry waited 121 s after it reached us, the limit is 120 s. Nothing was sent."
+    assert (futures.order().state, futures.order().reason[: len(told)]) == (S.EXPIRED, told)
     assert futures.book() == []
 
 
