@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from datetime import timedelta
 from functools import lru_cache
@@ -33,10 +33,21 @@ def run_all(work: Callable[[T], object], items: Iterable[T]) -> None:
         future.result()
 
 
+def start(work: Callable[[T], object], items: Iterable[T]) -> list[Future[object]]:
+    """Run `work` for every item beside the caller, who waits for what is returned. One that raises is logged.
+
+    Where INNER_THREADS is 0 all have run by then. Not to be called from a thread of `run_all`.
+    """
+    if not settings.INNER_THREADS:
+        run_all(work, items)
+        return []
+    return [_threads().submit(_in_thread, work, item) for item in items]
+
+
 def as_done(work: Callable[[T], A], items: Iterable[T]) -> Iterator[tuple[T, A | None]]:
     """Run `work` for every item at the same time; give each with its result once it is there, None where it raised.
 
-    What raised is logged. Not to be called from a thread of `run_all`.
+    Nothing runs before the first is asked for. What raised is logged. Not to be called from a thread of `run_all`.
     """
     listed = list(items)
     if len(listed) == 1 or not settings.INNER_THREADS:

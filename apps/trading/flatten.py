@@ -7,6 +7,7 @@ owner's other coins.
 """
 
 import logging
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,7 +28,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import wakeups, world
 from apps.lib.decimals import floor_to_step, normalize_text
-from apps.lib.pool import as_done, run_all
+from apps.lib.pool import as_done, start
 from apps.trading import cancelling, drift, incidents, leases, readings
 from apps.trading.executor import send
 from apps.trading.flatten_report import CLOSED, CLOSING, FAILED, Key, Report, Row
@@ -164,22 +165,40 @@ def _close(flatten: Flatten, connectors: list[Connector], report: Report) -> Non
     for connector in connectors:
         _take_entries_back(flatten, connector)
     to_read = [connector for connector in connectors if not _is_halted(connector, report)]
-    for connector, found in as_done(_read, to_read):
-        if not isinstance(found, _Found):
-            silent = found or _Silent("it could not be read", CLOSING)
-            report.say(connector, "key", silent.why, state=silent.state)
-            continue
-        report.unsay(connector, "key")
-        # Reading takes its time.
-        if not _is_halted(connector, report):
-            run_all(_send, [names for names in _written(flatten, connector, found, report) if names])
+    sending: list[Future[object]] = []
+    try:
+        for connector, found in as_done(_read, to_read):
+            if isinstance(found, _Found):
+                report.unsay(connector, "key")
+                sending += start(_send, _to_send(flatten, connector, found, report))
+            else:
+                silent = found or _Silent("it could not be read", CLOSING)
+                report.say(connector, "key", silent.why, state=silent.state)
+    finally:
+        wait(sending)
 
 
 def _is_halted(connector: Connector, report: Report) -> bool:
     halt = halted(connector)
-    if halt is not None:
+    if halt is None:
+        report.unsay(connector, "halt")
+    else:
         report.say(connector, "halt", halt.sentence, state=FAILED)
     return halt is not None
+
+
+def _to_send(flatten: Flatten, connector: Connector, found: "_Found", report: Report) -> list[list[UUID]]:
+    """Write the orders that close what was found; return those that may go now, by position."""
+    # Reading takes its time: the account may be halted by now, or all of this ended by another worker and entries on.
+    if _is_halted(connector, report) or not Flatten.unscoped.filter(pk=flatten.pk, finished_at=None).exists():
+        return []
+    try:
+        return [names for names in _written(flatten, connector, found, report) if names]
+    except Exception:
+        # The others are closed all the same.
+        logger.exception("flatten %s: connector %s", flatten.pk, connector.pk)
+        report.say(connector, "key", "what closes it could not be written", state=CLOSING)
+        return []
 
 
 def _take_entries_back(flatten: Flatten, connector: Connector) -> None:
@@ -256,7 +275,7 @@ class _Silent:
 
 
 def _read(connector: Connector) -> _Found | _Silent:
-    """Read what is to be closed."""
+    """Return what is to be closed, or why nothing was heard."""
     try:
         with priority(Priority.EXIT):
             return _held(connector, open_connector(connector))
@@ -267,7 +286,7 @@ def _read(connector: Connector) -> _Found | _Silent:
 
 
 def _held(connector: Connector, exchange: Exchange) -> _Found:
-    """ExchangeError is no news."""
+    """Return what is to be closed. ExchangeError is no news."""
     if connector.market == Market.FUTURES:
         return _held_on_futures(connector, exchange)
     balances = {balance.currency: balance.total for balance in exchange.balances()}

@@ -16,6 +16,7 @@ from apps.connectors import instruments
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.spot import SpotExchange
 from apps.connectors.exchange import (
+    Book,
     MarginMode,
     OrderReport,
     OrderRequest,
@@ -28,6 +29,7 @@ from apps.connectors.models import Connector
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.connectors.opening import open_connector
 from apps.trading import flatten, leases
+from apps.trading.denials import Denial, DenialCode
 from apps.trading.models import Fill, Flatten, Incident, Lease, Order, OrderState
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench, forget_limits
@@ -36,6 +38,7 @@ from tests.matrix.outside import by_hand
 from tests.people import Member, member
 
 S = OrderState
+DENIED = Denial(DenialCode.STAFF_HALTED, {"reason": "we look into it"})
 SUBMIT = "/contract/private/submit-order"
 
 
@@ -625,6 +628,99 @@ def test_an_account_is_closed_before_another_one_answers(futures: Bench, monkeyp
     asked.refresh_from_db()
     told = {(row["connector"], row["state"], row["why"]) for row in asked.rows}
     assert told == {("Slow", "closing", "no answer within 8 s"), (futures.connector.label, "closing", "")}
+
+
+def test_orders_of_all_accounts_leave_before_any_of_them_is_waited_for(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    other = ConnectorFactory(workspace=futures.connector.workspace, label="Other")
+    instrument = InstrumentRow.objects.get(symbol="BTCUSDT", market="futures")
+    held = {
+        connector.pk: flatten._Found({("BTCUSDT", Book.NET): (instrument, Decimal(10))})
+        for connector in (other, futures.connector)
+    }
+    monkeypatch.setattr(flatten, "_read", lambda connector: held[connector.pk])
+    started: list[Any] = []
+    monkeypatch.setattr(flatten, "start", lambda work, names: started.append(names) or [])
+    ask(futures)
+
+    flatten.run_due()
+
+    closing = Order.unscoped.filter(intent="exit")
+    assert {order.connector_id for order in closing} == {other.pk, futures.connector.pk}
+    assert sorted(started) == sorted([[order.pk]] for order in closing)
+
+
+def test_an_account_whose_halt_is_lifted_is_closed_and_not_told_as_left(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    other = ConnectorFactory(workspace=futures.connector.workspace, label="Other")
+    monkeypatch.setattr(flatten, "halted", lambda connector: None if connector == other else DENIED)
+    read = flatten._read
+    monkeypatch.setattr(flatten, "_read", lambda one: flatten._Silent("busy", "closing") if one == other else read(one))
+    asked = run(ask(futures), rounds=1)
+    assert {(row["symbol"], row["state"]) for row in asked.rows} == {("account", "failed"), ("account", "closing")}
+
+    monkeypatch.setattr(flatten, "halted", lambda connector: None)
+    monkeypatch.setattr(flatten, "_read", lambda one: flatten._Found({}) if one == other else read(one))
+    asked = run(asked)
+
+    assert [(row["symbol"], row["state"]) for row in asked.rows] == [("BTCUSDT", "closed")]
+    assert not Incident.unscoped.exists()
+
+
+def test_what_ended_while_the_account_was_read_closes_nothing_more(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    held = flatten._held
+
+    def ended_meanwhile(*more: Any) -> Any:
+        found = held(*more)
+        Flatten.unscoped.update(finished_at=timezone.now())
+        return found
+
+    monkeypatch.setattr(flatten, "_held", ended_meanwhile)
+    ask(futures)
+    flatten.run_due()
+
+    assert [size for _, size in futures.book()] == ["10"]
+    assert not Order.unscoped.filter(intent="exit").exists()
+
+
+def test_an_account_that_cannot_be_written_for_keeps_no_other_one_open(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    other = ConnectorFactory(workspace=futures.connector.workspace, label="Other")
+    written = flatten._written
+
+    def write(asked: Flatten, connector: Connector, *more: Any) -> Any:
+        if connector.pk == other.pk:
+            raise ValueError("a row that nobody thought of")
+        return written(asked, connector, *more)
+
+    monkeypatch.setattr(flatten, "_written", write)
+    monkeypatch.setattr(
+        flatten,
+        "as_done",
+        lambda work, all_: (
+            (one, work(one) if one != other else flatten._Found({}))
+            for one in sorted(all_, key=lambda one: one != other)
+        ),
+    )
+    asked = run(ask(futures), rounds=3)
+
+    assert [size for _, size in futures.book()] == ["10", "10"]
+    told = {(row["connector"], row["state"], row["why"]) for row in asked.rows}
+    assert told == {
+        ("Other", "closing", "what closes it could not be written"),
+        (futures.connector.label, "closed", ""),
+    }
+    assert "a row that nobody thought of" in caplog.text
+    caplog.clear()
 
 
 def test_a_halt_that_comes_while_the_account_is_read_keeps_it_open(
