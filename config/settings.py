@@ -288,6 +288,7 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULER = "config.schedule:Scheduler"
 CELERY_WORKER_SEND_TASK_EVENTS = False
 # The Django fixup would otherwise close the database connection around every task: 8-10 ms an order.
 CELERY_DB_REUSE_MAX = 1_000_000
