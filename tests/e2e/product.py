@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 import requests
 
+from config import secretfile
 from tests.paper.running import ROOT, free_port
 
 START_SECONDS = 120
@@ -139,11 +139,10 @@ class Product:
 
     @cached_property
     def control_token(self) -> str:
-        secrets = (self.state_dir / "secrets.env").read_text()
-        found = re.search(r"^PAPER_CONTROL_TOKEN=\W*([^'\"\s]+)", secrets, re.MULTILINE)
-        if found is None:
+        found = secretfile.read(self.state_dir / "secrets.env").get("PAPER_CONTROL_TOKEN")
+        if not found:
             raise ProductError("the state directory keeps no token of the paper exchange")
-        return found[1]
+        return found
 
     def set_price(self, symbol: str, price: str | None) -> None:
         """Hold the paper exchange's price at exactly `price`; None lets it move again."""
