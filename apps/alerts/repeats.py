@@ -25,8 +25,8 @@ def is_repeat(alert: Alert, original: Alert | None) -> bool:
     """Decide about a delivery that equals an earlier one; True when it must not run now.
 
     `original` is what `asked` found. With an id of its own the sender has said that it is new. Identical bodies 4 to
-    60 s apart are re-deliveries. Closer together they may be two firings: an exit runs (it
-    cannot close more than is held, see `only_closes`), a test too, an entry does what is set.
+    60 s apart are re-deliveries. Closer together they may be two firings: an exit runs (it cannot close more than is
+    held, see `only_closes`), a test too, an entry does what is set.
     """
     if original is None or cannot_be(alert):
         return False

@@ -6,10 +6,11 @@ from decimal import ROUND_DOWN, Context, Decimal, DivisionByZero, InvalidOperati
 MAX_DECIMALS = 18
 MAX_EXPONENT = 15
 MAX_DIGITS = 64
+# The last digit that a column of ours keeps.
+FINEST = Decimal(1).scaleb(-MAX_DECIMALS)
 
 # NUMERIC(38,18) needs 38 digits; a product of two such values is still exact here.
 _WIDE = Context(prec=100, rounding=ROUND_DOWN, traps=[InvalidOperation, DivisionByZero, Overflow])
-_QUANTUM = Decimal(1).scaleb(-MAX_DECIMALS)
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?", re.ASCII)
 
 
@@ -40,7 +41,7 @@ def parse_decimal(text: str) -> Decimal:
     if value and not -MAX_DECIMALS <= value.adjusted() <= MAX_EXPONENT:
         raise DecimalRangeError(text)
     if decimal_places(value) > MAX_DECIMALS:
-        return value.quantize(_QUANTUM, context=_WIDE)
+        return value.quantize(FINEST, context=_WIDE)
     return value
 
 

@@ -17,8 +17,8 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from enum import StrEnum
 
 from apps.connectors.exchange import Book, Market, Side
+from apps.lib.decimals import FINEST
 
-_QUANTUM = Decimal(1).scaleb(-18)
 # Digits to reckon with: two stored figures of 38 multiplied, and room. Python's own 28 would round a large one.
 WIDE = 100
 _ZERO = Decimal(0)
@@ -313,4 +313,4 @@ def _moment(at: datetime, trade_id: str) -> tuple[datetime, int, str]:
 
 
 def _stored(value: Decimal) -> Decimal:
-    return value.quantize(_QUANTUM, rounding=ROUND_HALF_EVEN)
+    return value.quantize(FINEST, rounding=ROUND_HALF_EVEN)

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 
 from apps.connectors.exchange import Instrument, Market, Side
-from apps.lib.decimals import ceil_to_step, floor_to_step, normalize_text
+from apps.lib.decimals import FINEST, ceil_to_step, floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import Holding, Note, NoteCode
 from apps.trading.signal import PrevPosition, QuantityType, Signal, SignalKind
@@ -42,7 +42,6 @@ _OPPOSITE = {_LONG: _SHORT, _SHORT: _LONG}
 _FUTURES_ONLY = {_Q.CONTRACTS, _Q.MARGIN}
 _MONEY = {_Q.QUOTE, _Q.MARGIN, _Q.PERCENT_EQUITY, _Q.PERCENT_BALANCE, _Q.RISK_PERCENT}
 _OF_EQUITY = {_Q.PERCENT_EQUITY, _Q.RISK_PERCENT}
-_KEPT = Decimal(1).scaleb(-18)
 _SHOWN = Decimal(1).scaleb(-8)
 _ALL = Decimal(100)
 # In exchange units: a stop a hair's breadth from the price asks for more than any column holds.
@@ -369,4 +368,4 @@ def _is_whole(signal: Signal, market: Market) -> bool:
 
 
 def _kept(amount: Decimal) -> Decimal:
-    return floor_to_step(amount, _KEPT)
+    return floor_to_step(amount, FINEST)

@@ -12,6 +12,7 @@ from django.db.models import F
 from apps.connectors.exchange import Exchange, Instrument, Side, TransactionKind, TransactionReport
 from apps.connectors.models import Connector
 from apps.lib import world
+from apps.lib.decimals import FINEST
 from apps.trading.accounting import WIDE
 from apps.trading.models import AccountWatch, LedgerEntry, Position
 
@@ -20,7 +21,6 @@ logger = logging.getLogger(__name__)
 EVERY = timedelta(minutes=5)
 OVERLAP = timedelta(minutes=10)
 FIRST_LOOK = timedelta(days=2)
-_STORED = Decimal(1).scaleb(-18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def liquidated(exchange: Exchange, instrument: Instrument, *, held: Decimal, sin
         value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
         fee = sum((fill.fee for fill in fills), Decimal(0)) / instrument.contract_size
         price = (value - fee if side is Side.SELL else value + fee) / quantity
-        return Closed(quantity, price.quantize(_STORED))
+        return Closed(quantity, price.quantize(FINEST))
 
 
 def _book_one(connector: Connector, report: TransactionReport) -> bool:

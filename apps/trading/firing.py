@@ -118,7 +118,12 @@ def take_told_late(connector_id: UUID, reports: Iterable[OrderReport]) -> int:
         return 0
     named = Q(connector_id=connector_id, exchange_order_id__in=sorted(fired), fired=None)
     gone = rows_with(named & ~Q(state__in=sorted(OPEN)) & Q(entry__first_fill_at__isnull=False))
-    return sum(_take_told_late(row, fired[row.exchange_order_id]) for row in gone)
+    for row in gone:
+        report = fired[row.exchange_order_id]
+        logger.warning("guard %s: fired, and was taken for gone before that was told", row.pk)
+        quantity = report.quantity or report.filled_quantity
+        _take(row, _entry_of(row), report, quantity, evidence={"guard": row.exchange_order_id, "told": "late"})
+    return len(gone)
 
 
 def note_others(row: Protection, listed: Iterable[Listed]) -> None:
@@ -152,13 +157,6 @@ def _is_sought(row: Protection) -> bool:
         return False
     seen = Protection.unscoped.filter(entry_id=row.entry_id, guard=row.guard, in_entry=True)
     return not seen.exclude(exchange_order_id="").exists()
-
-
-def _take_told_late(row: Protection, report: OrderReport) -> bool:
-    logger.warning("guard %s: fired, and was taken for gone before that was told", row.pk)
-    quantity = report.quantity or report.filled_quantity
-    _take(row, _entry_of(row), report, quantity, evidence={"guard": row.exchange_order_id, "told": "late"})
-    return True
 
 
 def _take_unseen(row: Protection, entry: Order, reports: Sequence[OrderReport], missing: Decimal) -> Decimal:

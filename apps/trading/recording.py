@@ -13,6 +13,7 @@ from apps.connectors.exchange import Book, FillReport, LiquidityRole, Market, Or
 from apps.connectors.models import Instrument
 from apps.lib import world
 from apps.lib.compiled import Compiled, inserting, update_asked
+from apps.lib.decimals import FINEST
 from apps.lib.statements import Asked, ask, together
 from apps.trading import accounting
 from apps.trading.accounting import (
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 INFER_AFTER = timedelta(seconds=60)
 # What the trade ids of inferred fills begin with.
 INFERRED = "inferred:"
-_STORED = Decimal(1).scaleb(-18)
 _KNOWN = "SELECT trade_id, order_id FROM trading_fill WHERE connector_id = %s AND trade_id = ANY(%s)"
 
 _order_locked = Compiled(
@@ -152,7 +152,7 @@ def infer(order: Order, report: OrderReport) -> int:
             return 0
         # Together with what was told they are to come to the order's own average.
         told = recorded * (order.avg_fill_price or Decimal(0))
-        price = ((report.filled_quantity * report.avg_fill_price - told) / missing).quantize(_STORED)
+        price = ((report.filled_quantity * report.avg_fill_price - told) / missing).quantize(FINEST)
     logger.error("order %s: fills of %s not told, inferred from the order", order.pk, missing)
     inferred = FillReport(
         trade_id=inferred_id(order),
@@ -462,7 +462,7 @@ def _totals(fills: Sequence[tuple[Decimal, Decimal, Decimal, str, datetime]]) ->
         fees[currency] = fees.get(currency, Decimal(0)) + fee
     return {
         "filled_quantity": total,
-        "avg_fill_price": (value / total).quantize(_STORED) if total else None,
+        "avg_fill_price": (value / total).quantize(FINEST) if total else None,
         "fees": {currency: f"{amount:f}" for currency, amount in fees.items()},
         "first_fill_at": fills[0][-1],
         "last_fill_at": fills[-1][-1],
