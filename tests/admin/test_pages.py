@@ -47,6 +47,7 @@ def test_every_page_answers_without_secrets_and_inline_code(staff: Client) -> No
         assert answer.status_code == 200, page
         assert [secret for secret in secrets if secret in html] == [], page
         assert INLINE.findall(html) == [], page
+        assert 'rel="icon"' in html, page  # or the browser asks for a /favicon.ico that is not there
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
