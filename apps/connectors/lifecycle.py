@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from apps.accounts.models import Plan, Workspace
-from apps.connectors import check, pointers
+from apps.connectors import check, pointers, queries
 from apps.connectors.exchange import Credentials
 from apps.connectors.models import Connector, Pointer
 from apps.connectors.opening import forget_credentials, seal_credentials
@@ -100,10 +100,16 @@ def _set_paused(connector: Connector, *, is_paused: bool) -> bool:
     return bool(rows.update(paused_at=world.now() if is_paused else None))
 
 
-def delete(connector: Connector) -> None:
-    """Take the connector out of use for good: keys erased, pointers dead. What it traded stays on record."""
+def delete(connector: Connector, *, leaves_open: bool) -> bool:
+    """Take the connector out of use for good: keys erased, pointers dead. What it traded stays on record.
+
+    False, and nothing is changed, where positions or orders are open and `leaves_open` was not said. While its row is
+    held no order is made for it.
+    """
     with transaction.atomic():
         locked = Connector.unscoped.select_for_update().get(pk=connector.pk)
+        if not leaves_open and (queries.open_positions(locked) or queries.live_orders(locked)):
+            return False
         locked.deleted_at = world.now()
         forget_credentials(locked)
         locked.save(
@@ -113,6 +119,7 @@ def delete(connector: Connector) -> None:
             ]
         )  # fmt: skip
         pointers.revoke_all(locked)
+        return True
 
 
 def twins(connector: Connector) -> list[Connector]:

@@ -309,7 +309,9 @@ class DeleteConnector(WorkspaceMixin, OneConnectorMixin, stepup.StepUpMixin, For
         return {**context, "positions": self.positions, "orders": self.orders, "may_trade": may_trade}
 
     def form_valid(self, form: DeleteForm) -> HttpResponse:
-        lifecycle.delete(self.connector)
+        if not lifecycle.delete(self.connector, leaves_open="acknowledge" in form.cleaned_data):
+            # Opened since the form was looked at: asked again, by what is open now.
+            return self.form_invalid(self.get_form())
         self.audit("deleted", open_positions=len(self.positions), live_orders=len(self.orders))
         messages.success(
             self.request,

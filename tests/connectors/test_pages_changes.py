@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import AuditEvent, Plan
 from apps.connectors import pointers
-from apps.connectors.forms import ConnectorSettingsForm
+from apps.connectors.forms import ConnectorSettingsForm, DeleteForm
 from apps.connectors.models import CheckStatus, Connector, Pointer
 from apps.connectors.opening import credentials_of, open_connector
 from apps.connectors.sealing import SealError
@@ -585,6 +585,30 @@ def test_open_position_and_live_order_are_listed_and_need_an_acknowledgement(own
     assert "close them first, or tick this box" in refused.content.decode()
     assert deleted_too_early is None
     assert connector.deleted_at is not None
+
+
+def test_position_opened_while_the_form_is_read_needs_an_acknowledgement(
+    owner: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = mine(owner)
+    confirm(owner)
+    read = DeleteForm.clean_label
+
+    def filled_meanwhile(form: DeleteForm) -> str:
+        if not connector.positions.exists():
+            PositionFactory(connector=connector)
+        return read(form)
+
+    monkeypatch.setattr(DeleteForm, "clean_label", filled_meanwhile)
+
+    answer = post(owner, "delete", connector, label=connector.label)
+
+    connector.refresh_from_db()
+    assert answer.status_code == 422
+    assert "close them first, or tick this box" in answer.content.decode()
+    assert "BTCUSDT long" in answer.content.decode()
+    assert (connector.deleted_at, bool(connector.sealed_secret_key)) == (None, True)
+    assert actions(owner) == []
 
 
 def test_what_is_open_can_be_closed_from_the_delete_page(owner: Member) -> None:
