@@ -37,7 +37,7 @@ from apps.trading.exposure import (
 )
 from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
-from apps.trading.legs import Intent, PlanSettings, ShadowPosition
+from apps.trading.legs import Intent, Leg, PlanSettings, ShadowPosition
 from apps.trading.market import asked_price, fee_rates, read_account, read_ticker
 from apps.trading.models import Incident, Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
@@ -45,6 +45,8 @@ from apps.trading.signal import PrevPosition, Signal
 
 # A fact of an order that expires: how long after its alert was received.
 WAITS_S = "expires_after_s"
+# A fact of a leg that waits for another one: the price that its alert names.
+SIGNAL_PRICE = "signal_price"
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +338,7 @@ def refuse(order: Order, denial: Denial) -> None:
     order.finished_at = world.now()
 
 
-def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
+def guard_again(order: Order, sized: sizing.SizedLeg, *, market_price: Decimal | None) -> Denial | None:
     """Check a leg that waited for another one against the guards as they are now."""
     stands = standing(order.connector, order.symbol)
     facts = GuardFacts(
@@ -348,7 +350,8 @@ def guard_again(order: Order, sized: sizing.SizedLeg) -> Denial | None:
         quote=order.instrument.quote,
         is_trading=order.instrument.is_trading,
         delist_at=order.instrument.delist_at,
-        market_price=sized.estimate.price if sized.estimate else None,
+        signal_price=Decimal(order.facts[SIGNAL_PRICE]) if SIGNAL_PRICE in order.facts else None,
+        market_price=market_price,
         order_notional=sized.estimate.notional if sized.estimate else None,
         open_notional=open_notional(order.connector, without=order.pk),
         orders_last_minute=orders_last_minute(order.connector),
@@ -401,12 +404,19 @@ def _row(
             **({"asked": dict(asked)} if asked else {}),
             **_estimate_facts(planned.sized),
             **({"guards": [guard.as_facts() for guard in planned.guards]} if planned.guards else {}),
+            **_told_price(leg, inputs),
             **({WAITS_S: _seconds_until(planned.expires_at, inputs)} if planned.expires_at else {}),
         },
     )
     if planned.denial is not None:
         refuse(order, planned.denial)
     return order
+
+
+def _told_price(leg: Leg, inputs: Inputs) -> dict[str, str]:
+    """A leg that waits is held against the alert's price once more when it is sent."""
+    price = inputs.signal.signal_price
+    return {} if leg.after is None or price is None else {SIGNAL_PRICE: normalize_text(price)}
 
 
 def _seconds_until(moment: datetime, inputs: Inputs) -> str:

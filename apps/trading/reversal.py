@@ -84,7 +84,8 @@ def is_ready(order: Order) -> bool:
         logger.warning("order %s: account not read before the opening leg: %s", order.pk, error.sentence)
         postpone(order, cause="account not read", evidence=evidence_of(error))
         return False
-    denial = sized if isinstance(sized, Denial) else guard_again(order, sized)
+    last = ticker.last if ticker else None
+    denial = sized if isinstance(sized, Denial) else guard_again(order, sized, market_price=last)
     if denial is not None:
         deny(order, denial)
         return False

@@ -12,12 +12,14 @@ from django.utils import timezone
 from apps.accounts.models import Subscription
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import Book, OrderRejectedError, OrderReport, PositionReport, RejectReason
+from apps.connectors.models import MarketPrice
 from apps.trading import executor
 from apps.trading.deciding import OPEN_LEG_WAIT
 from apps.trading.models import Lease, Order, OrderState
 from apps.trading.reversal import waiting_legs
 from tests.engine.conftest import Bench
 
+D = Decimal
 S = OrderState
 
 
@@ -101,6 +103,24 @@ def test_open_leg_that_waited_too_long_is_not_sent(long: Bench) -> None:
     assert opening.reason.startswith("Too old: this entry waited 61 s after it reached us, the limit is 60 s.")
     assert sizes(long) == ["10", "10"]
     assert long.held() == 0
+
+
+@pytest.mark.parametrize(("price", "state", "held"), [("58900", S.DENIED, 0), ("59100", S.FILLED, -15)])
+def test_open_leg_is_held_against_the_alerts_price_once_more(long: Bench, price: str, state: S, held: int) -> None:
+    long.connector.max_price_deviation_pct = D(2)
+    long.connector.save(update_fields=["max_price_deviation_pct"])
+    long.fault("drop_answer")
+    long.send("sell", "long", "0.025", signal_price="60200")
+    MarketPrice.objects.update(last=D(price), bid=D(price), ask=D(price))
+
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, opening.state) == (S.FILLED, state)
+    assert (sizes(long), long.held()) == (["10", "10", *(["15"] if held else [])], held)
+    if state is S.DENIED:
+        assert opening.reason_code == "PRICE_DEVIATION"
+        assert "58900, 2.15 % from the 60200 in the alert" in opening.reason
 
 
 @pytest.mark.parametrize(("max_lag", "seconds"), [(20, 20), (300, None)])
