@@ -61,10 +61,11 @@ def liquidated(exchange: Exchange, instrument: Instrument, *, held: Decimal, sin
     ExchangeError when it could not be read.
     """
     symbol, side = instrument.symbol, Side.SELL if held > 0 else Side.BUY
+    # Asked for by the second.
     forced = [
         order
         for order in exchange.order_history(symbol, since=since)
-        if order.is_forced and order.side is side and order.filled_quantity
+        if order.is_forced and order.side is side and order.filled_quantity and (order.created_at or since) >= since
     ]
     quantity = sum((order.filled_quantity for order in forced), Decimal(0))
     if not quantity:

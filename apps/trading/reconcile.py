@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import Q
+
 from apps.connectors import lifecycle
 from apps.connectors.exchange import (
     Book,
@@ -50,6 +52,8 @@ logger = logging.getLogger(__name__)
 VALUED_IN = "USDT"
 WHILE_OPEN = timedelta(seconds=30)
 WHILE_FLAT = timedelta(minutes=5)
+# As long as an account could not be read, it may have been liquidated unseen.
+LIQUIDATED_WITHIN = timedelta(days=7)
 WHILE_DIFFERING = timedelta(seconds=10)
 CLAIM = timedelta(minutes=1)
 IN_A_ROW = 3
@@ -214,12 +218,12 @@ def _settle(
     symbol, words = instrument.symbol, in_words(instrument)
     facts = {"ours": drift.described(ours, words), "theirs": drift.described(theirs, words)}
     is_futures = connector.market == Market.FUTURES
-    since = world.now() - WHILE_FLAT * 2
     if is_futures and not theirs and any(row.signed_quantity for row in exchange.positions(symbol) if row.book is book):
         # Missing in the list and there when asked for: the list was not whole.
         return False
     liquidated = None
     if is_futures and abs(theirs) < abs(ours) and ours * theirs >= 0:
+        since = _held_since(connector, symbol, book)
         liquidated = bookings.liquidated(exchange, words, held=ours, since=since)
         if liquidated is not None and liquidated.quantity <= _liquidated_before(connector, symbol, book, since=since):
             liquidated = None
@@ -252,6 +256,18 @@ def _settle(
     how = "The exchange's figure was taken over."
     incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
     return True
+
+
+def _held_since(connector: Connector, symbol: str, book: Book) -> datetime:
+    """Return since when the exchange may have closed of a position what we do not know of.
+
+    That is since it was opened, however long the account could not be read, or since its figure was last taken over.
+    """
+    named = Q(connector=connector, symbol=symbol, book=book.value)
+    opened = Position.unscoped.filter(named, opened_at__isnull=False).values_list("opened_at", flat=True)
+    adjusted = Adjustment.unscoped.filter(named).values_list("at", flat=True)
+    moments: list[datetime] = [world.now() - LIQUIDATED_WITHIN, *opened, *adjusted.order_by("-at")[:1]]
+    return max(moments)
 
 
 def _liquidated_before(connector: Connector, symbol: str, book: Book, *, since: datetime) -> Decimal:

@@ -1,6 +1,7 @@
 """The account holds something else than our fills add up to. Nothing is ever traded to repair it by itself."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest import mock
@@ -210,6 +211,53 @@ def test_position_liquidated_is_taken_over_and_called_by_its_name(futures: Bench
     assert futures.held() == 0
     assert Adjustment.unscoped.get().cause == "liquidated"
     assert of("position_liquidated").what.startswith("The exchange liquidated BTCUSDT: we had long 10 contracts")
+
+
+def test_position_liquidated_while_the_account_could_not_be_read_is_called_by_its_name(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Connector.unscoped.update(leverage=50)
+    opened(futures)
+    Position.unscoped.update(opened_at=ago(minutes=90))
+    read = FuturesExchange.order_history
+
+    def an_hour_ago(exchange: FuturesExchange, symbol: str, *, since: datetime) -> list[OrderReport]:
+        at = ago(minutes=60)
+        return [replace(report, created_at=at) for report in read(exchange, symbol) if at >= since]
+
+    monkeypatch.setattr(FuturesExchange, "order_history", an_hour_ago)
+    futures.paper.set_price("BTCUSDT", "57000")
+    poll(3)
+
+    [usdt] = open_connector(futures.connector).balances()
+    position = Position.unscoped.get()
+    assert (futures.held(), Adjustment.unscoped.get().cause) == (0, "liquidated")
+    assert abs(10000 - usdt.equity - (position.fees - position.realized_pnl)) < Decimal("1e-15")
+
+
+def test_what_is_closed_by_hand_after_a_liquidation_that_was_told_late_is_none(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken over is explained, whatever its orders are found to have been afterwards."""
+    Connector.unscoped.update(leverage=50)
+    opened(futures)
+    Position.unscoped.update(opened_at=ago(minutes=5))
+    with monkeypatch.context() as late:
+        late.setattr(FuturesExchange, "order_history", lambda *args, **kwargs: [])
+        by_hand(futures, Side.SELL, "4", reduce_only=True)
+        poll(3)
+    read, at = FuturesExchange.order_history, Adjustment.unscoped.get().at - timedelta(seconds=1)
+
+    def forced(exchange: FuturesExchange, symbol: str, *, since: datetime) -> list[OrderReport]:
+        return [replace(one, is_forced=True, created_at=at) for one in read(exchange, symbol) if at >= since]
+
+    monkeypatch.setattr(FuturesExchange, "order_history", forced)
+    futures.paper.end_windows()
+    by_hand(futures, Side.SELL, "3", reduce_only=True, name="hand2")
+    poll(3)
+
+    assert futures.held() == 3
+    assert list(Adjustment.unscoped.values_list("cause", flat=True)) == ["external", "external"]
 
 
 def test_what_a_liquidation_cost_is_realised_and_lost_today(futures: Bench) -> None:
