@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from apps.connectors.exchange import Book, Exchange, OrderReport, OrderStatus, PositionMode, Side
+from apps.connectors.exchange import Book, Exchange, OrderReport, OrderStatus, OrderType, PositionMode, Side
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
 from apps.lib.decimals import normalize_text
@@ -132,6 +132,9 @@ def _adopt(connector: Connector, report: OrderReport) -> None:
         intent=(Intent.EXIT if is_exit else Intent.ENTRY).value,
         symbol=report.symbol,
         side=report.side.value,
+        # Nothing tells its type. What is open when all orders are compared is taken for one that waits for its price:
+        # as a market order it would hold up the exits of its symbol for as long as it does.
+        order_type=(OrderType.LIMIT if report.status in _OPEN else OrderType.MARKET).value,
         book=_book(connector, report.side, is_exit=is_exit).value,
         quantity=report.quantity or report.filled_quantity,
         client_order_id=report.client_order_id,
