@@ -15,6 +15,7 @@ from apps.lib import world
 from apps.lib.decimals import FINEST
 from apps.trading.accounting import WIDE
 from apps.trading.models import AccountWatch, LedgerEntry, Position
+from apps.trading.readings import history_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def liquidated(exchange: Exchange, instrument: Instrument, *, held: Decimal, sin
     # Asked for by the second.
     forced = [
         order
-        for order in exchange.order_history(symbol, since=since)
+        for order in history_of(exchange, symbol, since=since)
         if order.is_forced and order.side is side and order.filled_quantity and (order.created_at or since) >= since
     ]
     quantity = sum((order.filled_quantity for order in forced), Decimal(0))

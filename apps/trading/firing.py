@@ -35,6 +35,7 @@ from apps.trading.models import Order, OrderEvent, OrderState, Protection, Prote
 from apps.trading.protecting import ProtectionKind, guard_of
 from apps.trading.protection_lists import Listed, is_late_preset, known_ids
 from apps.trading.protection_rows import LEGS, OPEN, exit_row, insert, one_more, put, rows_with, watch_again
+from apps.trading.readings import history_of
 from apps.trading.transitions import StaleOrderError, born, note
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def sweep_unseen(connector_id: UUID, symbol: str, exchange: Exchange, *, book: s
     sought = [row for row in placed if _is_sought(row)]
     if not sought:
         return 0
-    reports = exchange.order_history(symbol, since=min(at for row in sought if (at := row.entry.first_fill_at)))
+    reports = history_of(exchange, symbol, since=min(at for row in sought if (at := row.entry.first_fill_at)))
     found, left = 0, _explained(sought, reports, missing)
     for row in sought:
         taken = _take_unseen(row, _entry_of(row), reports, left[row.side])

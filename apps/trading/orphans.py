@@ -14,7 +14,16 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from apps.connectors.exchange import Book, Exchange, OrderReport, OrderStatus, OrderType, PositionMode, Side
+from apps.connectors.exchange import (
+    Book,
+    Exchange,
+    OrderRejectedError,
+    OrderReport,
+    OrderStatus,
+    OrderType,
+    PositionMode,
+    Side,
+)
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
 from apps.lib.decimals import normalize_text
@@ -26,6 +35,7 @@ from apps.trading.ids import order_of
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.legs import Intent
 from apps.trading.models import FINAL_STATES, AccountWatch, Order, OrderState, Protection
+from apps.trading.readings import history_of, open_orders_of
 from apps.trading.transitions import born
 
 logger = logging.getLogger(__name__)
@@ -46,15 +56,21 @@ def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange,
     """Compare the exchange's orders with ours; return how many were not as we know them.
 
     `symbols`: those we hold or had an order of since FIRST_LOOK. Sets on `watch` when it was done; the caller keeps it.
-    ExchangeError: not all were read, tried again soon.
+    Not done where the orders of a symbol were refused. ExchangeError: not all were read. Both are tried again soon.
     """
     started = world.now()
     since = max(connector.created_at, watch.swept_at or started - FIRST_LOOK) - OVERLAP
-    reports = list(exchange.open_orders())
+    reports, were_all_read = list(exchange.open_orders()), True
     for symbol in sorted({*symbols, *(report.symbol for report in reports)})[:MOST_SYMBOLS]:
-        reports += exchange.order_history(symbol, since=since)
+        try:
+            reports += history_of(exchange, symbol, since=since)
+        except OrderRejectedError as error:
+            # It is about this symbol: the others are compared all the same.
+            logger.warning("connector %s: orders of %s not read: %s", connector.pk, symbol, error.sentence)
+            were_all_read = False
     found = _compare(connector, reports)
-    watch.swept_at = started
+    if were_all_read:
+        watch.swept_at = started
     return found
 
 
@@ -64,7 +80,7 @@ def sweep_symbol(connector: Connector, exchange: Exchange, symbol: str) -> int:
     ExchangeError: not all were read.
     """
     since = max(connector.created_at, world.now() - FIRST_LOOK) - OVERLAP
-    return _compare(connector, [*exchange.open_orders(symbol), *exchange.order_history(symbol, since=since)])
+    return _compare(connector, [*open_orders_of(exchange, symbol), *history_of(exchange, symbol, since=since)])
 
 
 def is_ours(client_order_id: str) -> UUID | None:

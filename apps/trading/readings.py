@@ -1,6 +1,6 @@
 """What an account holds beside what we have on record of it, and whether both were still as it was read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,7 +9,15 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from apps.connectors.exchange import Exchange, Market, OrderType, PositionReport
+from apps.connectors.exchange import (
+    Exchange,
+    Market,
+    OrderRejectedError,
+    OrderReport,
+    OrderType,
+    PositionReport,
+    RejectReason,
+)
 from apps.connectors.models import Connector
 from apps.lib import world
 from apps.lib.compiled import Compiled
@@ -65,6 +73,26 @@ def read(connector: Connector, exchange: Exchange, *, traded_since: datetime | N
     found = beside(connector, started, {}, {}, traded_since=traded_since)
     ours = {key: row for key, row in found.rows.items() if row.signed_quantity}
     return replace(found, held={key: total.get(row.instrument.base, Decimal(0)) for key, row in ours.items()})
+
+
+def history_of(exchange: Exchange, symbol: str, *, since: datetime) -> Sequence[OrderReport]:
+    """Return a symbol's finished orders since then; none of a symbol that the exchange does not know any more."""
+    try:
+        return exchange.order_history(symbol, since=since)
+    except OrderRejectedError as error:
+        if error.reason is not RejectReason.UNKNOWN_SYMBOL:
+            raise
+        return ()
+
+
+def open_orders_of(exchange: Exchange, symbol: str) -> Sequence[OrderReport]:
+    """Return a symbol's open orders; none of a symbol that the exchange does not know any more."""
+    try:
+        return exchange.open_orders(symbol)
+    except OrderRejectedError as error:
+        if error.reason is not RejectReason.UNKNOWN_SYMBOL:
+            raise
+        return ()
 
 
 def beside(

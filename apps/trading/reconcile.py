@@ -20,7 +20,9 @@ from apps.connectors.exchange import (
     Exchange,
     ExchangeError,
     Market,
+    OrderRejectedError,
     PositionReport,
+    RejectReason,
 )
 from apps.connectors.instruments import in_words
 from apps.connectors.models import Connector, Instrument, MarketPrice
@@ -196,11 +198,17 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
             _look_at_guards(connector, symbol)
         if counts[name] < IN_A_ROW:
             continue
-        if not _is_ours_read(connector, exchange, symbol, book=book, missing=ours - theirs, readings=counts[name]):
-            continue
         report = reading.reports.get(key)
-        if _settle(connector, exchange, instrument, Book(book), ours=ours, theirs=theirs, report=report):
-            del counts[name]
+        try:
+            if not _is_ours_read(connector, exchange, symbol, book=book, missing=ours - theirs, readings=counts[name]):
+                continue
+            if _settle(connector, exchange, instrument, Book(book), ours=ours, theirs=theirs, report=report):
+                del counts[name]
+        except OrderRejectedError as error:
+            # It is about this symbol, which stays as it is; the others are compared all the same. Not counted:
+            # only some readings ask for orders that nobody remembers, and the next one would take over unasked.
+            counts[name] -= 1
+            logger.warning("connector %s: %s not asked about: %s", connector.pk, symbol, error.sentence)
     return counts
 
 
@@ -218,7 +226,7 @@ def _settle(
     symbol, words = instrument.symbol, in_words(instrument)
     facts = {"ours": drift.described(ours, words), "theirs": drift.described(theirs, words)}
     is_futures = connector.market == Market.FUTURES
-    if is_futures and not theirs and any(row.signed_quantity for row in exchange.positions(symbol) if row.book is book):
+    if is_futures and not theirs and _is_held_when_asked(exchange, instrument, book):
         # Missing in the list and there when asked for: the list was not whole.
         return False
     liquidated = None
@@ -256,6 +264,22 @@ def _settle(
     how = "The exchange's figure was taken over."
     incidents.resolve(connector, IncidentKind.POSITION_DIFFERS, symbol=symbol, how=how)
     return True
+
+
+def _is_held_when_asked(exchange: Exchange, instrument: Instrument, book: Book) -> bool:
+    """Ask for one position by its symbol, one that is no longer listed too: the list of all may not be whole.
+
+    OrderRejectedError when that is refused, which says nothing of the position. Of a symbol that our listing lost as
+    well it does: an exchange that names it in neither list, and by name does not know it, holds nothing of it. One
+    without the other may be a broken answer, and then nothing is booked.
+    """
+    try:
+        told = exchange.positions(instrument.symbol)
+    except OrderRejectedError as error:
+        if instrument.is_listed or error.reason is not RejectReason.UNKNOWN_SYMBOL:
+            raise
+        return False
+    return any(row.signed_quantity for row in told if row.book is book)
 
 
 def _held_since(connector: Connector, symbol: str, book: Book) -> datetime:

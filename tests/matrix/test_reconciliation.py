@@ -17,9 +17,11 @@ from apps.connectors.exchange import (
     Book,
     FillReport,
     LiquidityRole,
+    OrderRejectedError,
     OrderReport,
     OrderStatus,
     PositionReport,
+    RejectReason,
     Side,
     TransactionKind,
     TransactionReport,
@@ -44,7 +46,15 @@ from apps.trading.models import (
 )
 from tests.engine.conftest import Bench, bench
 from tests.engine.resting import resting
-from tests.factories import ConnectorFactory, IncidentFactory, PositionFactory, ago
+from tests.factories import (
+    ConnectorFactory,
+    IncidentFactory,
+    InstrumentFactory,
+    OrderFactory,
+    PositionFactory,
+    SpotInstrumentFactory,
+    ago,
+)
 from tests.matrix.outside import by_hand, poll
 from tests.shared_paper import SharedPaper
 
@@ -154,6 +164,26 @@ def test_order_that_nobody_remembers_is_looked_for_before_its_fill_is_taken_for_
 
     assert (futures.held(), Adjustment.unscoped.count()) == (15, 0)
     assert Order.unscoped.get(pk=named).state == "filled"
+
+
+def test_refused_look_for_orders_that_nobody_remembers_is_made_again_before_anything_is_taken_over(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(futures)
+    poll()
+    named = uuid5(uuid4(), "lost")
+    by_hand(futures, Side.BUY, "5", name=client_order_id(named, leg="o"))
+    poll(2)
+    refused = OrderRejectedError("Not by API at the moment.", reason=RejectReason.SYMBOL_NOT_TRADING)
+    with monkeypatch.context() as patched:
+        patched.setattr(FuturesExchange, "order_history", mock.Mock(side_effect=refused))
+        poll()
+    assert AccountWatch.unscoped.get().differing == {"BTCUSDT|net": 2}
+
+    poll()
+
+    assert (futures.held(), Adjustment.unscoped.count()) == (10, 0)
+    assert Order.unscoped.get(pk=named).state == "accepted"
 
 
 def test_fill_of_a_resting_order_that_is_told_late_is_not_taken_for_a_trade_by_hand(
@@ -364,6 +394,111 @@ def test_position_list_that_is_empty_by_mistake_is_asked_again_by_symbol(
     )
 
     poll(6)
+
+    assert (futures.held(), Adjustment.unscoped.count(), Incident.unscoped.count()) == (10, 0, 0)
+
+
+@pytest.mark.parametrize("market", ["futures", "spot"])
+def test_symbol_that_the_exchange_no_longer_knows_holds_up_no_reading_of_the_account(
+    request: pytest.FixtureRequest, market: str
+) -> None:
+    bench: Bench = request.getfixturevalue(market)
+    opened(bench)
+    factory, symbol = (InstrumentFactory, "GONEUSDT") if market == "futures" else (SpotInstrumentFactory, "GONE_USDT")
+    gone = factory(symbol=symbol, base="GONE")
+    OrderFactory(connector=bench.connector, instrument=gone, state="rejected", finished_at=ago(minutes=2))
+    by_hand(bench, Side.SELL, "4" if market == "futures" else "0.004", reduce_only=market == "futures")
+
+    poll(3)
+
+    watch = AccountWatch.unscoped.get()
+    assert (watch.read_at is None, watch.swept_at is None, watch.differing) == (False, False, {})
+    assert (Adjustment.unscoped.get().symbol, bench.held()) == (
+        ("BTCUSDT", 6) if market == "futures" else ("BTC_USDT", Decimal("0.006"))
+    )
+
+
+def test_symbol_whose_orders_are_refused_holds_up_no_reading_of_the_account(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its orders of this time were not compared, so all are sought again at the next reading."""
+    opened(futures)
+    other = InstrumentFactory(symbol="ETHUSDT", base="ETH")
+    OrderFactory(connector=futures.connector, instrument=other, state="rejected", finished_at=ago(minutes=2))
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    history = FuturesExchange.order_history
+
+    def refused(exchange: FuturesExchange, symbol: str, **span: Any) -> Any:
+        if symbol == "ETHUSDT":
+            raise OrderRejectedError("Not by API at the moment.", reason=RejectReason.SYMBOL_NOT_TRADING)
+        return history(exchange, symbol, **span)
+
+    monkeypatch.setattr(FuturesExchange, "order_history", refused)
+
+    poll(3)
+
+    watch = AccountWatch.unscoped.get()
+    assert (watch.read_at is None, watch.swept_at, futures.held()) == (False, None, 6)
+
+
+def hold_unlisted(bench: Bench, *, is_listed: bool = False) -> None:
+    """Have five contracts on record of a symbol that the exchange does not know, and four of ten sold by hand."""
+    opened(bench)
+    gone = InstrumentFactory(symbol="GONEUSDT", base="GONE", is_listed=is_listed, is_trading=is_listed)
+    PositionFactory(connector=bench.connector, instrument=gone, signed_quantity=Decimal(5))
+    by_hand(bench, Side.SELL, "4", reduce_only=True)
+
+
+def positions_of() -> dict[str, Decimal]:
+    return dict(Position.unscoped.values_list("symbol", "signed_quantity"))
+
+
+def test_position_of_a_symbol_that_is_gone_everywhere_is_taken_over_and_holds_up_no_other(futures: Bench) -> None:
+    hold_unlisted(futures)
+
+    poll(3)
+
+    assert positions_of() == {"BTCUSDT": 6, "GONEUSDT": 0}
+    assert AccountWatch.unscoped.get().differing == {}
+
+
+def test_position_of_a_symbol_that_only_the_answer_does_not_know_stays_and_holds_up_no_other(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_unlisted(futures, is_listed=True)
+
+    monkeypatch.setattr(FuturesExchange, "positions", refusing(FuturesExchange.positions))
+
+    poll(4)
+
+    assert positions_of() == {"BTCUSDT": 6, "GONEUSDT": 5}
+    assert AccountWatch.unscoped.get().read_at is not None
+
+
+def refusing(real: Any) -> Any:
+    """Answer like `real`, but for a symbol that is gone."""
+
+    def positions(exchange: FuturesExchange, symbol: str | None = None) -> Any:
+        if symbol == "GONEUSDT":
+            raise OrderRejectedError("BitMart does not know this symbol.", reason=RejectReason.UNKNOWN_SYMBOL)
+        return real(exchange, symbol)
+
+    return positions
+
+
+def test_position_of_a_symbol_that_our_listing_lost_is_asked_for_before_it_is_taken_over(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(futures)
+    order = futures.order()
+    order.instrument.is_listed = order.instrument.is_trading = False
+    order.instrument.save()
+    positions = FuturesExchange.positions
+    monkeypatch.setattr(
+        FuturesExchange, "positions", lambda self, symbol=None: positions(self, symbol) if symbol else []
+    )
+
+    poll(4)
 
     assert (futures.held(), Adjustment.unscoped.count(), Incident.unscoped.count()) == (10, 0, 0)
 
