@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from apps.connectors.budget import Priority, at_least
 from apps.connectors.check import measure_offset_ms
 from apps.connectors.exchange import Exchange, ExchangeError
 from apps.connectors.models import Connector
@@ -66,8 +67,8 @@ def fresh_reading(connector: Connector, *, or_raise: bool = False) -> ClockReadi
     return reading_of(connector)
 
 
-def measure_again(connector: Connector, exchange: Exchange) -> None:
-    """After the exchange refused the time on a request; without an answer the old offset stays.
+def measure_again(connector: Connector, exchange: Exchange, *, urgency: Priority) -> None:
+    """After the exchange refused the time on a request of that urgency; without an answer the old offset stays.
 
     What another connector of the address has just measured counts: after our clock was turned all are refused at once.
     """
@@ -75,7 +76,8 @@ def measure_again(connector: Connector, exchange: Exchange) -> None:
     told = _newest(connector, now, within=JUST_NOW)
     if told is None or told.offset_ms == exchange.clock_offset_ms:
         try:
-            told = ClockReading(measure_offset_ms(exchange), world.now())
+            with at_least(urgency):
+                told = ClockReading(measure_offset_ms(exchange), world.now())
         except ExchangeError:
             return
     _keep(connector, told)

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from apps.connectors import clock
+from apps.connectors.budget import Priority
 from apps.connectors.exchange import (
     ClockError,
     ExchangeError,
@@ -129,7 +130,7 @@ def _send(order: Order, exchange: Any, signed_at_ms: int) -> tuple[str, dict[str
         return "cancellation refused", evidence_of(error)
     except (NotSentError, ClockError, RateLimitError) as error:
         if isinstance(error, ClockError):
-            clock.measure_again(order.connector, exchange)
+            clock.measure_again(order.connector, exchange, urgency=Priority.EXIT)
         return "cancellation not taken", evidence_of(error)
     except ExchangeError as error:
         logger.warning("order %s: no proof of its cancellation: %s", order.pk, error.sentence)

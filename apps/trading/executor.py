@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from apps.connectors import clock, outages
+from apps.connectors.budget import Priority
 from apps.connectors.exchange import (
     Book,
     BudgetError,
@@ -333,7 +334,8 @@ def _record_failure(order: Order, exchange: Exchange, error: ExchangeError) -> N
     if isinstance(error, CredentialsError):
         breakers.order_refused(order.connector, error)
     if isinstance(error, ClockError):
-        clock.measure_again(order.connector, exchange)
+        urgency = Priority.EXIT if order.intent == Intent.EXIT else Priority.ENTRY
+        clock.measure_again(order.connector, exchange, urgency=urgency)
     advance(order, verdict.to, cause=verdict.cause, evidence=evidence_of(error), **columns)
     if verdict.cause == ID_IS_KNOWN:
         note_known(order, evidence_of(error))

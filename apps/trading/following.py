@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.connectors import clock
+from apps.connectors.budget import Priority, at_least
 from apps.connectors.exchange import (
     ClockError,
     Exchange,
@@ -67,7 +68,7 @@ def look(order: Order) -> bool:
         logger.warning("order %s: no news: %s", order.pk, error.sentence)
         postpone(order, cause="query failed", evidence=evidence_of(error))
         if isinstance(error, ClockError):
-            clock.measure_again(order.connector, exchange)
+            clock.measure_again(order.connector, exchange, urgency=Priority.QUERY)
         doubts.not_told(order)
         return False
     except StaleOrderError:
@@ -254,6 +255,7 @@ def _venue_now(exchange: Exchange) -> datetime:
     return world.now() + timedelta(milliseconds=exchange.clock_offset_ms)
 
 
+@at_least(Priority.QUERY)
 def _not_found(order: Order, exchange: Exchange) -> None:
     """Before the fence an absence proves nothing; after it, two of them do where nothing contradicts them."""
     if order.state != S.UNKNOWN:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db.models import Q
 
 from apps.connectors import clock
+from apps.connectors.budget import Priority, at_least
 from apps.connectors.exchange import (
     Book,
     ClockError,
@@ -159,6 +160,7 @@ def _step(row: Protection, exchange: Exchange) -> None:
         _seek(row, exchange, listed)
 
 
+@at_least(Priority.EXIT)
 def _place(row: Protection, exchange: Exchange) -> None:
     """Send a guard once; SUBMITTING with its fence is committed first.
 
@@ -193,7 +195,7 @@ def _place(row: Protection, exchange: Exchange) -> None:
         finish(row, P.FAILED, error.sentence)
     except ExchangeError as error:
         if isinstance(error, ClockError):
-            clock.measure_again(row.connector, exchange)
+            clock.measure_again(row.connector, exchange, urgency=Priority.EXIT)
         if _is_unsent(error):
             put(row, state=P.WAITING, next_at=world.now() + LOOK_AGAIN)
             return
@@ -354,7 +356,7 @@ def _cancel(row: Protection, exchange: Exchange) -> None:
     except ExchangeError as error:
         logger.warning("guard %s: no proof of its cancellation: %s", row.pk, error.sentence)
         if isinstance(error, ClockError):
-            clock.measure_again(row.connector, exchange)
+            clock.measure_again(row.connector, exchange, urgency=Priority.EXIT)
         return
     _follow_cancel(row, exchange, list_of(row, exchange))
 

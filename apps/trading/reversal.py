@@ -4,6 +4,7 @@ import logging
 from decimal import Decimal
 
 from apps.connectors import instruments
+from apps.connectors.budget import Priority, at_least
 from apps.connectors.exchange import Book, ExchangeError, Side
 from apps.connectors.opening import open_connector
 from apps.connectors.policies import LowBalance
@@ -42,6 +43,7 @@ def give_up(leg: Order, parent: Order) -> None:
     deny(leg, Denial(DenialCode.CLOSE_LEG_FAILED, {"state": parent.get_state_display(), "symbol": leg.symbol}))
 
 
+@at_least(Priority.ENTRY)
 def is_ready(order: Order) -> bool:
     """A leg that waited is sized and guarded anew, against an account that must be flat on the other side."""
     parent = Order.unscoped.get(pk=order.parent_id)
@@ -104,6 +106,7 @@ def _is_closing(order: Order) -> bool:
     return others.exclude(state__in=FINAL_STATES).exists()
 
 
+@at_least(Priority.EXIT)
 def replan_exit(order: Order) -> None:
     """Send an exit that was proved absent again, under its own name, for what is held now; nothing held, nothing."""
     if order.intent != Intent.EXIT:

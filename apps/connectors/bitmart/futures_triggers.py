@@ -83,7 +83,9 @@ class TriggerCalls:
             return self._change("modify-preset-plan-order", body, signed_at_ms)
 
     def submit_trailing(self, request: TrailingRequest, *, signed_at_ms: int) -> str:
-        return self._place("submit-trail-order", trailing_body(request), signed_at_ms)
+        # It only ever closes.
+        with at_least(Priority.EXIT):
+            return self._place("submit-trail-order", trailing_body(request), signed_at_ms)
 
     def cancel_trailing(self, symbol: str, *, exchange_order_id: str, signed_at_ms: int) -> None:
         body = {"symbol": symbol} | one_id(exchange_order_id=exchange_order_id, client_order_id="")
