@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db import transaction
+
 from apps.connectors import clock
 from apps.connectors.budget import Priority, at_least
 from apps.connectors.exchange import (
@@ -284,12 +286,20 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         postpone(order, cause="not found, contradicted")
         doubts.not_told(order, contradiction=contradiction)
         return
-    advance(
-        order,
-        S.NOT_PLACED,
-        cause="proved absent",
-        reason_code="NOT_PLACED",
-        reason="The exchange never got this order: it is not there and the account did not change. Nothing was traded.",
-        evidence={"not_found": 2, "fence_at": order.fence_at.isoformat()},
-        next_at=world.now() if order.intent == Intent.EXIT else None,
-    )
+    with transaction.atomic():
+        # A stream voids what was counted without moving the order, also while it is looked for.
+        counted = Order.unscoped.select_for_update().filter(pk=order.pk, not_found_count=order.not_found_count)
+        if not counted.values_list("pk", flat=True):
+            logger.warning("order %s: a stream told of it while it was looked for", order.pk)
+            order.refresh_from_db()
+            return
+        advance(
+            order,
+            S.NOT_PLACED,
+            cause="proved absent",
+            reason_code="NOT_PLACED",
+            reason="The exchange never got this order: it is not there and the account did not change. "
+            "Nothing was traded.",
+            evidence={"not_found": 2, "fence_at": order.fence_at.isoformat()},
+            next_at=world.now() if order.intent == Intent.EXIT else None,
+        )

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Least
 
 from apps.connectors import check
 from apps.connectors.exchange import Credentials, Market
@@ -97,8 +98,11 @@ def mark_due(pushes: Sequence[Push]) -> list[Push]:
         news = [push for push in about if order.connector_id in push.connector_ids and _tells_more(push.order, order)]
         if news:
             behind[order.pk] = news
-    # A push is a sign of life: absences counted before it prove nothing.
-    _look_now(Order.unscoped.filter(pk__in=behind, state__in=FOLLOWED_STATES), not_found_count=0)
+    # A push is a sign of life: absences counted before it prove nothing, also where the next look is due already.
+    alive = Order.unscoped.filter(pk__in=behind, state__in=FOLLOWED_STATES)
+    now = world.now()
+    doubted = alive.filter(Q(next_at__gt=now) | Q(next_at=None) | Q(not_found_count__gt=0))
+    doubted.update(next_at=Least("next_at", Value(now)), not_found_count=0)
     return list({id(push): push for news in behind.values() for push in news}.values())
 
 
@@ -133,6 +137,6 @@ def _tells_more(push: OrderPushed, order: Order) -> bool:
     return push.is_final or push.filled_quantity > order.filled_quantity or order.state == OrderState.UNKNOWN
 
 
-def _look_now(orders: QuerySet[Any], **columns: object) -> int:
+def _look_now(orders: QuerySet[Any]) -> int:
     now = world.now()
-    return orders.filter(Q(next_at__gt=now) | Q(next_at=None)).update(next_at=now, **columns)
+    return orders.filter(Q(next_at__gt=now) | Q(next_at=None)).update(next_at=now)

@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from apps.alerts.models import AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
-from apps.connectors.exchange import FillReport, OrderReport
+from apps.connectors.exchange import FillReport, OrderReport, PositionReport
+from apps.connectors.streams import OrderPushed
 from apps.trading.following import look
 from apps.trading.models import Order, OrderState
+from apps.trading.pushes import Push, mark_due
 from tests.engine.conftest import Bench
 
 S = OrderState
@@ -81,6 +83,33 @@ def test_accepted_order_not_shown_at_once_stays_accepted(
     order = futures.order()
     assert (order.state, order.attempt, order.filled_quantity) == (S.FILLED, 1, Decimal(10))
     assert futures.book() == [(order.client_order_id, "10")]
+
+
+def test_order_that_a_stream_tells_of_while_it_is_looked_for_is_not_taken_for_absent(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01")
+    futures.pass_fence()
+    futures.wait()
+    order = futures.order()
+    assert (order.state, order.not_found_count) == (S.UNKNOWN, 1)
+    told = OrderPushed(order.symbol, "", order.client_order_id, Decimal(0), is_final=False)
+    positions = FuturesExchange.positions
+
+    def positions_and_push(exchange: FuturesExchange, *args: Any) -> Sequence[PositionReport]:
+        mark_due([Push(frozenset({order.connector_id}), told)])
+        return positions(exchange, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FuturesExchange, "positions", positions_and_push)
+        futures.wait()
+
+    order = futures.order()
+    assert (order.state, order.not_found_count) == (S.UNKNOWN, 0)
+    assert order.next_at <= timezone.now()
+    futures.wait()
+    assert (futures.order().state, futures.order().not_found_count) == (S.UNKNOWN, 1)
 
 
 def test_order_proved_absent_that_turns_up_after_all_is_recorded(

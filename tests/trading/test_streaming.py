@@ -120,6 +120,16 @@ def test_a_sign_of_life_of_an_unknown_order_voids_the_absences_counted() -> None
     assert Order.unscoped.get(pk=order.pk).not_found_count == 0
 
 
+def test_a_sign_of_life_of_an_unknown_order_that_is_due_already_voids_them_too() -> None:
+    due_at = timezone.now() - timedelta(seconds=1)
+    order = order_at_exchange(state=OrderState.UNKNOWN, not_found_count=1, next_at=due_at)
+
+    pushes.mark_due([push(order)])
+
+    after = Order.unscoped.get(pk=order.pk)
+    assert (after.not_found_count, after.next_at) == (0, due_at)
+
+
 def test_a_batch_is_marked_in_two_statements(django_assert_num_queries: Any) -> None:
     orders = [order_at_exchange() for _ in range(5)]
 
