@@ -63,8 +63,9 @@ def settle_as_not_placed(order: Order, *, by: User) -> None:
     NotToBeSettledError while the exchange might still take it, and for an order that is not in doubt.
     """
     _require_doubt(order)
-    now = world.now()
-    if order.state == S.UNKNOWN and (order.fence_at is None or now <= order.fence_at):
+    # The fence is of the exchange's clock, which ours may be minutes ahead of.
+    venue_now = world.now() + timedelta(milliseconds=order.connector.clock_offset_ms or 0)
+    if order.state == S.UNKNOWN and (order.fence_at is None or venue_now <= order.fence_at):
         until = "later" if order.fence_at is None else f"after {order.fence_at:%H:%M:%S} UTC"
         raise NotToBeSettledError(
             "ORDER_MAY_STILL_ARRIVE",

@@ -276,7 +276,8 @@ def _seek(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> None
             row.connector.refresh_from_db()
             _place(row, exchange)
         return
-    if row.state == P.UNKNOWN and row.fence_at is not None and now > row.fence_at:
+    venue_now = now + timedelta(milliseconds=exchange.clock_offset_ms)
+    if row.state == P.UNKNOWN and row.fence_at is not None and venue_now > row.fence_at:
         finish(row, P.FAILED, "The exchange never got it.")
         return
     put(row, next_at=now + LOOK_AGAIN)

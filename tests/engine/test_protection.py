@@ -417,6 +417,21 @@ def test_lost_answer_on_a_trailing_stop_is_found_and_not_placed_twice(futures: B
     assert len(protection.open_connector(futures.connector).open_orders("BTCUSDT")) == 1
 
 
+def test_guard_is_not_given_up_before_its_fence_by_the_exchanges_clock(futures: Bench) -> None:
+    futures.fault("drop_request", TRAIL)
+    futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    Protection.unscoped.update(fence_at=timezone.now() - timedelta(seconds=24))
+    Connector.unscoped.update(clock_offset_ms=-120_000)
+
+    wait(futures)
+    assert [row.state for row in guards(futures)] == [P.UNKNOWN]
+    Connector.unscoped.update(clock_offset_ms=0)
+    wait(futures)
+
+    assert [row.state for row in guards(futures)] == [P.FAILED]
+    assert trailing_there(futures) == 0
+
+
 def test_gateway_that_says_too_many_does_not_have_a_guard_placed_twice(futures: Bench) -> None:
     futures.fault("status", TRAIL, status=429, accepted=True)
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.models import Connector
 from apps.trading import doubts
 from apps.trading.following import look
 from apps.trading.models import Incident, Order, OrderState
@@ -115,6 +116,22 @@ def test_before_the_fence_nobodys_word_counts(futures: Bench, blind: list[bool])
     assert "ORDER_MAY_STILL_ARRIVE" in answer.content.decode()
     assert futures.order().state == order.state == S.UNKNOWN
     assert futures.book() == []
+
+
+@pytest.mark.parametrize(("offset_ms", "status"), [(-120_000, 422), (0, 302)])
+def test_the_fence_that_nobodys_word_counts_before_is_of_the_exchanges_clock(
+    futures: Bench, blind: list[bool], offset_ms: int, status: int
+) -> None:
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01")
+    Order.unscoped.update(fence_at=timezone.now() - timedelta(seconds=24))
+    doubts.not_told(futures.order(), contradiction="its account changed")
+    Connector.unscoped.update(clock_offset_ms=offset_ms)
+
+    answer = settle(futures, found="not_placed")
+
+    assert answer.status_code == status
+    assert futures.order().state == (S.UNKNOWN if offset_ms else S.NOT_PLACED)
 
 
 def test_accepted_order_that_is_never_shown_again_opens_an_incident(
