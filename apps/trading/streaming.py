@@ -6,7 +6,7 @@ Nothing depends on it. A push only moves forward when an order is looked at; who
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from uuid import UUID
@@ -35,6 +35,8 @@ TOGETHER_S = 0.05
 # The venue's REST may show what its stream told only a moment later.
 LOOK_AGAIN_AFTER_S = (0.3, 1.0, 3.0)
 PRICES_EVERY_S = 1.0
+# So long a price may have waited to be written as one of now.
+PRICE_HOLDS_S = 2.0
 WANTED_EVERY_S = 5.0
 AFTER_FAILURE_S = 1.0
 
@@ -48,7 +50,8 @@ class Streaming:
         self._pushes: list[tuple[Push, int]] = []
         self._opened: set[UUID] = set()
         self._refused: set[UUID] = set()
-        self._prices: dict[Venue, dict[str, Ticker]] = defaultdict(dict)
+        # With the moment they were told.
+        self._prices: dict[Venue, dict[str, tuple[float, Ticker]]] = defaultdict(dict)
         self._news = asyncio.Event()
         self._fast = ThreadPoolExecutor(1, thread_name_prefix="pushes")
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="reading")
@@ -81,7 +84,7 @@ class Streaming:
         self._news.set()
 
     def price_pushed(self, environment: str, market: Market, ticker: Ticker) -> None:
-        self._prices[environment, market][ticker.symbol] = ticker
+        self._prices[environment, market][ticker.symbol] = world.monotonic(), ticker
 
     async def _pass_on_pushes(self, stop: asyncio.Event) -> None:
         await self._news.wait()
@@ -131,8 +134,8 @@ class Streaming:
 
     async def _write_prices(self, stop: asyncio.Event) -> None:
         fresh, self._prices = self._prices, defaultdict(dict)
-        for (environment, market), tickers in fresh.items():
-            await self._in(self._slow, instruments.write_prices, environment, market, list(tickers.values()))
+        for (environment, market), told in fresh.items():
+            await self._in(self._slow, _write_prices, environment, market, list(told.values()))
         await _pause(PRICES_EVERY_S, stop)
 
     async def _show_life(self, stop: asyncio.Event) -> None:
@@ -154,6 +157,12 @@ class Streaming:
 def _with_live_connection(work: Callable[..., T], *arguments: Any) -> T:
     django.db.close_old_connections()
     return work(*arguments)
+
+
+def _write_prices(environment: str, market: str, told: Sequence[tuple[float, Ticker]]) -> None:
+    """Write what was told just now. It is dated by the writing: what waited for the database is no price of now."""
+    since = world.monotonic() - PRICE_HOLDS_S
+    instruments.write_prices(environment, market, [ticker for told_at, ticker in told if told_at >= since])
 
 
 def _hang_up() -> None:

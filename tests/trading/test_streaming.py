@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -386,6 +387,25 @@ def test_the_newest_price_of_a_second_is_written_with_its_mark(monkeypatch: pyte
     assert (price.instrument_id, price.last, price.bid, price.ask, price.mark) == (
         instrument.pk, Decimal(60010), Decimal(60009), None, Decimal(60011),
     )  # fmt: skip
+
+
+@pytest.mark.usefixtures("inside", "woken")
+def test_a_price_that_waited_for_the_database_is_not_written_as_one_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "PRICES_EVERY_S", 0.02)
+    monkeypatch.setattr(streaming, "PRICE_HOLDS_S", 0.2)
+    waited, fresh = InstrumentFactory(), InstrumentFactory(symbol="ETHUSDT", base="ETH")
+    price = Decimal(60000)
+
+    async def work(process: Streaming) -> None:
+        process._slow.submit(time.sleep, 0.5)
+        process.price_pushed("paper", Market.FUTURES, Ticker(waited.symbol, price, None, None, price, timezone.now()))
+        await asyncio.sleep(0.6)
+        process.price_pushed("paper", Market.FUTURES, Ticker(fresh.symbol, price, None, None, price, timezone.now()))
+        await until(MarketPrice.objects.exists)
+
+    during(work)
+
+    assert [row.instrument_id for row in MarketPrice.objects.all()] == [fresh.pk]
 
 
 @pytest.mark.usefixtures("inside", "woken")
