@@ -198,12 +198,14 @@ class Budget:
             self._trip()
 
     def remember_account(self, key: str, account: str) -> None:
-        """Note to which account a key belongs: the keys of one account share the limits that are set per account."""
+        """Note to which account a key belongs: the keys of one account share the limits that are set per account.
+
+        It is read with each check of a key, and told to all workers each time: Redis may have lost it since.
+        """
         with self._lock:
-            known = self._accounts.get(key)
             self._accounts[key] = (float("inf"), account)
         shared = self._shared_now()
-        if shared is None or (known is not None and known[1] == account):
+        if shared is None:
             return
         try:
             shared.remember_account(key, account)

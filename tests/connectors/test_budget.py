@@ -370,6 +370,17 @@ def test_the_account_of_a_key_is_known_to_all_workers(clock: Clock, redis: Redis
     assert (before, one.account_of("key"), other.account_of("key")) == (None, "10001", "10001")
 
 
+def test_account_that_is_read_again_is_told_to_a_redis_that_lost_it(clock: Clock, redis: Redis) -> None:
+    """Each check of a key reads it; Redis was flushed since, or kept it for its thirty days."""
+    one = worker(clock, redis)
+    one.remember_account("key", "10001")
+    redis.accounts.clear()
+
+    one.remember_account("key", "10001")
+
+    assert worker(clock, redis).account_of("key") == "10001"
+
+
 def test_the_account_is_asked_for_rarely_and_its_absence_is_no_fault(clock: Clock, redis: Redis) -> None:
     budget = worker(clock, redis)
 
