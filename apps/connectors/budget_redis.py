@@ -48,7 +48,9 @@ local function settle(k, a)
   redis.call('PEXPIRE', slots, tonumber(ARGV[a + 9]) + tonumber(ARGV[a + 5]))
   if told > 0 then redis.call('SET', KEYS[k + 2], told, 'PX', ARGV[a + 8]) end
   local blocked, banned = tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7])
-  if blocked > 0 then redis.call('SET', KEYS[k + 1], now + blocked, 'PX', blocked) end
+  if blocked > 0 and now + blocked > tonumber(redis.call('GET', KEYS[k + 1]) or '0') then
+    redis.call('SET', KEYS[k + 1], now + blocked, 'PX', blocked)
+  end
   if banned > 0 then
     local until_ = now + banned
     if until_ > tonumber(redis.call('GET', KEYS[k + 3]) or '0') then

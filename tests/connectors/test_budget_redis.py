@@ -93,6 +93,22 @@ def test_what_an_answer_says_is_believed(dated: tuple[RedisWindows, Clock]) -> N
     assert len(take_all(windows, banned)) == 6
 
 
+@pytest.mark.parametrize("is_local", [False, True])
+def test_a_shorter_pause_does_not_open_a_limit_that_is_closed_for_longer(
+    dated: tuple[RedisWindows, Clock], is_local: bool
+) -> None:
+    windows: RedisWindows | LocalWindows = LocalWindows(dated[1]) if is_local else dated[0]
+    shared = bucket()
+    for token, blocked_ms in (("a", 60_000), ("b", 2_000)):
+        dated[1].ms += 1
+        windows.settle(shared, HERE, token, taken_at_ms=dated[1].ms, told=Told(blocked_ms=blocked_ms))
+
+    found = windows.take(shared, HERE, share_pct=100, token="c")
+
+    assert isinstance(found, Refused)
+    assert found.wait_s == 59.999
+
+
 def test_slot_tells_how_many_count_with_it(windows: RedisWindows) -> None:
     shared = bucket(count=3)
 
