@@ -49,7 +49,8 @@ _OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIAL})
 
 
 def is_due(watch: AccountWatch) -> bool:
-    return watch.swept_at is None or world.now() - watch.swept_at >= EVERY
+    # Also after our clock was turned back.
+    return watch.swept_at is None or abs(world.now() - watch.swept_at) >= EVERY
 
 
 def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange, *, symbols: Iterable[str]) -> int:
@@ -59,9 +60,17 @@ def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange,
     Not done where the orders of a symbol were refused. ExchangeError: not all were read. Both are tried again soon.
     """
     started = world.now()
-    since = max(connector.created_at, watch.swept_at or started - FIRST_LOOK) - OVERLAP
     reports, were_all_read = list(exchange.open_orders()), True
-    for symbol in sorted({*symbols, *(report.symbol for report in reports)})[:MOST_SYMBOLS]:
+    named = sorted({*symbols, *(report.symbol for report in reports)})
+    last = watch.swept_at
+    if len(named) > MOST_SYMBOLS:
+        # By turns, and each from the day before on: its last turn may be hours ago.
+        first = int(started.timestamp() // EVERY.total_seconds()) * MOST_SYMBOLS % len(named)
+        named, last = [*named, *named][first : first + MOST_SYMBOLS], None
+    if last is None or last > started:
+        last = started - FIRST_LOOK
+    since = max(connector.created_at, last) - OVERLAP
+    for symbol in named:
         try:
             reports += history_of(exchange, symbol, since=since)
         except OrderRejectedError as error:

@@ -1,18 +1,21 @@
 """Orders at the exchange that carry one of our names and that nobody here remembers."""
 
+from datetime import datetime
 from decimal import Decimal
 from uuid import uuid4, uuid5
 
 import pytest
 from django.utils import timezone
 
-from apps.connectors.exchange import MarginMode, OrderRequest, OrderType, Side
+from apps.connectors.exchange import MarginMode, OrderReport, OrderRequest, OrderType, Side
+from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
-from apps.trading import cancelling, reconcile
+from apps.lib import world
+from apps.trading import cancelling, orphans, reconcile
 from apps.trading.ids import client_order_id
 from apps.trading.models import AccountWatch, Incident, Order, OrderState, Position
 from tests.engine.conftest import Bench
-from tests.factories import ago
+from tests.factories import ConnectorFactory, ago
 from tests.matrix.outside import by_hand, poll
 
 pytestmark = pytest.mark.django_db
@@ -152,6 +155,68 @@ def test_orders_are_compared_every_five_minutes(futures: Bench) -> None:
     poll()
 
     assert Incident.unscoped.get().kind == "orphan_order"
+
+
+class Asked:
+    """An exchange without orders that remembers since when it was asked for those of a symbol."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, list[datetime]] = {}
+
+    def open_orders(self) -> list[OrderReport]:
+        return []
+
+    def order_history(self, symbol: str, *, since: datetime) -> list[OrderReport]:
+        self.since.setdefault(symbol, []).append(since)
+        return []
+
+
+def of_last_week() -> Connector:
+    connector: Connector = ConnectorFactory()
+    connector.created_at = ago(days=9)
+    return connector
+
+
+def swept(connector: Connector, watch: AccountWatch, symbols: set[str]) -> Asked:
+    exchange = Asked()
+    orphans.sweep_account(connector, watch, exchange, symbols=symbols)  # type: ignore[arg-type]
+    return exchange
+
+
+def test_each_of_many_symbols_has_its_turn_and_no_moment_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    connector, watch = of_last_week(), AccountWatch()
+    symbols = {f"S{number:03}USDT" for number in range(120)}
+    begun, found = timezone.now(), dict[str, list[datetime]]()
+
+    for number in range(3):
+        monkeypatch.setattr(world, "now", lambda number=number: begun + number * orphans.EVERY)
+        told = swept(connector, watch, symbols).since
+        assert len(told) == orphans.MOST_SYMBOLS
+        for symbol, since in told.items():
+            found.setdefault(symbol, []).extend(since)
+
+    assert found.keys() == symbols
+    latest = begun + 2 * orphans.EVERY - orphans.FIRST_LOOK - orphans.OVERLAP
+    assert max(max(since) for since in found.values()) == latest
+
+
+def test_few_symbols_are_asked_for_from_the_last_time_on() -> None:
+    connector, at = of_last_week(), ago(minutes=6)
+
+    told = swept(connector, AccountWatch(swept_at=at), {"BTCUSDT"}).since
+
+    assert told == {"BTCUSDT": [at - orphans.OVERLAP]}
+
+
+def test_orders_are_compared_also_after_our_clock_was_turned_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last time lies ahead: nobody knows how long ago it was, so the whole day is asked for."""
+    connector, watch = of_last_week(), AccountWatch(swept_at=ago(hours=-1))
+    now = timezone.now()
+    monkeypatch.setattr(world, "now", lambda: now)
+
+    assert orphans.is_due(watch)
+    assert swept(connector, watch, {"BTCUSDT"}).since == {"BTCUSDT": [now - orphans.FIRST_LOOK - orphans.OVERLAP]}
+    assert watch.swept_at == now
 
 
 def test_fills_that_a_finished_order_lacks_are_fetched(futures: Bench) -> None:
