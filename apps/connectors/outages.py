@@ -19,7 +19,14 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q, QuerySet
 
 from apps.accounts.models import User
-from apps.connectors.exchange import ExchangeError, NotSentError, RateLimitError, UnreachableError
+from apps.connectors.exchange import (
+    CredentialsError,
+    ExchangeError,
+    NotSentError,
+    NotSupportedError,
+    RateLimitError,
+    UnreachableError,
+)
 from apps.connectors.models import MARKETS, CallCount, Connector, Environment, Outage
 from apps.connectors.opening import open_public, venue_of
 from apps.connectors.outcomes import WINDOW_S, Count, Trouble, outcomes_of, total, venues_called
@@ -97,8 +104,10 @@ def finish(trial: Trial | None, error: ExchangeError | None) -> None:
     outage, now = trial.outage, world.now()
     if isinstance(error, UnreachableError):
         _open_again(outage, outage.calls, outage.ambiguous)
-    elif isinstance(error, NotSentError) or (isinstance(error, RateLimitError) and not error.code):
-        # Nothing was learned.
+    elif isinstance(error, NotSentError) or (
+        isinstance(error, RateLimitError | CredentialsError | NotSupportedError) and not error.code
+    ):
+        # Nothing was learned: it never left, or a gateway turned it away.
         _still_open(outage).update(trial_at=None)
     else:
         _close(outage, now, "An entry got a certain answer.")

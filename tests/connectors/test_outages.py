@@ -13,7 +13,16 @@ from django.db import connection
 
 from apps.accounts.models import User
 from apps.connectors import outage_mail, outages, outcomes
-from apps.connectors.exchange import NotSentError, OrderRejectedError, RateLimitError, RejectReason, UnreachableError
+from apps.connectors.exchange import (
+    CredentialsError,
+    ExchangeError,
+    NotSentError,
+    NotSupportedError,
+    OrderRejectedError,
+    RateLimitError,
+    RejectReason,
+    UnreachableError,
+)
 from apps.connectors.models import CallCount, Connector, Outage
 from apps.connectors.opening import venue_of
 from apps.connectors.outages import EntriesOffError
@@ -228,15 +237,37 @@ def test_ambiguous_entry_opens_it_for_thirty_seconds_more(connector: Connector, 
     assert outages.lookup(connector) is None
 
 
-@pytest.mark.parametrize("error", [NotSentError("refused"), RateLimitError("a gateway's")], ids=["not sent", "429"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotSentError("refused"),
+        RateLimitError("a gateway's"),
+        CredentialsError("no key: nothing was sent", reason="KEY_UNKNOWN"),
+        NotSupportedError("spot has no leverage: nothing was sent"),
+    ],
+    ids=["not sent", "429", "no key", "not supported"],
+)
 def test_entry_that_tells_nothing_lets_the_next_one_try(
-    connector: Connector, clock: VirtualWorld, error: NotSentError | RateLimitError
+    connector: Connector, clock: VirtualWorld, error: ExchangeError
 ) -> None:
     outages.finish(_on_trial(connector, clock), error)
 
     assert Outage.objects.get().closed_at is None
     assert outages.lookup(connector) is None
     assert outages.admit(connector) is not None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [CredentialsError("frozen", reason="KEY_FROZEN", code="30003"), NotSupportedError("not by API", code="40010")],
+    ids=["key", "not supported"],
+)
+def test_refusal_with_a_code_of_the_exchange_is_a_certain_answer(
+    connector: Connector, clock: VirtualWorld, error: ExchangeError
+) -> None:
+    outages.finish(_on_trial(connector, clock), error)
+
+    assert Outage.objects.get().closed_how == "An entry got a certain answer."
 
 
 def test_entry_that_is_not_heard_of_again_keeps_others_back_for_thirty_seconds(
