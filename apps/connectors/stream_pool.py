@@ -93,6 +93,8 @@ class StreamPool:
         self._connectors = {key: frozenset(account.connector_id for account in of) for key, of in by_key.items()}
         for key in [key for key in self._private if key not in by_key]:
             self._end(self._private.pop(key))
+        # A key is kept with its secret: one that nobody uses any more is not.
+        self._refused_at = {key: at for key, at in self._refused_at.items() if key in by_key}
         for key, of in by_key.items():
             self._keep_private(key, of[0].clock_offset_ms)
         for venue in {*self._public, *symbols}:
@@ -136,6 +138,9 @@ class StreamPool:
         most = LIMITS[venue[1]].topics
         lots = [symbols[start : start + most] for start in range(0, len(symbols), most)]
         group = self._public[venue]
+        for failed in [running for running in group if running.task.done()]:
+            group.remove(failed)
+            self._end(failed)
         while len(group) > len(lots):
             self._end(group.pop())
         while len(group) < len(lots):

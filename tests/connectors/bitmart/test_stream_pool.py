@@ -9,6 +9,7 @@ import pytest
 
 from apps.connectors import stream_pool
 from apps.connectors.bitmart import stream_places
+from apps.connectors.bitmart.stream import Stream
 from apps.connectors.bitmart.stream_places import LIMITS, Limits, Places
 from apps.connectors.exchange import Credentials, Market, Ticker
 from apps.connectors.stream_pool import Account, Addresses, StreamPool
@@ -104,6 +105,46 @@ def test_a_refused_key_rests_and_a_new_one_is_tried_at_once(monkeypatch: pytest.
             assert connects == 1
 
     run(work)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_refused_key_that_nobody_uses_any_more_is_not_kept() -> None:
+    async def work() -> None:
+        heard = Heard()
+        async with venue(Market.FUTURES, accounts=[credentials(2)]) as fake:
+            pool = pool_at(fake, heard)
+            pool.keep([account(1)], {})
+            await until(lambda: bool(heard.refused))
+            pool.keep([], {})
+            await pool.close()
+            assert pool._refused_at == {}
+
+    run(work)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_public_stream_that_failed_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[int] = []
+
+    async def fails(self: Stream) -> None:
+        runs.append(1)
+        raise RuntimeError("what nobody thought of")
+
+    monkeypatch.setattr(Stream, "run", fails)
+
+    async def work() -> None:
+        pool = StreamPool(Heard(), Addresses(lambda *_: "ws://127.0.0.1:9", [""], "Sferica/test"))
+        for _ in range(3):
+            pool.keep([], {("paper", Market.FUTURES): {"BTCUSDT"}})
+            await asyncio.sleep(0.02)
+        await pool.close()
+
+    run(work)
+
+    assert len(runs) == 3
+    assert caplog.messages == ["a stream failed: RuntimeError"] * 3
 
 
 def test_the_eleventh_spot_account_of_an_address_polls_until_a_place_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
