@@ -37,6 +37,8 @@ LOOK_AGAIN_AFTER_S = (0.3, 1.0, 3.0)
 PRICES_EVERY_S = 1.0
 # So long a price may have waited to be written as one of now.
 PRICE_HOLDS_S = 2.0
+# More than come while the database answers.
+MOST_PUSHES = 10_000
 WANTED_EVERY_S = 5.0
 AFTER_FAILURE_S = 1.0
 
@@ -76,7 +78,7 @@ class Streaming:
         self._news.set()
 
     def order_pushed(self, connector_ids: frozenset[UUID], push: OrderPushed) -> None:
-        self._pushes.append((Push(connector_ids, push), 0))
+        self._keep(Push(connector_ids, push), 0)
         self._news.set()
 
     def login_refused(self, connector_ids: frozenset[UUID]) -> None:
@@ -96,13 +98,17 @@ class Streaming:
         try:
             if told:
                 await self._pass_on(told)
+                told = []
             if opened:
                 await self._wake(FOLLOW_ORDERS, pushes.mark_all_due, opened)
+                opened = set()
             if refused:
                 await self._wake(RUN_CHECKS, pushes.request_checks, refused)
         except django.db.Error:
             # Kept until the database is back: a lost push costs a polling interval, a lost opening perhaps a fill.
-            self._pushes = told + self._pushes
+            kept, self._pushes = [*told, *self._pushes], []
+            for push, looks in kept:
+                self._keep(push, looks)
             self._opened |= opened
             self._refused |= refused
             self._news.set()
@@ -123,8 +129,15 @@ class Streaming:
                 asyncio.get_running_loop().call_later(LOOK_AGAIN_AFTER_S[looks], self._tell_again, push, looks + 1)
 
     def _tell_again(self, push: Push, looks: int) -> None:
-        self._pushes.append((push, looks))
+        self._keep(push, looks)
         self._news.set()
+
+    def _keep(self, push: Push, looks: int) -> None:
+        if len(self._pushes) < MOST_PUSHES:
+            self._pushes.append((push, looks))
+        else:
+            # The database is away, and somebody trades all day: as after a gap, all that is open is looked at.
+            self._opened |= push.connector_ids
 
     async def _keep_streams(self, stop: asyncio.Event) -> None:
         accounts = await self._in(self._slow, self._accounts.read)

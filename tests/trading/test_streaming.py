@@ -353,6 +353,38 @@ def test_pushes_wait_for_a_database_that_is_away(woken: Woken, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("inside")
+def test_pushes_that_wait_for_the_database_are_bounded_and_beyond_all_open_orders_are_looked_at(
+    woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "AFTER_FAILURE_S", 0.01)
+    monkeypatch.setattr(streaming, "MOST_PUSHES", 10)
+    ours, others = order_at_exchange(), order_at_exchange()
+    real, is_away = pushes.mark_due, [True]
+
+    def mark_due(told: list[Push]) -> list[Push]:
+        if is_away:
+            raise OperationalError("away")
+        return real(told)
+
+    monkeypatch.setattr(pushes, "mark_due", mark_due)
+    kept: list[int] = []
+
+    async def work(process: Streaming) -> None:
+        for _ in range(30):
+            process.order_pushed(frozenset({others.connector_id}), push(others).order)
+            await asyncio.sleep(0.003)
+        process.order_pushed(frozenset({ours.connector_id}), push(ours).order)
+        kept.append(len(process._pushes))
+        is_away.clear()
+        await until(lambda: is_due(ours))
+
+    during(work)
+
+    assert kept[0] <= 10
+    assert is_due(others)
+
+
+@pytest.mark.usefixtures("inside")
 def test_an_opened_stream_and_a_refused_login_are_passed_on(woken: Woken) -> None:
     order = order_at_exchange()
     refused = ConnectorFactory(check_status=CheckStatus.OK)
