@@ -186,10 +186,10 @@ def timeline(alert: Alert, orders: Sequence[Order], evidence: Evidence | None = 
         name = f"{order.side} {order.get_intent_display()}" if len(orders) > 1 else "order"
         written_at, sent_at = evidence.times_of(order) if evidence else (None, None)
         last_fill_at = order.last_fill_at if order.last_fill_at != order.first_fill_at else None
-        if order.finished_at is not None and order.signed_at is None and written_at is not None:
+        ended_at = order.finished_at if order.signed_at is None else None
+        if ended_at is not None and written_at is not None and ended_at <= written_at:
             # Refused when it was planned: it was written down as what it is.
-            refused_at = max(order.finished_at, written_at)
-            steps.append((f"{name}: {order.get_state_display()}", refused_at, order.pk))
+            steps.append((f"{name}: {order.get_state_display()}", written_at, order.pk))
             continue
         steps += [
             (f"{name}: written down", written_at or order.created_at, order.pk),

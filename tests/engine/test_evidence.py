@@ -2,13 +2,17 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import Mock
 
+import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.alerts import queries
 from apps.alerts.evidence import evidence_of
 from apps.alerts.models import Alert
+from apps.connectors.bitmart.futures import FuturesExchange
+from apps.connectors.exchange import OrderRejectedError, RejectReason
 from apps.connectors.models import MarketPrice
 from apps.trading.models import OrderEvent
 from tests.engine.conftest import Bench
@@ -118,6 +122,23 @@ def test_an_order_refused_by_a_guard_is_one_step_and_comes_after_the_plan(future
         "Received", "Read", "Claimed by a worker", "Account and prices read", "Planned", "Order: denied", "Finished",
     ]  # fmt: skip
     assert futures.book() == []
+
+
+def test_a_leg_that_waited_and_was_denied_was_written_down_before(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    refusal = OrderRejectedError("No.", reason=RejectReason.NO_POSITION, code="40021")
+    monkeypatch.setattr(FuturesExchange, "submit", Mock(side_effect=refusal))
+    alert = futures.send("sell", "long", "0.025")
+    futures.wait(2)
+    close, opening = futures.orders()[1:]
+    assert (close.state, opening.state) == ("rejected", "denied")
+
+    moments = queries.timeline(alert, [close, opening], evidence_of(alert.workspace, alert, [close, opening]))
+
+    of_opening = [moment.what for moment in moments if moment.order_id == opening.pk]
+    assert of_opening == ["Sell entry: written down", "Sell entry: denied"]
 
 
 def test_an_alert_of_an_earlier_release_still_has_its_page(futures: Bench) -> None:
