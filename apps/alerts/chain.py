@@ -44,8 +44,8 @@ class Gap:
     def sentence(self) -> str:
         return (
             f"The alert says {self.stated} was held before it, but the one before it left {self.left}: an alert in "
-            "between never arrived. This connector places nothing then; exits still work. Look at TradingView's alert "
-            "log, and bring the position in line by hand."
+            "between may never have arrived, or its source counts anew. This connector places nothing then; exits "
+            "still work. Look at TradingView's alert log, and bring the position in line by hand."
         )
 
 
