@@ -11,6 +11,8 @@ from uuid import UUID
 from apps.alerts.models import WAITING, Alert, AlertStatus
 from apps.connectors.instruments import in_words
 from apps.lib import world
+from apps.lib.compiled import Compiled, Each
+from apps.lib.statements import together
 from apps.paper.records import Fill as TheirFill
 from apps.paper.records import Order as TheirOrder
 from apps.trading import drift
@@ -105,36 +107,74 @@ def _is_ours(client_order_id: str) -> bool:
     return order_of(client_order_id) is not None or client_order_id.startswith(FIRED)
 
 
+# Of some histories: a world's forty, or the one that was played.
+_orders: Compiled[Order] = Compiled(
+    lambda connectors: Order.unscoped.filter(connector__pk__among=connectors).order_by("created_at", "leg")
+)
+_fills: Compiled[Fill] = Compiled(lambda connectors: Fill.unscoped.filter(connector__pk__among=connectors))
+_alerts: Compiled[Alert] = Compiled(
+    lambda connectors: Alert.unscoped.filter(connector__pk__among=connectors).order_by("received_at")
+)
+_positions: Compiled[Position] = Compiled(
+    lambda connectors: Position.unscoped.filter(connector__pk__among=connectors).select_related("instrument")
+)
+_events: Compiled[OrderEvent] = Compiled(
+    lambda connectors: OrderEvent.unscoped.filter(order__connector__pk__among=connectors).order_by("order", "version")
+)
+_booked: Compiled[tuple[UUID, str, str, Decimal]] = Compiled(
+    lambda connectors: (
+        LedgerEntry.unscoped.filter(connector__pk__among=connectors)
+        .exclude(fill=None)
+        .values_list("connector_id", "kind", "currency", "amount")
+    )
+)
+_adjusted: Compiled[tuple[UUID, str, Decimal]] = Compiled(
+    lambda connectors: Adjustment.unscoped.filter(connector__pk__among=connectors).values_list(
+        "connector_id", "book", "change"
+    )
+)
+_listed: Compiled[str] = Compiled(
+    lambda connectors: (
+        Protection.unscoped.filter(connector__pk__among=connectors)
+        .exclude(exchange_order_id="")
+        .values_list("exchange_order_id", flat=True)
+    )
+)
+_held: Compiled[UUID] = Compiled(lambda now: Lease.objects.filter(until__gt=now).values_list("connector_id", flat=True))
+
+
 class _Rows:
-    """Everything of ours, read once for all histories."""
+    """Everything of ours, read once for all histories, in one round trip."""
 
     def __init__(self, connectors: list[UUID]) -> None:
+        kinds = (_orders, _fills, _alerts, _positions, _events, _booked, _adjusted, _listed)
+        every = Each(connectors)
+        orders, fills, alerts, positions, events, booked, adjusted, listed, leases = together(
+            *(kind.asked(connectors=every) for kind in kinds), _held.asked(now=world.now())
+        )
         self.orders: dict[Any, list[Order]] = defaultdict(list)
-        for order in Order.unscoped.filter(connector__in=connectors).order_by("created_at", "leg"):
+        for order in orders:
             self.orders[order.connector_id].append(order)
         self.fills: dict[Any, list[Fill]] = defaultdict(list)
-        for fill in Fill.unscoped.filter(connector__in=connectors):
+        for fill in fills:
             self.fills[fill.connector_id].append(fill)
         self.alerts: dict[Any, list[Alert]] = defaultdict(list)
-        for alert in Alert.unscoped.filter(connector__in=connectors).order_by("received_at"):
+        for alert in alerts:
             self.alerts[alert.connector_id].append(alert)
         self.positions: dict[Any, list[Position]] = defaultdict(list)
-        for position in Position.unscoped.filter(connector__in=connectors).select_related("instrument"):
+        for position in positions:
             self.positions[position.connector_id].append(position)
         self.events: dict[Any, list[OrderEvent]] = defaultdict(list)
-        for event in OrderEvent.unscoped.filter(order__connector__in=connectors).order_by("order", "version"):
+        for event in events:
             self.events[event.order_id].append(event)
         self.ledger: dict[tuple[Any, str, str], Decimal] = defaultdict(Decimal)
-        of_fills = LedgerEntry.unscoped.filter(connector__in=connectors).exclude(fill=None)
-        for connector, kind, currency, amount in of_fills.values_list("connector_id", "kind", "currency", "amount"):
+        for connector, kind, currency, amount in booked:
             self.ledger[connector, kind, currency] += amount
         self.adjusted: dict[tuple[Any, str], Decimal] = defaultdict(Decimal)
-        adjustments = Adjustment.unscoped.filter(connector__in=connectors)
-        for connector, side, change in adjustments.values_list("connector_id", "book", "change"):
+        for connector, side, change in adjusted:
             self.adjusted[connector, side] += change
-        listed = Protection.unscoped.filter(connector__in=connectors).exclude(exchange_order_id="")
-        self.listed_guards = set(listed.values_list("exchange_order_id", flat=True))
-        self.leases = set(Lease.objects.filter(until__gt=world.now()).values_list("connector_id", flat=True))
+        self.listed_guards = set(listed)
+        self.leases = set(leases)
 
 
 class _Book:

@@ -1,6 +1,6 @@
 """What is left to do in a world whose faults have ended: nothing, what time will bring, or a person's part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +12,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from apps.alerts.models import WAITING, Alert
 from apps.connectors.instruments import in_words
 from apps.lib import world
+from apps.lib.compiled import Compiled
+from apps.lib.statements import together
 from apps.trading import doubts, drift
 from apps.trading.models import (
     FINAL_STATES,
@@ -53,15 +55,44 @@ def _rests(order: Order, now: datetime, in_book: Mapping[str, Decimal]) -> bool:
     return order.is_resting and is_seen and order.cancel_requested_at is None and is_as_we_say
 
 
-def _counted() -> list[tuple[UUID, UUID, str]]:
-    """Return the accounts of which a reading told something else than our rows, also where we have none."""
-    rows = AccountWatch.unscoped.exclude(differing={}).values_list("id", "connector_id", "differing")
-    return [(pk, connector, str(differing)) for pk, connector, differing in rows]
+_due: Compiled[Order] = Compiled(
+    lambda: Order.unscoped.filter(~Q(state__in=sorted(FINAL_STATES)) | Q(next_at__isnull=False))
+)
+_waiting: Compiled[tuple[UUID, UUID, str]] = Compiled(
+    lambda: Alert.unscoped.filter(status__in=sorted(WAITING)).values_list("id", "connector_id", "status")
+)
+_told: Compiled[UUID] = Compiled(
+    lambda: Incident.unscoped.filter(kind__in=sorted(doubts.KINDS), resolved_at=None, order__isnull=False).values_list(
+        "order_id", flat=True
+    )
+)
+# A guard may be live for ever, once it is seen where it is, and wait as long as its entry rests.
+_moving: Compiled[tuple[UUID, UUID, str, int, UUID]] = Compiled(
+    lambda: (
+        Protection.unscoped.filter(state__in=sorted(OPEN))
+        .exclude(state=ProtectionState.LIVE, missing_count=0)
+        .values_list("id", "connector_id", "state", "missing_count", "entry_id")
+    )
+)
+# A reading right after an order of ours ended is not compared.
+_unread: Compiled[tuple[UUID, UUID]] = Compiled(
+    lambda since: AccountWatch.unscoped.filter(
+        Q(read_at=None)
+        | Q(read_at__lt=since)
+        | Exists(Order.unscoped.filter(connector=OuterRef("connector"), finished_at__gt=OuterRef("read_at") - SETTLING))
+    ).values_list("id", "connector_id")
+)
+# The accounts of which a reading told something else than our rows, also where we have none.
+_counted: Compiled[tuple[UUID, UUID, Any]] = Compiled(
+    lambda: AccountWatch.unscoped.exclude(differing={}).values_list("id", "connector_id", "differing")
+)
+_apart: Compiled[Position] = Compiled(
+    lambda: Position.unscoped.exclude(exchange_quantity=F("signed_quantity")).select_related("instrument")
+)
 
 
-def _differing() -> list[tuple[UUID, UUID, Decimal, Decimal | None]]:
+def _differing(apart: Sequence[Position]) -> list[tuple[UUID, UUID, Decimal, Decimal | None]]:
     """Return the positions that are not what the exchange said when it was last asked."""
-    apart = Position.unscoped.exclude(exchange_quantity=F("signed_quantity")).select_related("instrument")
     return [
         (row.pk, row.connector_id, row.signed_quantity, row.exchange_quantity)
         for row in apart
@@ -74,24 +105,23 @@ def read(in_book: Mapping[str, Decimal], *, since: datetime) -> Rest:
 
     What an account holds has to be read after `since`, and to be what our rows say.
     """
-    due = list(Order.unscoped.filter(~Q(state__in=FINAL_STATES) | Q(next_at__isnull=False)))
-    alerts = list(Alert.unscoped.filter(status__in=WAITING).values_list("id", "connector_id", "status"))
-    told = set(
-        Incident.unscoped.filter(kind__in=doubts.KINDS, resolved_at=None, order__isnull=False).values_list(
-            "order_id", flat=True
-        )
+    due, alerts, told_of, moving, unread, counted, apart = together(
+        _due.asked(),
+        _waiting.asked(),
+        _told.asked(),
+        _moving.asked(),
+        _unread.asked(since=since),
+        _counted.asked(),
+        _apart.asked(),
     )
-    now = world.now()
+    told, now = set(told_of), world.now()
     orders = [row for row in due if row.pk in told or not _rests(row, now, in_book)]
-    # A guard may be live for ever, once it is seen where it is, and wait as long as its entry rests.
-    moving = Protection.unscoped.filter(state__in=OPEN).exclude(state=ProtectionState.LIVE, missing_count=0)
     resting = {row.pk for row in due} - {row.pk for row in orders}
-    moving = moving.exclude(state=ProtectionState.WAITING, entry__in=resting)
-    guards = list(moving.values_list("id", "connector_id", "state", "missing_count"))
-    # A reading right after an order of ours ended is not compared.
-    ended = Order.unscoped.filter(connector=OuterRef("connector"), finished_at__gt=OuterRef("read_at") - SETTLING)
-    unread = AccountWatch.unscoped.filter(Q(read_at=None) | Q(read_at__lt=since) | Exists(ended))
-    readings = [*unread.values_list("id", "connector_id"), *_counted(), *_differing()]
+    guards = [
+        tuple(guard) for *guard, entry in moving if not (guard[2] == ProtectionState.WAITING and entry in resting)
+    ]
+    differing = [(pk, connector, str(said)) for pk, connector, said in counted]
+    readings = [*unread, *differing, *_differing(apart)]
     if not orders and not alerts and not guards and not readings:
         return Rest()
     # Before the fence the exchange may still take it: that is for time to bring.
