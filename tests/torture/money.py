@@ -5,9 +5,11 @@ another coin, ids beyond 2^53 and up to 18 decimals. Whatever came first, the ro
 invariants 3 to 9 of the specification. Every batch is one transaction that is taken back.
 """
 
+import gc
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,13 +31,17 @@ KINDS = (("spot", "net", 1), ("futures", "net", 0), ("futures", "long", 1), ("fu
 
 @dataclass(slots=True)
 class Run:
-    """`orders` lists the matches of each; `calls` is how they are told: order, then matches, repeats among them."""
+    """`account` is what the matches come to, `orders` lists those of each.
+
+    `calls` is how they are told: order, then matches, repeats among them.
+    """
 
     number: int
     market: str
     book: str
     side: int
     matches: list[Match]
+    account: Account
     orders: list[list[Match]]
     calls: list[tuple[int, list[Match]]]
     funding: Decimal
@@ -55,7 +61,7 @@ def make_run(dice: Random, number: int, *, next_id: int, size: Decimal) -> Run:
     matches: list[Match] = []
     at = START
     # Each match is later than the one before, by its time or else by its id: played as it comes, that is the account.
-    account = _account(market, side, size, [])
+    account = new_account(market, side, size)
     length = dice.choice((1, 2, 2, 3, 4, 5, 6, 8))
     for _ in range(length):
         sign, held = dice.choice((1, -1)), account.held
@@ -78,7 +84,7 @@ def make_run(dice: Random, number: int, *, next_id: int, size: Decimal) -> Run:
         closing = Match(str(next_id + 1), 1 if held < 0 else -1, price, _decimal(abs(held)), Decimal(0), "USDT", at)
         matches.append(closing)
         account.play([closing])
-    return _told(dice, Run(number, market, book, side, matches, [], [], Decimal(0), not account.held, 0, 0))
+    return _told(dice, Run(number, market, book, side, matches, account, [], [], Decimal(0), not account.held, 0, 0))
 
 
 def _told(dice: Random, run: Run) -> Run:
@@ -132,10 +138,8 @@ def _decimal(value: Fraction) -> Decimal:
     return Decimal(int(value / UNIT)).scaleb(-18)
 
 
-def _account(market: str, side: int, size: Decimal, matches: list[Match]) -> Account:
-    account = Account(market == "spot", side, "BTC", "USDT", Fraction(1 if market == "spot" else size))
-    account.play(matches)
-    return account
+def new_account(market: str, side: int, size: Decimal) -> Account:
+    return Account(market == "spot", side, "BTC", "USDT", Fraction(1 if market == "spot" else size))
 
 
 class Books:
@@ -150,6 +154,7 @@ class Books:
         self.size = self.instruments["futures"].contract_size
 
     def commit_orders(self, runs: Sequence[Run], dice: Random) -> None:
+        from apps.lib.compiled import insert
         from apps.trading.models import Order
 
         rows = []
@@ -175,7 +180,7 @@ class Books:
                     )
                 )
                 run.rows.append(rows[-1])
-        Order.unscoped.bulk_create(rows)
+        insert(*rows)
 
     def tell(self, run: Run) -> None:
         from apps.connectors.exchange import FillReport, LiquidityRole, Side
@@ -212,18 +217,32 @@ class _Rows:
     ledger: list[Any] = field(default_factory=list)
 
 
-def _read(runs: Iterable[Run]) -> dict[str, _Rows]:
-    from apps.trading.models import Fill, LedgerEntry, Position
+class _Reader:
+    """Asks for everything that is stored of some runs, in one round trip."""
 
-    symbols = [run.symbol for run in runs]
-    found = {symbol: _Rows() for symbol in symbols}
-    for position in Position.unscoped.filter(symbol__in=symbols):
-        found[position.symbol].position = position
-    for fill in Fill.unscoped.filter(symbol__in=symbols):
-        found[fill.symbol].fills[fill.trade_id] = fill
-    for entry in LedgerEntry.unscoped.filter(symbol__in=symbols):
-        found[entry.symbol].ledger.append(entry)
-    return found
+    def __init__(self) -> None:
+        from apps.lib.compiled import Compiled
+        from apps.trading.models import Fill, LedgerEntry, Position
+
+        self._questions: list[Compiled[Any]] = [
+            Compiled(lambda symbols, model=model: model.unscoped.filter(symbol__among=symbols))
+            for model in (Position, Fill, LedgerEntry)
+        ]
+
+    def __call__(self, runs: Sequence[Run]) -> dict[str, _Rows]:
+        from apps.lib.compiled import Each
+        from apps.lib.statements import together
+
+        symbols = Each(run.symbol for run in runs)
+        found = {symbol: _Rows() for symbol in symbols}
+        positions, fills, ledger = together(*(question.asked(symbols=symbols) for question in self._questions))
+        for position in positions:
+            found[position.symbol].position = position
+        for fill in fills:
+            found[fill.symbol].fills[fill.trade_id] = fill
+        for entry in ledger:
+            found[entry.symbol].ledger.append(entry)
+        return found
 
 
 def differences(run: Run, found: _Rows, size: Decimal) -> list[str]:
@@ -231,7 +250,7 @@ def differences(run: Run, found: _Rows, size: Decimal) -> list[str]:
     from apps.trading import accounting
     from apps.trading.recording import state_of
 
-    account = _account(run.market, run.side, size, run.matches)
+    account = run.account
     one = account.size
     wrong: list[str] = []
     # Every stored product and every share of a cost is rounded to 18 decimals once.
@@ -317,6 +336,18 @@ def differences(run: Run, found: _Rows, size: Decimal) -> list[str]:
     return wrong
 
 
+@contextmanager
+def _as_one() -> Iterator[None]:
+    """Let every `atomic` inside be a part of the batch: none of them fails, or else the whole campaign does."""
+    from django.db import connection
+
+    connection.features.uses_savepoints = False
+    try:
+        yield
+    finally:
+        connection.features.uses_savepoints = True
+
+
 def _append_only(dice: Random) -> list[str]:
     """Try to change and to take away a booking and a fill's amount: the database has to refuse."""
     from django.db import IntegrityError, connection, transaction
@@ -338,7 +369,7 @@ def run(count: int, seed: int) -> Tally:
 
     started = time.monotonic()
     tally, dice = Tally("money properties", seed), Random(seed)
-    books = Books()
+    books, read = Books(), _Reader()
     next_id = 2**62 + seed
     for first in range(0, count, BATCH):
         runs = []
@@ -347,9 +378,10 @@ def run(count: int, seed: int) -> Tally:
             next_id += 1000
         with transaction.atomic():
             books.commit_orders(runs, dice)
-            for one in runs:
-                books.tell(one)
-            found = _read(runs)
+            with _as_one():
+                for one in runs:
+                    books.tell(one)
+            found = read(runs)
             for one in runs:
                 wrong = differences(one, found[one.symbol], books.size)
                 tally.histories += 1
@@ -360,6 +392,8 @@ def run(count: int, seed: int) -> Tally:
                     )
             tally.violations += _append_only(dice)
             transaction.set_rollback(True)
+        if not gc.isenabled():
+            gc.collect()
     tally.seconds = time.monotonic() - started
     return tally
 
@@ -369,4 +403,7 @@ def main(count: int, seed: int) -> Tally:
     from tests.torture.database import opened
 
     with opened(f"money_{seed}"):
+        # What is loaded by now stays. What a batch leaves in circles is collected once it is over.
+        gc.freeze()
+        gc.disable()
         return run(count, seed)
