@@ -233,8 +233,6 @@ def _settle(
     if is_futures and abs(theirs) < abs(ours) and ours * theirs >= 0:
         since = _held_since(connector, symbol, book)
         liquidated = bookings.liquidated(exchange, words, held=ours, since=since)
-        if liquidated is not None and liquidated.quantity <= _liquidated_before(connector, symbol, book, since=since):
-            liquidated = None
     policy = ExternalTrades(connector.external_trades)
     if policy is not ExternalTrades.ADOPT and not liquidated:
         _show_beside(connector, instrument, book, theirs)
@@ -285,21 +283,15 @@ def _is_held_when_asked(exchange: Exchange, instrument: Instrument, book: Book) 
 def _held_since(connector: Connector, symbol: str, book: Book) -> datetime:
     """Return since when the exchange may have closed of a position what we do not know of.
 
-    That is since it was opened, however long the account could not be read, or since its figure was last taken over.
+    That is since it was opened, however long the account could not be read, or since its figure was last taken over:
+    by the exchange's clock, which dates its orders.
     """
     named = Q(connector=connector, symbol=symbol, book=book.value)
     opened = Position.unscoped.filter(named, opened_at__isnull=False).values_list("opened_at", flat=True)
-    adjusted = Adjustment.unscoped.filter(named).values_list("at", flat=True)
-    moments: list[datetime] = [world.now() - LIQUIDATED_WITHIN, *opened, *adjusted.order_by("-at")[:1]]
+    adjusted = Adjustment.unscoped.filter(named).order_by("-at").values_list("at", flat=True)[:1]
+    ahead = timedelta(milliseconds=connector.clock_offset_ms or 0)
+    moments: list[datetime] = [world.now() - LIQUIDATED_WITHIN, *opened, *(at + ahead for at in adjusted)]
     return max(moments)
-
-
-def _liquidated_before(connector: Connector, symbol: str, book: Book, *, since: datetime) -> Decimal:
-    """Return how much of it was taken over already: what was traded by hand since is no liquidation."""
-    taken = Adjustment.unscoped.filter(
-        connector=connector, symbol=symbol, book=book.value, cause=Adjustment.Cause.LIQUIDATED, at__gte=since
-    )
-    return sum((abs(change) for change in taken.values_list("change", flat=True)), Decimal(0))
 
 
 def _show_beside(connector: Connector, instrument: Instrument, book: Book, theirs: Decimal) -> None:

@@ -290,6 +290,25 @@ def test_what_is_closed_by_hand_after_a_liquidation_that_was_told_late_is_none(
     assert list(Adjustment.unscoped.values_list("cause", flat=True)) == ["external", "external"]
 
 
+def test_position_liquidated_by_halves_is_liquidated_twice(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    Connector.unscoped.update(leverage=50)
+    opened(futures)
+    read = FuturesExchange.order_history
+
+    def forced(exchange: FuturesExchange, symbol: str, *, since: datetime) -> list[OrderReport]:
+        return [replace(one, is_forced=True) for one in read(exchange, symbol, since=since)]
+
+    monkeypatch.setattr(FuturesExchange, "order_history", forced)
+    for number in (1, 2):
+        by_hand(futures, Side.SELL, "5", reduce_only=True, name=f"forced{number}")
+        poll(3)
+        futures.paper.end_windows()
+
+    assert futures.held() == 0
+    taken = Adjustment.unscoped.order_by("at").values_list("cause", "change")
+    assert list(taken) == [("liquidated", Decimal(-5)), ("liquidated", Decimal(-5))]
+
+
 def test_what_a_liquidation_cost_is_realised_and_lost_today(futures: Bench) -> None:
     Connector.unscoped.update(leverage=50, max_daily_loss=Decimal(5))
     opened(futures)
