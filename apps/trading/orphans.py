@@ -83,12 +83,14 @@ def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange,
     return found
 
 
-def sweep_symbol(connector: Connector, exchange: Exchange, symbol: str) -> int:
+def sweep_symbol(connector: Connector, exchange: Exchange, symbol: str, *, is_listed: bool) -> int:
     """Compare the last day's orders of one symbol now; return how many were not on record or not as we know them.
 
-    ExchangeError: not all were read.
+    ExchangeError: not all were read. That a symbol which is listed is not known there is a broken answer, too.
     """
     since = max(connector.created_at, world.now() - FIRST_LOOK) - OVERLAP
+    if is_listed:
+        return _compare(connector, [*exchange.open_orders(symbol), *exchange.order_history(symbol, since=since)])
     return _compare(connector, [*open_orders_of(exchange, symbol), *history_of(exchange, symbol, since=since)])
 
 

@@ -200,7 +200,8 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
             continue
         report = reading.reports.get(key)
         try:
-            if not _is_ours_read(connector, exchange, symbol, book=book, missing=ours - theirs, readings=counts[name]):
+            missing = ours - theirs
+            if not _is_ours_read(connector, exchange, instrument, book=book, missing=missing, readings=counts[name]):
                 continue
             if _settle(connector, exchange, instrument, Book(book), ours=ours, theirs=theirs, report=report):
                 del counts[name]
@@ -310,13 +311,14 @@ def _show_beside(connector: Connector, instrument: Instrument, book: Book, their
 
 
 def _is_ours_read(
-    connector: Connector, exchange: Exchange, symbol: str, *, book: str, missing: Decimal, readings: int
+    connector: Connector, exchange: Exchange, instrument: Instrument, *, book: str, missing: Decimal, readings: int
 ) -> bool:
     """Look for what of our own may explain a difference: fills of resting orders, orders that nobody remembers, guards
     that fired unseen.
 
     False when there is any, or may be: then the difference is not settled by this reading.
     """
+    symbol = instrument.symbol
     orders = _unfinished(connector=connector.pk, symbol=symbol)
     for order in orders:
         before = order.filled_quantity
@@ -324,7 +326,7 @@ def _is_ours_read(
             return False
     settled_at = IN_A_ROW_WHILE_RESTING if orders else IN_A_ROW
     if readings in {IN_A_ROW, settled_at}:
-        if orphans.sweep_symbol(connector, exchange, symbol):
+        if orphans.sweep_symbol(connector, exchange, symbol, is_listed=instrument.is_listed):
             return False
         if sweep_unseen(connector.pk, symbol, exchange, book=book, missing=missing):
             return False

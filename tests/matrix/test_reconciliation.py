@@ -166,17 +166,20 @@ def test_order_that_nobody_remembers_is_looked_for_before_its_fill_is_taken_for_
     assert Order.unscoped.get(pk=named).state == "filled"
 
 
+@pytest.mark.parametrize("reason", [RejectReason.SYMBOL_NOT_TRADING, RejectReason.UNKNOWN_SYMBOL])
+@pytest.mark.parametrize("question", ["order_history", "open_orders"])
 def test_refused_look_for_orders_that_nobody_remembers_is_made_again_before_anything_is_taken_over(
-    futures: Bench, monkeypatch: pytest.MonkeyPatch
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, reason: RejectReason, question: str
 ) -> None:
+    """An answer that does not know a symbol which is listed, and held, is a refusal like another."""
     opened(futures)
     poll()
     named = uuid5(uuid4(), "lost")
     by_hand(futures, Side.BUY, "5", name=client_order_id(named, leg="o"))
     poll(2)
-    refused = OrderRejectedError("Not by API at the moment.", reason=RejectReason.SYMBOL_NOT_TRADING)
+    refused = OrderRejectedError("Refused.", reason=reason)
     with monkeypatch.context() as patched:
-        patched.setattr(FuturesExchange, "order_history", mock.Mock(side_effect=refused))
+        patched.setattr(FuturesExchange, question, mock.Mock(side_effect=refused))
         poll()
     assert AccountWatch.unscoped.get().differing == {"BTCUSDT|net": 2}
 
