@@ -64,7 +64,7 @@ def test_order_of_ours_without_a_row_is_adopted_followed_and_blocks_entries(
     assert (incident.kind, incident.order_id) == ("orphan_order", orphan.pk)
     bench.wait()
     orphan.refresh_from_db()
-    assert orphan.state == OrderState.FILLED
+    assert (orphan.state, orphan.order_type) == (OrderState.FILLED, "market")
     assert bench.held() > before
     sent = len(bench.book())
     assert bench.status(bench.send("buy", "long", "0.01"))[1] == "INCIDENT_OPEN"

@@ -312,6 +312,30 @@ def test_position_liquidated_by_halves_is_liquidated_twice(futures: Bench, monke
     assert list(taken) == [("liquidated", Decimal(-5)), ("liquidated", Decimal(-5))]
 
 
+@pytest.mark.parametrize("ahead_s", [0, 90])
+def test_rest_closed_by_hand_after_a_part_was_liquidated_is_no_liquidation(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    """The order is told again where the exchange goes by the second, and is dated by its clock, ahead of ours."""
+    Connector.unscoped.update(leverage=50)
+    opened(futures)
+    Connector.unscoped.update(clock_offset_ms=ahead_s * 1000)
+    read, at = FuturesExchange.order_history, timezone.now() + timedelta(seconds=ahead_s)
+
+    def forced(exchange: FuturesExchange, symbol: str, *, since: datetime) -> list[OrderReport]:
+        told = [one for one in read(exchange, symbol) if one.client_order_id == "forced1"]
+        return [replace(one, is_forced=True, created_at=at) for one in told]
+
+    monkeypatch.setattr(FuturesExchange, "order_history", forced)
+    for name in ("forced1", "hand1"):
+        by_hand(futures, Side.SELL, "5", reduce_only=True, name=name)
+        poll(3)
+        futures.paper.end_windows()
+
+    assert futures.held() == 0
+    assert list(Adjustment.unscoped.order_by("at").values_list("cause", flat=True)) == ["liquidated", "external"]
+
+
 def test_what_a_liquidation_cost_is_realised_and_lost_today(futures: Bench) -> None:
     Connector.unscoped.update(leverage=50, max_daily_loss=Decimal(5))
     opened(futures)
@@ -490,6 +514,9 @@ def test_position_of_a_symbol_that_only_the_answer_does_not_know_stays_and_holds
     hold_unlisted(futures, is_listed=True)
 
     monkeypatch.setattr(FuturesExchange, "positions", refusing(FuturesExchange.positions))
+    for question in ("open_orders", "order_history"):
+        # It knows the symbol there.
+        monkeypatch.setattr(FuturesExchange, question, lambda *args, **kwargs: [])
 
     poll(4)
 
