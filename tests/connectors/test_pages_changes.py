@@ -587,16 +587,17 @@ def test_open_position_and_live_order_are_listed_and_need_an_acknowledgement(own
     assert connector.deleted_at is not None
 
 
-def test_position_opened_while_the_form_is_read_needs_an_acknowledgement(
-    owner: Member, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["position", "order"])
+def test_what_is_opened_while_the_form_is_read_needs_an_acknowledgement(
+    owner: Member, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     connector = mine(owner)
     confirm(owner)
     read = DeleteForm.clean_label
 
     def filled_meanwhile(form: DeleteForm) -> str:
-        if not connector.positions.exists():
-            PositionFactory(connector=connector)
+        if not connector.positions.exists() and not connector.orders.exists():
+            PositionFactory(connector=connector) if what == "position" else OrderFactory(connector=connector)
         return read(form)
 
     monkeypatch.setattr(DeleteForm, "clean_label", filled_meanwhile)
@@ -606,7 +607,7 @@ def test_position_opened_while_the_form_is_read_needs_an_acknowledgement(
     connector.refresh_from_db()
     assert answer.status_code == 422
     assert "close them first, or tick this box" in answer.content.decode()
-    assert "BTCUSDT long" in answer.content.decode()
+    assert ("BTCUSDT long" in answer.content.decode()) is (what == "position")
     assert (connector.deleted_at, bool(connector.sealed_secret_key)) == (None, True)
     assert actions(owner) == []
 
