@@ -7,6 +7,7 @@ while no order of the symbol is under way, and only when it was there in three r
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -200,10 +201,11 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
             continue
         report = reading.reports.get(key)
         try:
-            missing = ours - theirs
-            if not _is_ours_read(connector, exchange, instrument, book=book, missing=missing, readings=counts[name]):
+            missing, number = ours - theirs, counts[name]
+            if not _is_ours_read(connector, exchange, instrument, book=book, missing=missing, readings=number):
                 continue
-            if _settle(connector, exchange, instrument, Book(book), ours=ours, theirs=theirs, report=report):
+            seen = _Difference(ours, theirs, readings=number, report=report)
+            if _settle(connector, exchange, instrument, Book(book), seen):
                 del counts[name]
         except OrderRejectedError as error:
             # It is about this symbol, which stays as it is; the others are compared all the same. Not counted:
@@ -213,17 +215,21 @@ def compare(connector: Connector, exchange: Exchange, reading: Reading, differin
     return counts
 
 
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """Signed quantities that were not the same in so many `readings` in a row; what the exchange says of its own."""
+
+    ours: Decimal
+    theirs: Decimal
+    readings: int
+    report: PositionReport | None
+
+
 def _settle(
-    connector: Connector,
-    exchange: Exchange,
-    instrument: Instrument,
-    book: Book,
-    *,
-    ours: Decimal,
-    theirs: Decimal,
-    report: PositionReport | None,
+    connector: Connector, exchange: Exchange, instrument: Instrument, book: Book, difference: _Difference
 ) -> bool:
     """Do what the trader chose about a difference that stands; True when both say the same afterwards."""
+    ours, theirs, report = difference.ours, difference.theirs, difference.report
     symbol, words = instrument.symbol, in_words(instrument)
     facts = {"ours": drift.described(ours, words), "theirs": drift.described(theirs, words)}
     is_futures = connector.market == Market.FUTURES
@@ -232,7 +238,7 @@ def _settle(
         return False
     liquidated = None
     if is_futures and abs(theirs) < abs(ours) and ours * theirs >= 0:
-        since = _held_since(connector, symbol, book)
+        since = _held_since(connector, symbol, book, readings=difference.readings)
         liquidated = bookings.liquidated(exchange, words, held=ours, since=since)
     policy = ExternalTrades(connector.external_trades)
     if policy is not ExternalTrades.ADOPT and not liquidated:
@@ -281,17 +287,19 @@ def _is_held_when_asked(exchange: Exchange, instrument: Instrument, book: Book) 
     return any(row.signed_quantity for row in told if row.book is book)
 
 
-def _held_since(connector: Connector, symbol: str, book: Book) -> datetime:
+def _held_since(connector: Connector, symbol: str, book: Book, *, readings: int) -> datetime:
     """Return since when the exchange may have closed of a position what we do not know of.
 
     That is since it was opened, however long the account could not be read, or since its figure was last taken over:
-    by the exchange's clock, which dates its orders.
+    by the exchange's clock, which dates its orders. A difference that its owner lets stand is read every few seconds:
+    what made it was sought by then.
     """
+    longest = LIQUIDATED_WITHIN if readings <= IN_A_ROW_WHILE_RESTING else WHILE_FLAT * 2
     named = Q(connector=connector, symbol=symbol, book=book.value)
     opened = Position.unscoped.filter(named, opened_at__isnull=False).values_list("opened_at", flat=True)
     adjusted = Adjustment.unscoped.filter(named).order_by("-at").values_list("at", flat=True)[:1]
     ahead = timedelta(milliseconds=connector.clock_offset_ms or 0)
-    moments: list[datetime] = [world.now() - LIQUIDATED_WITHIN, *opened, *(at + ahead for at in adjusted)]
+    moments: list[datetime] = [world.now() - longest, *opened, *(at + ahead for at in adjusted)]
     return max(moments)
 
 

@@ -268,6 +268,30 @@ def test_position_liquidated_while_the_account_could_not_be_read_is_called_by_it
     assert abs(10000 - usdt.equity - (position.fees - position.realized_pnl)) < Decimal("1e-15")
 
 
+@pytest.mark.parametrize(("readings", "within"), [(11, timedelta(days=3)), (12, timedelta(minutes=10))])
+def test_difference_that_stands_is_not_sought_in_days_each_time(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, readings: int, within: timedelta
+) -> None:
+    Connector.unscoped.update(external_trades="ignore")
+    opened(futures)
+    Position.unscoped.update(opened_at=ago(days=3))
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    poll()
+    AccountWatch.unscoped.update(differing={"BTCUSDT|net": readings})
+    read, asked = bookings.history_of, list[datetime]()
+
+    def noted(exchange: FuturesExchange, symbol: str, *, since: datetime) -> Any:
+        asked.append(since)
+        return read(exchange, symbol, since=since)
+
+    monkeypatch.setattr(bookings, "history_of", noted)
+    poll()
+
+    [since] = asked
+    assert abs(timezone.now() - since - within) < timedelta(seconds=30)
+    assert (futures.held(), of("position_differs").symbol) == (10, "BTCUSDT")
+
+
 def test_what_is_closed_by_hand_after_a_liquidation_that_was_told_late_is_none(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
