@@ -353,6 +353,39 @@ def test_pushes_wait_for_a_database_that_is_away(woken: Woken, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("inside")
+def test_what_was_passed_on_before_the_database_went_away_is_not_passed_on_again(
+    woken: Woken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "AFTER_FAILURE_S", 0.01)
+    monkeypatch.setattr(streaming, "LOOK_AGAIN_AFTER_S", ())
+    order, opened = order_at_exchange(), order_at_exchange()
+    pushed, failures = [], iter([OperationalError("away")])
+    mark_due, mark_all_due = pushes.mark_due, pushes.mark_all_due
+
+    def noted(told: list[Push]) -> list[Push]:
+        pushed.extend(told)
+        return mark_due(told)
+
+    def away_once(connector_ids: set[UUID]) -> int:
+        for failure in failures:
+            raise failure
+        return mark_all_due(connector_ids)
+
+    monkeypatch.setattr(pushes, "mark_due", noted)
+    monkeypatch.setattr(pushes, "mark_all_due", away_once)
+
+    async def work(process: Streaming) -> None:
+        process.order_pushed(frozenset({order.connector_id}), push(order, is_final=True).order)
+        process.opened(frozenset({opened.connector_id}))
+        await until(lambda: is_due(opened))
+
+    during(work)
+
+    assert len(pushed) == 1
+    assert (is_due(order), is_due(opened)) == (True, True)
+
+
+@pytest.mark.usefixtures("inside")
 def test_pushes_that_wait_for_the_database_are_bounded_and_beyond_all_open_orders_are_looked_at(
     woken: Woken, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ from apps.connectors.exchange import (
     Side,
     UnreachableError,
 )
+from tests.connectors.bitmart import requests_made as made
 from tests.connectors.bitmart.venue import AGENT, BASE, KEY, MEMO, NOW_MS, SECRET, answer, serve
 from tests.paper.running import PaperAccount, PaperProcess, running_paper
 
@@ -200,12 +201,14 @@ def test_calls_have_the_class_of_what_they_do(watched: Watched) -> None:
         serve(name)
     answer("GET", "/contract/private/order-history", [])
     answer("GET", "/contract/private/trades", [])
+    answer("POST", "/contract/private/submit-trail-order", {"order_id": 1})
     exchange = FuturesExchange(counted(watched))
 
     exchange.submit(BUY, signed_at_ms=NOW_MS)
     exchange.submit(replace(BUY, reduce_only=True), signed_at_ms=NOW_MS)
     exchange.submit(replace(BUY, book=Book.SHORT), signed_at_ms=NOW_MS)
     exchange.cancel("BTCUSDT", exchange_order_id="1", signed_at_ms=NOW_MS)
+    exchange.submit_trailing(made.TRAILING, signed_at_ms=NOW_MS)
     exchange.find_order("BTCUSDT", client_order_id="absent")
     exchange.positions()
     with priority(Priority.SCREEN):
@@ -215,6 +218,7 @@ def test_calls_have_the_class_of_what_they_do(watched: Watched) -> None:
 
     assert [place for _, place in watched.taken] == [
         Priority.ENTRY,
+        Priority.EXIT,
         Priority.EXIT,
         Priority.EXIT,
         Priority.EXIT,
