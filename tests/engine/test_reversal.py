@@ -123,6 +123,19 @@ def test_open_leg_is_held_against_the_alerts_price_once_more(long: Bench, price:
         assert "58900, 2.15 % from the 60200 in the alert" in opening.reason
 
 
+def test_limit_leg_is_held_against_the_alerts_price_by_the_market_not_by_its_own_price(long: Bench) -> None:
+    long.connector.max_price_deviation_pct = D("0.5")
+    long.connector.save(update_fields=["max_price_deviation_pct"])
+    long.send("sell", "long", "0.025", order_type="limit", limit_price="60600", signal_price="60000")
+    long.paper.set_price("BTCUSDT", "60600")
+
+    long.wait(2)
+
+    close, opening = legs(long)
+    assert (close.state, opening.state, opening.price) == (S.FILLED, S.FILLED, D(60600))
+    assert long.held() == -15
+
+
 @pytest.mark.parametrize(("max_lag", "seconds"), [(20, 20), (300, None)])
 def test_open_leg_waits_no_longer_than_its_message_allows(long: Bench, max_lag: int, seconds: int | None) -> None:
     long.fault("drop_answer")
