@@ -7,8 +7,8 @@ nobody here remembers. Their names lead back to the ids of their rows.
 """
 
 import logging
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -49,38 +49,55 @@ _OPEN = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIAL})
 
 
 def is_due(watch: AccountWatch) -> bool:
+    """True when the orders of some symbol are to be compared: of all, or of those that were refused."""
+    return bool(watch.refused_symbols) or _is_due_whole(watch)
+
+
+def _is_due_whole(watch: AccountWatch) -> bool:
     # Also after our clock was turned back.
     return watch.swept_at is None or abs(world.now() - watch.swept_at) >= EVERY
 
 
 def sweep_account(connector: Connector, watch: AccountWatch, exchange: Exchange, *, symbols: Iterable[str]) -> int:
-    """Compare the exchange's orders with ours; return how many were not as we know them.
+    """Compare the exchange's orders with ours, where it is due; return how many were not as we know them.
 
-    `symbols`: those we hold or had an order of since FIRST_LOOK. Sets on `watch` when it was done; the caller keeps it.
-    Not done where the orders of a symbol were refused. ExchangeError: not all were read. Both are tried again soon.
+    `symbols`: those we hold or had an order of since FIRST_LOOK. Sets on `watch`, which the caller keeps, when it was
+    done, and since when it was not for symbols whose orders were refused: they alone are asked for at the next reading.
+    ExchangeError: not all were read, and all are tried again soon.
     """
     started = world.now()
-    reports, were_all_read = list(exchange.open_orders()), True
-    named = sorted({*symbols, *(report.symbol for report in reports)})
-    last = watch.swept_at
-    if len(named) > MOST_SYMBOLS:
-        # By turns, and each from the day before on: its last turn may be hours ago.
-        first = int(started.timestamp() // EVERY.total_seconds()) * MOST_SYMBOLS % len(named)
-        named, last = [*named, *named][first : first + MOST_SYMBOLS], None
-    if last is None or last > started:
-        last = started - FIRST_LOOK
-    since = max(connector.created_at, last) - OVERLAP
-    for symbol in named:
+    refused = {name: datetime.fromisoformat(at) for name, at in (watch.refused_symbols or {}).items()}
+    if is_whole := _is_due_whole(watch):
+        reports = list(exchange.open_orders())
+        named = sorted({*symbols, *(report.symbol for report in reports)})
+        # What nobody trades any more is nobody's question.
+        refused = {name: at for name, at in refused.items() if name in named}
+        asked = _in_turn(named, watch.swept_at, started)
+    else:
+        reports, asked = [], dict(refused)
+    for symbol, last in asked.items():
+        last = min(last, refused.pop(symbol, last))
         try:
-            reports += history_of(exchange, symbol, since=since)
+            reports += history_of(exchange, symbol, since=max(connector.created_at, last) - OVERLAP)
         except OrderRejectedError as error:
             # It is about this symbol: the others are compared all the same.
             logger.warning("connector %s: orders of %s not read: %s", connector.pk, symbol, error.sentence)
-            were_all_read = False
+            refused[symbol] = last
     found = _compare(connector, reports)
-    if were_all_read:
+    watch.refused_symbols = {name: at.isoformat() for name, at in sorted(refused.items())}
+    if is_whole:
         watch.swept_at = started
     return found
+
+
+def _in_turn(named: Sequence[str], swept_at: datetime | None, now: datetime) -> dict[str, datetime]:
+    """Return the symbols that are asked for now, each with since when it was not."""
+    first = now - FIRST_LOOK
+    if len(named) > MOST_SYMBOLS:
+        # By turns, and each from the day before on: its last turn may be hours ago.
+        start = int(now.timestamp() // EVERY.total_seconds()) * MOST_SYMBOLS % len(named)
+        return dict.fromkeys([*named, *named][start : start + MOST_SYMBOLS], first)
+    return dict.fromkeys(named, first if swept_at is None or swept_at > now else swept_at)
 
 
 def sweep_symbol(connector: Connector, exchange: Exchange, symbol: str, *, is_listed: bool) -> int:

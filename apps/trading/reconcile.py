@@ -148,7 +148,12 @@ def _poll(watch: AccountWatch) -> None:
         is_in_use = reading.has_open_orders or holds
         pause = WHILE_DIFFERING if differing else WHILE_OPEN if is_in_use else WHILE_FLAT
     # What else the row holds is counted by others too.
-    columns = {"read_at": watch.read_at, "swept_at": watch.swept_at, "booked_until": watch.booked_until}
+    columns = {
+        "read_at": watch.read_at,
+        "swept_at": watch.swept_at,
+        "refused_symbols": watch.refused_symbols,
+        "booked_until": watch.booked_until,
+    }
     kept = update_asked(AccountWatch, {"next_at": world.now() + pause, "differing": differing, **columns}, id=watch.pk)
     if noted is not None and noted.rows:
         note = noting(noted)

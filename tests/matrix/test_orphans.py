@@ -1,13 +1,22 @@
 """Orders at the exchange that carry one of our names and that nobody here remembers."""
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4, uuid5
 
 import pytest
 from django.utils import timezone
 
-from apps.connectors.exchange import MarginMode, OrderReport, OrderRequest, OrderType, Side
+from apps.connectors.exchange import (
+    MarginMode,
+    OrderRejectedError,
+    OrderReport,
+    OrderRequest,
+    OrderType,
+    RejectReason,
+    Side,
+)
 from apps.connectors.models import Connector
 from apps.connectors.opening import open_connector
 from apps.lib import world
@@ -158,9 +167,10 @@ def test_orders_are_compared_every_five_minutes(futures: Bench) -> None:
 
 
 class Asked:
-    """An exchange without orders that remembers since when it was asked for those of a symbol."""
+    """An exchange without orders that remembers since when it was asked for those of a symbol, and refuses some."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Collection[str] = ()) -> None:
+        self.refused = refused
         self.since: dict[str, list[datetime]] = {}
 
     def open_orders(self) -> list[OrderReport]:
@@ -168,6 +178,8 @@ class Asked:
 
     def order_history(self, symbol: str, *, since: datetime) -> list[OrderReport]:
         self.since.setdefault(symbol, []).append(since)
+        if symbol in self.refused:
+            raise OrderRejectedError("Not by API at the moment.", reason=RejectReason.SYMBOL_NOT_TRADING)
         return []
 
 
@@ -177,8 +189,8 @@ def of_last_week() -> Connector:
     return connector
 
 
-def swept(connector: Connector, watch: AccountWatch, symbols: set[str]) -> Asked:
-    exchange = Asked()
+def swept(connector: Connector, watch: AccountWatch, symbols: set[str], *, refused: Collection[str] = ()) -> Asked:
+    exchange = Asked(refused)
     orphans.sweep_account(connector, watch, exchange, symbols=symbols)  # type: ignore[arg-type]
     return exchange
 
@@ -206,6 +218,38 @@ def test_few_symbols_are_asked_for_from_the_last_time_on() -> None:
     told = swept(connector, AccountWatch(swept_at=at), {"BTCUSDT"}).since
 
     assert told == {"BTCUSDT": [at - orphans.OVERLAP]}
+
+
+def test_symbol_whose_orders_stay_refused_is_asked_for_since_they_were_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connector, at = of_last_week(), timezone.now()
+    watch, symbols = AccountWatch(swept_at=at - orphans.EVERY), {"BTCUSDT", "ETHUSDT"}
+    moments, told = [at + timedelta(seconds=30 * number) for number in range(12)], []
+    for moment in moments:
+        monkeypatch.setattr(world, "now", lambda moment=moment: moment)
+        assert orphans.is_due(watch)
+        told.append(swept(connector, watch, symbols, refused={"ETHUSDT"}).since)
+
+    before = at - orphans.EVERY - orphans.OVERLAP
+    assert [one["ETHUSDT"] for one in told] == [[before]] * 12
+    # The others every five minutes, as before.
+    assert {moment: one["BTCUSDT"] for moment, one in zip(moments, told, strict=True) if "BTCUSDT" in one} == {
+        moments[0]: [before],
+        moments[10]: [at - orphans.OVERLAP],
+    }
+    swept(connector, watch, symbols)
+    assert (watch.refused_symbols, watch.swept_at, orphans.is_due(watch)) == ({}, moments[10], False)
+
+
+def test_symbol_whose_orders_stay_refused_and_that_nobody_trades_any_more_is_let_be() -> None:
+    connector, watch = of_last_week(), AccountWatch()
+    swept(connector, watch, {"BTCUSDT", "ETHUSDT"}, refused={"ETHUSDT"})
+    watch.swept_at = ago(minutes=6)
+
+    told = swept(connector, watch, {"BTCUSDT"}, refused={"ETHUSDT"}).since
+
+    assert (list(told), watch.refused_symbols) == (["BTCUSDT"], {})
 
 
 def test_orders_are_compared_also_after_our_clock_was_turned_back(monkeypatch: pytest.MonkeyPatch) -> None:

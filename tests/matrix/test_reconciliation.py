@@ -491,24 +491,32 @@ def test_symbol_that_the_exchange_no_longer_knows_holds_up_no_reading_of_the_acc
 def test_symbol_whose_orders_are_refused_holds_up_no_reading_of_the_account(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its orders of this time were not compared, so all are sought again at the next reading."""
+    """Its orders of this time were not compared: they alone are sought again at the next reading."""
     opened(futures)
     other = InstrumentFactory(symbol="ETHUSDT", base="ETH")
     OrderFactory(connector=futures.connector, instrument=other, state="rejected", finished_at=ago(minutes=2))
     by_hand(futures, Side.SELL, "4", reduce_only=True)
-    history = FuturesExchange.order_history
+    history, asked = FuturesExchange.order_history, list[str]()
 
     def refused(exchange: FuturesExchange, symbol: str, **span: Any) -> Any:
+        asked.append(symbol)
         if symbol == "ETHUSDT":
             raise OrderRejectedError("Not by API at the moment.", reason=RejectReason.SYMBOL_NOT_TRADING)
         return history(exchange, symbol, **span)
 
     monkeypatch.setattr(FuturesExchange, "order_history", refused)
 
-    poll(3)
+    poll()
+    assert sorted(asked) == ["BTCUSDT", "ETHUSDT"]
+    asked.clear()
+    poll()
+    assert asked == ["ETHUSDT"]
+    poll()
 
     watch = AccountWatch.unscoped.get()
-    assert (watch.read_at is None, watch.swept_at, futures.held()) == (False, None, 6)
+    assert (watch.read_at is None, watch.swept_at is None, futures.held()) == (False, False, 6)
+    assert watch.refused_symbols is not None
+    assert list(watch.refused_symbols) == ["ETHUSDT"]
 
 
 def hold_unlisted(bench: Bench, *, is_listed: bool = False) -> None:

@@ -20,6 +20,9 @@ class AccountWatch(WorkspaceOwned):
     next_at = models.DateTimeField(default=world.now)
     read_at = models.DateTimeField(null=True, blank=True)
     swept_at = models.DateTimeField(null=True, blank=True, help_text="orders were last compared")
+    refused_symbols = models.JSONField(
+        null=True, blank=True, help_text="symbols whose orders were refused: since when they are not compared"
+    )
     booked_until = models.DateTimeField(null=True, blank=True, help_text="bookings are taken over so far")
     differing = models.JSONField(default=dict, blank=True, help_text="symbol|book: readings in a row that differed")
     refused_count = models.PositiveIntegerField(default=0, help_text="times in a row that the key was refused")
