@@ -28,17 +28,18 @@ from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
 from apps.lib.statements import UNHURRIED, Asked, ask, committed, together
-from apps.trading import breakers, leases, records
+from apps.trading import breakers, guards, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.executor import BESIDE_OPEN, drive, pauses, settle_legs
 from apps.trading.inputs import Inputs, Origin
+from apps.trading.legs import Intent
 from apps.trading.legs import ShadowPosition as Shadow
 from apps.trading.models import Order, OrderState
-from apps.trading.placing import Prepared, Rows, prepare, read_standing
+from apps.trading.placing import Prepared, Rows, asked_deleted, prepare, read_standing
 from apps.trading.protection import planned_guards
 from apps.trading.signal import Signal, SignalKind
-from apps.trading.transitions import being_born
+from apps.trading.transitions import being_born, deny
 
 logger = logging.getLogger(__name__)
 
@@ -375,14 +376,20 @@ def _commit(alert: Alert, prepared: Prepared) -> Sequence[Order]:
     rows += [guard for order in planned for guard in planned_guards(order)]
     if plan is not None and plan.shadow_after is not None:
         rows.append(_shadow_kept(alert, plan.shadow_after))
+    entries = [order for order in planned if order.intent == Intent.ENTRY]
+    rows = [asked_deleted(alert.connector), *rows] if entries else rows
     try:
-        committed(Asked(_UNDECIDED, [alert.pk], lambda _: None), *rows, alert.kept())
+        told = committed(Asked(_UNDECIDED, [alert.pk], lambda _: None), *rows, alert.kept())
     except (DataError, IntegrityError):
         # The rows of the other process may be in the way of ours.
         with transaction.atomic():
             if not _is_decided(alert):
                 raise
         return ()
+    if entries and told[1]:
+        # The key may still be open in this process. An exit goes with it, the last that can.
+        for order in entries:
+            deny(order, guards.deleted(alert.connector.label))
     return prepared.orders
 
 

@@ -121,6 +121,7 @@ def precheck(inputs: Inputs) -> Denial | None:
             guards.check_reduce_only,
             guards.check_trouble,
             guards.check_incident,
+            guards.check_deleted,
             guards.check_paused,
             guards.check_trial,
         ]
@@ -330,6 +331,7 @@ def _facts(inputs: Inputs, intent: Intent) -> GuardFacts:
         staff_reason=standing.staff_reason,
         incident=standing.incident,
         trouble=standing.trouble,
+        deleted_label=standing.deleted_label,
         paused_label=standing.paused_label,
         trial_ended_at=standing.trial_ended_at,
         sent_at=signal.sent_at,

@@ -49,6 +49,7 @@ class DenialCode(StrEnum):
     CONNECTOR_REDUCE_ONLY = "CONNECTOR_REDUCE_ONLY"
     EXCHANGE_FAILING = "EXCHANGE_FAILING"
     INCIDENT_OPEN = "INCIDENT_OPEN"
+    CONNECTOR_DELETED = "CONNECTOR_DELETED"
     PAUSED = "PAUSED"
     TRIAL_ENDED = "TRIAL_ENDED"
     ENTRY_EXPIRED = "ENTRY_EXPIRED"
@@ -209,6 +210,10 @@ _SENTENCES: dict[DenialCode, str] = {
     _C.INCIDENT_OPEN: (
         "Not sent: an incident is open ({incident}); new positions wait until it is resolved. Exits still work. "
         "Open Incidents for what to do."
+    ),
+    _C.CONNECTOR_DELETED: (
+        "Not sent: connector '{connector}' was deleted before its order left, so no position was opened. "
+        "Use the pointer of another connector."
     ),
     _C.PAUSED: "Paused: '{paused}' takes no new positions; exits still work. Press Resume to trade again.",
     _C.TRIAL_ENDED: (

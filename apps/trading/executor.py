@@ -362,7 +362,7 @@ def _has_expired(order: Order) -> bool:
 
 
 def _is_stopped(order: Order) -> bool:
-    """Deny what waited to be sent and may no longer: a halt, a pause or the end of the trial came in between."""
+    """Deny what waited to be sent and may no longer: a halt, a deletion, a pause or the trial's end came in between."""
     if world.now() - order.created_at < GUARDS_HOLD and order.leg != CLOSING_LEG:
         return False
     connector = Connector.unscoped.select_related("workspace").get(pk=order.connector_id)
@@ -382,7 +382,7 @@ def _is_stopped(order: Order) -> bool:
         checks += [guards.check_exit_age]
     else:
         checks += [guards.check_reduce_only, guards.check_trouble, guards.check_incident]
-        checks += [guards.check_paused, guards.check_trial]
+        checks += [guards.check_deleted, guards.check_paused, guards.check_trial]
     limits = limits_of(connector)
     denial = next((found for check in checks if (found := check(facts, limits)) is not None), None)
     if denial is None:

@@ -4,7 +4,7 @@
     2 too old         exit without a position to close; entry that waited; alert older than its max lag
     3 reduce only     site, staff, workspace, connector, the exchange fails, an incident: from here on entries only,
                       exits are allowed
-    4 paused, trial ended
+    4 deleted, paused, trial ended
     5 symbol          not trading, leaving the exchange, not on the connector's list; direction
     6 rate            orders in the last minute
     7 money           price against the alert's, notional of the order, notional open with it
@@ -82,6 +82,7 @@ class GuardFacts:
     staff_reason: str = ""
     incident: str = ""
     trouble: Trouble | None = None
+    deleted_label: str = ""
     paused_label: str = ""
     trial_ended_at: datetime | None = None
     sent_at: datetime | None = None
@@ -174,6 +175,14 @@ def entries_off(trouble: Trouble) -> Denial:
 
 def check_incident(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
     return Denial(DenialCode.INCIDENT_OPEN, {"incident": facts.incident}) if facts.incident else None
+
+
+def check_deleted(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
+    return deleted(facts.deleted_label) if facts.deleted_label else None
+
+
+def deleted(label: str) -> Denial:
+    return Denial(DenialCode.CONNECTOR_DELETED, {"connector": label})
 
 
 def check_paused(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
@@ -325,6 +334,7 @@ _ENTRY_CHECKS: tuple[_Check, ...] = (
     check_reduce_only,
     check_trouble,
     check_incident,
+    check_deleted,
     check_paused,
     check_trial,
     check_symbol,

@@ -65,8 +65,8 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """May this connector trade at all: the states of site, staff, workspace and connector, pause, trial, what is open
-    as an incident, and whether its exchange answers."""
+    """May this connector trade at all: the states of site, staff, workspace and connector, deletion, pause, trial, what
+    is open as an incident, and whether its exchange answers."""
 
     site: TradingState
     workspace: TradingState
@@ -76,6 +76,7 @@ class Standing:
     staff_reason: str = ""
     incident: str = ""
     trouble: Trouble | None = None
+    deleted_label: str = ""
     paused_label: str = ""
     trial_ended_at: datetime | None = None
 

@@ -295,7 +295,7 @@ def _standing_from(
     sites: Sequence[str],
 ) -> dict[str, object]:
     # Not as `connector` has them: a stop may have been pressed since it was read.
-    own, paused_at, own_staff, own_reason, workspace, staff, reason = stops[0]
+    own, deleted_at, paused_at, own_staff, own_reason, workspace, staff, reason = stops[0]
     subscription, incident = subscriptions[0], blocking[0] if blocking else None
     site = sites[0] if sites else TradingState.ACTIVE
     return {
@@ -307,9 +307,21 @@ def _standing_from(
         "workspace": TradingState(workspace),
         "connector": TradingState(own),
         "connector_label": connector.label,
+        "deleted_label": connector.label if deleted_at else "",
         "paused_label": connector.label if paused_at else "",
         "trial_ended_at": None if subscription.allows_entries else min(subscription.trial_ends_at, world.now()),
     }
+
+
+def asked_deleted(connector: Connector) -> Asked:
+    """Ask, as a part of the transaction that makes its orders, whether a connector was deleted.
+
+    A deletion that is under way is waited for, and none begins before they are made.
+    """
+    return Asked(_DELETED, [connector.pk], lambda found: found.rows[0][0])
+
+
+_DELETED = "SELECT deleted_at IS NOT NULL FROM connectors_connector WHERE id = %s FOR KEY SHARE"
 
 
 def _subscription_of(connector: Connector) -> Subscription:
@@ -318,7 +330,7 @@ def _subscription_of(connector: Connector) -> Subscription:
 
 _stops: Compiled[tuple[Any, ...]] = Compiled(
     lambda connector: Connector.unscoped.filter(pk=connector).values_list(
-        *("trading_state", "paused_at", "staff_state", "staff_reason"),
+        *("trading_state", "deleted_at", "paused_at", "staff_state", "staff_reason"),
         *("workspace__trading_state", "workspace__staff_state", "workspace__staff_reason"),
     )
 )

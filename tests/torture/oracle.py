@@ -45,7 +45,10 @@ SETTLED = "SETTLED_BY_PERSON"
 TOLD_LATE = timedelta(seconds=6)
 # No guard but a halt may keep an exit from being sent.
 NEVER_FOR_EXITS = frozenset(
-    {"PAUSED", "TRIAL_ENDED", "SITE_REDUCE_ONLY", "WORKSPACE_REDUCE_ONLY", "CONNECTOR_REDUCE_ONLY", "CLOCK_UNTRUSTED"}
+    {
+        *("PAUSED", "TRIAL_ENDED", "SITE_REDUCE_ONLY", "WORKSPACE_REDUCE_ONLY", "CONNECTOR_REDUCE_ONLY"),
+        *("CONNECTOR_DELETED", "CLOCK_UNTRUSTED"),
+    }
 )
 _SPEAK_FOR_THEMSELVES = frozenset({AlertStatus.EXECUTED, AlertStatus.SPLIT})
 _ENDED = {"filled": {S.FILLED}, "canceled": {S.CANCELED, S.REJECTED}, "partially_canceled": {S.CANCELED, S.FILLED}}

@@ -49,6 +49,7 @@ DENIED_ENTRIES = [
     ({"site": TradingState.REDUCE_ONLY}, DenialCode.SITE_REDUCE_ONLY),
     ({"workspace": TradingState.REDUCE_ONLY}, DenialCode.WORKSPACE_REDUCE_ONLY),
     ({"connector": TradingState.REDUCE_ONLY}, DenialCode.CONNECTOR_REDUCE_ONLY),
+    ({"deleted_label": "BTC trend"}, DenialCode.CONNECTOR_DELETED),
     ({"paused_label": "BTC trend"}, DenialCode.PAUSED),
     ({"trial_ended_at": NOW}, DenialCode.TRIAL_ENDED),
     ({"is_trading": False}, DenialCode.SYMBOL_NOT_TRADING),
