@@ -68,14 +68,8 @@ def check(connector: Connector) -> list[Finding]:
 
 
 def measure_offset_ms(exchange: Exchange) -> int:
-    """Return the venue's clock minus ours: the median of five samples, each less half its round trip."""
-    samples = []
-    for _ in range(5):
-        before = world.now_ms()
-        theirs = exchange.server_time_ms()
-        after = world.now_ms()
-        samples.append(theirs - (before + after) // 2)
-    return sorted(samples)[2]
+    """Return the venue's clock minus ours: the median of five samples."""
+    return sorted(exchange.offset_sample_ms() for _ in range(5))[2]
 
 
 def _clock(connector: Connector, exchange: Exchange) -> Finding:

@@ -3,12 +3,18 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import requests
 from django.utils import timezone
 
 from apps.connectors import clock
+from apps.connectors.bitmart import client, open_exchange, transport
+from apps.connectors.budget import Budget, Slot
+from apps.connectors.budget_windows import Bucket, LocalWindows
+from apps.connectors.check import measure_offset_ms
 from apps.connectors.clock import ClockReading, fresh_reading
-from apps.connectors.exchange import UnreachableError
+from apps.connectors.exchange import Market, UnreachableError
 from apps.connectors.models import Connector
+from apps.lib import world
 from tests.factories import ConnectorFactory
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -35,6 +41,55 @@ def test_a_reading_is_trusted_when_fresh_and_small(offset_ms: int | None, age_s:
 
     assert reading.fault(NOW) == fault
     assert reading.age(NOW) == (None if age_s is None else timedelta(seconds=age_s))
+
+
+class Venue:
+    """A transport to an exchange whose clock is 500 ms ahead; an answer takes 40 ms, and the first try none comes."""
+
+    def __init__(self) -> None:
+        self.our_ms, self.tries = 1_760_000_000_000, 0
+
+    def send(self, request: requests.PreparedRequest) -> transport.RawAnswer:
+        self.tries += 1
+        self.our_ms += 20
+        told = self.our_ms + 500
+        self.our_ms += 20
+        if self.tries == 1:
+            raise UnreachableError("no answer")
+        return transport.RawAnswer(200, {}, b'{"code":1000,"data":{"server_time":%d}}' % told)
+
+    def close(self) -> None: ...
+
+    def wait(self, seconds: float) -> None:
+        self.our_ms += int(seconds * 1000)
+
+
+class Queue(Budget):
+    """A budget that is used up: each request has to wait three seconds."""
+
+    def __init__(self, venue: Venue) -> None:
+        super().__init__(LocalWindows(), None)
+        self._venue = venue
+
+    def admit(self, bucket: Bucket, *, address: str) -> Slot:
+        self._venue.wait(3)
+        return super().admit(bucket, address=address)
+
+
+@pytest.mark.parametrize("market", list(Market))
+def test_waiting_for_a_turn_and_a_try_that_failed_are_no_part_of_the_round_trip(
+    monkeypatch: pytest.MonkeyPatch, market: Market
+) -> None:
+    venue = Venue()
+    monkeypatch.setattr(world, "now_ms", lambda: venue.our_ms)
+    monkeypatch.setattr(client, "RETRY_PAUSES_S", (0.001, 0.001))
+    with transport.replaced(lambda: venue):
+        exchange = open_exchange(
+            market=market, base_url="http://127.0.0.1:1", credentials=None, user_agent="t/1", budget=Queue(venue)
+        )
+
+    assert measure_offset_ms(exchange) == 500
+    assert venue.tries == 6
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ CANCEL = "/contract/private/cancel-order"
 TRAILING = "/contract/private/submit-trail-order"
 
 
-def noted(monkeypatch: pytest.MonkeyPatch, of: type, name: str) -> list[Priority]:
-    """Return a list that grows by how urgent each such call was."""
-    seen: list[Priority] = []
+def noted(monkeypatch: pytest.MonkeyPatch, of: type, name: str, seen: list[Priority] | None = None) -> list[Priority]:
+    """Return a list, `seen` where there is one, that grows by how urgent each such call was."""
+    seen = [] if seen is None else seen
     real = getattr(of, name)
 
     def call(self: Any, *args: Any, **more: Any) -> Any:
@@ -37,7 +37,8 @@ def positions(monkeypatch: pytest.MonkeyPatch) -> list[Priority]:
 
 @pytest.fixture
 def times(monkeypatch: pytest.MonkeyPatch) -> list[Priority]:
-    return noted(monkeypatch, FuturesExchange, "server_time_ms")
+    seen = noted(monkeypatch, FuturesExchange, "server_time_ms")
+    return noted(monkeypatch, FuturesExchange, "offset_sample_ms", seen)
 
 
 def test_exit_planned_anew_reads_the_account_as_an_exit(futures: Bench, positions: list[Priority]) -> None:

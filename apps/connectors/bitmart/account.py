@@ -1,6 +1,6 @@
 """Calls that are the same on both markets: the clock, notices, and what the venue says about the key."""
 
-from apps.connectors.bitmart.client import Client
+from apps.connectors.bitmart.client import Client, Envelope
 from apps.connectors.bitmart.market_rows import to_notice
 from apps.connectors.bitmart.wire import (
     Row,
@@ -23,9 +23,20 @@ from apps.connectors.exchange import (
     UnreachableError,
 )
 
+_TIME = "/system/time"
+
 
 def server_time_ms(client: Client) -> int:
-    data = client.public("/system/time").data
+    return _time_in(client.public(_TIME))
+
+
+def offset_sample_ms(client: Client) -> int:
+    answer = client.public(_TIME)
+    return _time_in(answer) - answer.midway_ms
+
+
+def _time_in(answer: Envelope) -> int:
+    data = answer.data
     value = to_decimal(data.get("server_time")) if isinstance(data, dict) else None
     if value is None or value <= 0:
         raise unreadable("server_time")

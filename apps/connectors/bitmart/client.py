@@ -42,11 +42,13 @@ def system_clock_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One answer. `code` is None when there was none to read; `body` is {} then."""
+    """One answer. `code` is None when there was none to read; `body` is {} then. `midway_ms` is our clock halfway
+    between its request leaving and its coming."""
 
     code: int | None
     body: Mapping[str, Any]
     http_status: int
+    midway_ms: int
 
     @property
     def data(self) -> Any:
@@ -161,7 +163,7 @@ class Client:
             | dict(headers()),
             content=content,
         )
-        started = world.monotonic()
+        started, left_ms = world.monotonic(), self._clock_ms()
         try:
             raw = self._transport.send(request)
         except ExchangeError as error:
@@ -169,7 +171,7 @@ class Client:
             self._count(error)
             self._trace(method, path, started, None)
             raise
-        envelope = read_envelope(raw)
+        envelope = read_envelope(raw, midway_ms=(left_ms + self._clock_ms()) // 2)
         refused = self._refusal_in(envelope, raw)
         self._settle(slot, raw, envelope, refused)
         self._count(refused)
@@ -268,9 +270,9 @@ def _compact(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def read_envelope(raw: RawAnswer) -> Envelope:
+def read_envelope(raw: RawAnswer, *, midway_ms: int) -> Envelope:
     body = _json_object(raw.content)
-    return Envelope(code=_code(body.get("code")), body=body, http_status=raw.status)
+    return Envelope(code=_code(body.get("code")), body=body, http_status=raw.status, midway_ms=midway_ms)
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:

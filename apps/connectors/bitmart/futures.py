@@ -115,6 +115,9 @@ class FuturesExchange(TriggerCalls, MoneyCalls, FuturesMarketCalls):
     def server_time_ms(self) -> int:
         return account.server_time_ms(self._client)
 
+    def offset_sample_ms(self) -> int:
+        return account.offset_sample_ms(self._client)
+
     def instruments(self) -> Sequence[Instrument]:
         return readable(self._details(), to_instrument)
 

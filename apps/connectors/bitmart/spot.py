@@ -82,6 +82,9 @@ class SpotExchange(BatchCalls, SpotMarketCalls, FuturesOnly):
     def server_time_ms(self) -> int:
         return account.server_time_ms(self._client)
 
+    def offset_sample_ms(self) -> int:
+        return account.offset_sample_ms(self._client)
+
     def instruments(self) -> Sequence[Instrument]:
         data = table(self._client.public("/spot/v1/symbols/details").data, "symbols")
         return readable(rows(data.get("symbols"), "symbols"), to_instrument)

@@ -64,6 +64,12 @@ class Exchange(Protocol):
     def server_time_ms(self) -> int:
         """Return the venue's clock, Unix milliseconds."""
 
+    def offset_sample_ms(self) -> int:
+        """Ask for the venue's clock and return it minus ours, half the round trip of that one answer allowed for.
+
+        Waiting for its turn, and tries that came to nothing, are no part of that.
+        """
+
     def instruments(self) -> Sequence[Instrument]:
         """Return every listed symbol of this market, those not trading included."""
 

@@ -55,6 +55,7 @@ def market_order(symbol: str) -> OrderRequest:
 
 CALLS: dict[str, Callable[[Exchange], object]] = {
     "time": lambda x: x.server_time_ms(),
+    "offset": lambda x: x.offset_sample_ms(),
     "instruments": lambda x: x.instruments(),
     "tickers": lambda x: x.tickers(),
     "ticker": lambda x: x.tickers(["BTCUSDT"]),
