@@ -123,7 +123,8 @@ def step(order: Order) -> None:
     _withdraw(order)
     if order.state == S.SUBMITTING:
         # Its sender is gone. Whether bytes left is not known: query, never send again.
-        advance(order, S.UNKNOWN, cause="sender gone", next_at=world.now())
+        # Should this process go too, it is looked for by the next one then.
+        advance(order, S.UNKNOWN, cause="sender gone", next_at=world.now() + timedelta(seconds=LOOK_PAUSES_S[-1]))
     if not order.is_final and look(order) and order.cancel_requested_at and order.state in {S.ACCEPTED, S.PARTIAL}:
         take_back(order)
     protect(order)

@@ -269,13 +269,16 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         postpone(order, cause="not found before the fence")
         return
     if order.not_found_count < 1:
-        note(
-            order,
-            cause="not found",
-            not_found_count=1,
-            query_count=order.query_count + 1,
-            next_at=world.now() + NOT_FOUND_APART,
-        )
+        with transaction.atomic():
+            if _was_told_meanwhile(order):
+                return
+            note(
+                order,
+                cause="not found",
+                not_found_count=1,
+                query_count=order.query_count + 1,
+                next_at=world.now() + NOT_FOUND_APART,
+            )
         return
     if datetime.fromtimestamp(exchange.server_time_ms() / 1000, UTC) <= order.fence_at:
         # Our clock was turned since it was measured; up to the fence by its own, the exchange may still take the order.
@@ -287,11 +290,7 @@ def _not_found(order: Order, exchange: Exchange) -> None:
         doubts.not_told(order, contradiction=contradiction)
         return
     with transaction.atomic():
-        # A stream voids what was counted without moving the order, also while it is looked for.
-        counted = Order.unscoped.select_for_update().filter(pk=order.pk, not_found_count=order.not_found_count)
-        if not counted.values_list("pk", flat=True):
-            logger.warning("order %s: a stream told of it while it was looked for", order.pk)
-            order.refresh_from_db()
+        if _was_told_meanwhile(order):
             return
         advance(
             order,
@@ -303,3 +302,16 @@ def _not_found(order: Order, exchange: Exchange) -> None:
             evidence={"not_found": 2, "fence_at": order.fence_at.isoformat()},
             next_at=world.now() if order.intent == Intent.EXIT else None,
         )
+
+
+def _was_told_meanwhile(order: Order) -> bool:
+    """Lock the row and say whether a stream told of the order while it was looked for; `order` is current then.
+
+    That moves no order: it voids the absences counted, and brings forward the next look, which whoever looks put off.
+    """
+    as_it_was = {"not_found_count": order.not_found_count, "next_at": order.next_at}
+    if Order.unscoped.select_for_update().filter(pk=order.pk, **as_it_was).values_list("pk", flat=True):
+        return False
+    logger.warning("order %s: a stream told of it while it was looked for", order.pk)
+    order.refresh_from_db()
+    return True

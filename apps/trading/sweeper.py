@@ -66,7 +66,10 @@ def _claim(order: Order) -> bool:
     if order.state == OrderState.SUBMITTING:
         return Order.unscoped.filter(pk=order.pk, version=order.version, next_at=order.next_at).exists()
     until = world.now() + CLAIM
-    return bool(update(Order, {"next_at": until}, id=order.pk, version=order.version, next_at=order.next_at))
+    if not update(Order, {"next_at": until}, id=order.pk, version=order.version, next_at=order.next_at):
+        return False
+    order.next_at = until
+    return True
 
 
 # Closing orders that are final while the leg behind them still waits: a worker died between the two.

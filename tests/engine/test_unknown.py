@@ -112,6 +112,36 @@ def test_order_that_a_stream_tells_of_while_it_is_looked_for_is_not_taken_for_ab
     assert (futures.order().state, futures.order().not_found_count) == (S.UNKNOWN, 1)
 
 
+@pytest.mark.parametrize("state", [S.UNKNOWN, S.SUBMITTING])
+def test_absence_read_before_a_stream_told_of_the_order_is_not_the_first_one_after(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, state: OrderState
+) -> None:
+    futures.fault("drop_request")
+    futures.send("buy", "flat", "0.01")
+    futures.pass_fence()
+    Order.unscoped.update(state=state)
+    order = futures.order()
+    told = OrderPushed(order.symbol, "", order.client_order_id, Decimal(0), is_final=False)
+    find = FuturesExchange.find_order
+
+    def find_and_push(exchange: FuturesExchange, *args: Any, **named: Any) -> OrderReport | None:
+        found = find(exchange, *args, **named)
+        mark_due([Push(frozenset({order.connector_id}), told)])
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FuturesExchange, "find_order", find_and_push)
+        futures.wait()
+
+    order = futures.order()
+    assert (order.state, order.not_found_count) == (S.UNKNOWN, 0)
+    assert order.next_at <= timezone.now()
+    futures.wait()
+    assert (futures.order().state, futures.order().not_found_count) == (S.UNKNOWN, 1)
+    futures.wait()
+    assert futures.order().state == S.NOT_PLACED
+
+
 def test_order_proved_absent_that_turns_up_after_all_is_recorded(
     futures: Bench, blind: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
