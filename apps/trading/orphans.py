@@ -176,9 +176,9 @@ def _adopt(connector: Connector, report: OrderReport) -> None:
         intent=(Intent.EXIT if is_exit else Intent.ENTRY).value,
         symbol=report.symbol,
         side=report.side.value,
-        # Nothing tells its type. What is open when all orders are compared is taken for one that waits for its price:
-        # as a market order it would hold up the exits of its symbol for as long as it does.
-        order_type=(OrderType.LIMIT if report.status in _OPEN else OrderType.MARKET).value,
+        # What lies at the exchange may wait for its price for days: as a market order it would hold up the exits of its
+        # symbol for as long. One that is told to be a market order is filled in a moment, and they wait for that.
+        order_type=(OrderType.LIMIT if report.status in _OPEN and not report.is_market else OrderType.MARKET).value,
         book=_book(connector, report.side, is_exit=is_exit).value,
         quantity=report.quantity or report.filled_quantity,
         client_order_id=report.client_order_id,

@@ -1,6 +1,7 @@
 """Orders at the exchange that carry one of our names and that nobody here remembers."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4, uuid5
@@ -13,6 +14,7 @@ from apps.connectors.exchange import (
     OrderRejectedError,
     OrderReport,
     OrderRequest,
+    OrderStatus,
     OrderType,
     RejectReason,
     Side,
@@ -23,7 +25,7 @@ from apps.lib import world
 from apps.trading import cancelling, orphans, reconcile
 from apps.trading.ids import client_order_id
 from apps.trading.models import AccountWatch, Incident, Order, OrderState, Position
-from tests.engine.conftest import Bench
+from tests.engine.conftest import Bench, forget_limits
 from tests.factories import ConnectorFactory, ago
 from tests.matrix.outside import by_hand, poll
 
@@ -102,6 +104,38 @@ def test_order_of_ours_without_a_row_that_rests_holds_up_no_exit(request: pytest
     assert bench.held() == 0
     orphan.refresh_from_db()
     assert (orphan.state, orphan.order_type, orphan.cancel_requested_at) == (OrderState.ACCEPTED, "limit", None)
+
+
+@pytest.mark.parametrize("market", ["futures", "spot"])
+def test_market_order_of_ours_without_a_row_that_is_not_filled_yet_is_waited_for(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, market: str
+) -> None:
+    bench: Bench = request.getfixturevalue(market)
+    bench.send("buy", "flat", "0.01")
+    pk, name = named_like_ours()
+    by_hand(bench, Side.BUY, "5" if market == "futures" else "0.005", name=name)
+    venue = type(open_connector(bench.connector))
+
+    def unfilled(report: OrderReport) -> OrderReport:
+        if report.client_order_id != name:
+            return report
+        return replace(report, status=OrderStatus.ACCEPTED, filled_quantity=Decimal(0))
+
+    with monkeypatch.context() as patched:
+        history, find = venue.order_history, venue.find_order
+        patched.setattr(venue, "order_history", lambda *of, **span: [unfilled(one) for one in history(*of, **span)])
+        patched.setattr(venue, "find_order", lambda *of, **which: unfilled(find(*of, **which)))
+        poll()
+        orphan = Order.unscoped.get(pk=pk)
+        assert (orphan.state, orphan.order_type, orphan.is_resting) == (OrderState.ACCEPTED, "market", False)
+        leaving = bench.send("sell", "long", "0.015")
+        assert (leaving.status, leaving.order_id) == ("queued", None)
+        forget_limits()
+    bench.wait(2)
+
+    assert bench.status(leaving) == ("executed", "")
+    orphan.refresh_from_db()
+    assert (orphan.state, abs(bench.held()) < Decimal("0.0001")) == (OrderState.FILLED, True)
 
 
 def test_position_is_compared_beside_an_order_of_ours_without_a_row_that_rests(

@@ -124,6 +124,7 @@ def to_order(row: Row) -> OrderReport:
         avg_fill_price=positive_or_none(row, "deal_avg_price"),
         created_at=instant_or_none(row, "create_time"),
         updated_at=instant_or_none(row, "update_time"),
+        is_market=text(row, "type") == "market",
         is_forced=text(row, "type") in _FORCED_TYPES,
         only_closes=whole(row, "side") in _CLOSING_SIDES,
         # In the history only.

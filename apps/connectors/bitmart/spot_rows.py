@@ -146,14 +146,19 @@ def to_order(row: Row) -> OrderReport:
         avg_fill_price=positive_or_none(row, "priceAvg"),
         created_at=instant_or_none(row, "createTime"),
         updated_at=instant_or_none(row, "updateTime"),
+        is_market=_is_market(row),
     )
+
+
+def _is_market(row: Row) -> bool:
+    return text(row, "type") == "market"
 
 
 def _status(row: Row, filled: Decimal) -> OrderStatus:
     status = _STATUSES.get(text(row, "state"), OrderStatus.UNRECOGNIZED)
     if not filled:
         return status
-    if status is OrderStatus.CANCELED and text(row, "type") == "market":
+    if status is OrderStatus.CANCELED and _is_market(row):
         # What a market order could not spend after rounding to the size step is "cancelled": it did what it could.
         return OrderStatus.FILLED
     if status is OrderStatus.ACCEPTED:

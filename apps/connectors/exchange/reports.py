@@ -89,8 +89,8 @@ class OrderReport:
     """The venue's view of one order. `quantity` is None for a market order sized in quote; ids are strings always.
 
     `client_order_id` is "" when the venue did not echo it. `status` after a submit is ACCEPTED: fills are queried.
-    `is_forced`: the venue's own order, a liquidation or what follows from somebody's. `only_closes`: told that it never
-    opens. `trigger_price` is what it had waited for, where the venue says so.
+    `is_market`: told that it waits for no price. `is_forced`: the venue's own order, a liquidation or what comes of
+    somebody's. `only_closes`: told that it never opens. `trigger_price` is what it had waited for, where that is told.
     """
 
     exchange_order_id: str
@@ -103,6 +103,7 @@ class OrderReport:
     avg_fill_price: Decimal | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    is_market: bool = False
     is_forced: bool = False
     only_closes: bool = False
     trigger_price: Decimal | None = None

@@ -186,6 +186,20 @@ def test_finished_orders_are_judged_by_what_was_dealt(state: Any, size: Any, dea
     assert (report.status, report.quantity, report.filled_quantity) == (status, Decimal(size), Decimal(dealt))
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_market", "is_forced"),
+    [("market", True, False), ("limit", False, False), ("liquidate", False, True), ("adl", False, True)],
+)
+@responses.activate
+def test_order_is_called_what_its_row_calls_it(kind: str, is_market: bool, is_forced: bool) -> None:
+    row = recorded("futures/order")["response"]["data"]
+    answer("GET", "/contract/private/get-open-orders", [row | {"type": kind}])
+
+    report = futures().open_orders("LTCUSDT")[0]
+
+    assert (report.is_market, report.is_forced) == (is_market, is_forced)
+
+
 @responses.activate
 def test_open_orders_are_read_exactly() -> None:
     serve("futures/get-open-orders")

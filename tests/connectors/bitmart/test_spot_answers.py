@@ -223,6 +223,7 @@ def test_states_are_judged_by_what_was_filled(kind: str, state: str, filled: str
 
     assert report is not None
     assert (report.status, report.filled_quantity) == (status, Decimal(filled))
+    assert report.is_market is (kind == "market")
 
 
 @responses.activate
