@@ -26,6 +26,7 @@ OPENING = (
     "trailing_stop",
     "trailing_stop_percent",
 )
+_COINS_OR_MONEY = 'coins such as 0.5, or money such as 100 with "quantity_type": "quote"'
 _PERCENTAGES = {
     QuantityType.PERCENT_EQUITY,
     QuantityType.PERCENT_BALANCE,
@@ -119,7 +120,7 @@ def _quantity(values: Values, quantity_type: QuantityType) -> Decimal:
             raise PayloadError(
                 Reason.PERCENT_OF_WHAT, field="quantity", found=showable(text, 60), accepted=ACCEPTED["quantity_type"]
             )
-        return values.amount("quantity")
+        return _amount_of(values, quantity_type)
     if text.endswith("%"):
         bare = text.removesuffix("%").rstrip()
         values.repair(repair(RepairCode.VALUE_FOLDED, f"'{showable(text, 40)}' as '{showable(bare, 40)}'"))
@@ -132,6 +133,17 @@ def _quantity(values: Values, quantity_type: QuantityType) -> Decimal:
         )
     values.fields["quantity"] = normalize_text(percent)
     return percent
+
+
+def _amount_of(values: Values, quantity_type: QuantityType) -> Decimal:
+    try:
+        return values.amount("quantity")
+    except PayloadError as error:
+        if error.refusal.code != Reason.HAS_UNIT or quantity_type is not QuantityType.BASE:
+            raise
+        # Whoever wrote $100 and is told to send the number alone must not buy a hundred coins.
+        found = error.refusal.facts["found"]
+        raise PayloadError(Reason.HAS_UNIT, field="quantity", found=found, accepted=_COINS_OR_MONEY) from None
 
 
 def _reference(signal: Signal) -> tuple[str, Decimal] | None:

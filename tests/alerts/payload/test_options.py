@@ -120,6 +120,20 @@ def test_a_per_cent_sign_counts_only_where_the_type_says_of_what() -> None:
     assert refused(quantity="10%", quantity_type="quote")["code"] == "PERCENT_OF_WHAT"
 
 
+@pytest.mark.parametrize("quantity", ["$100", "100 USDT", "0.1 BTC"])
+def test_an_amount_of_money_is_not_told_to_become_as_many_coins(quantity: str) -> None:
+    error = run(quantity=quantity).error
+
+    assert error is not None
+    assert error.sentence == (
+        f"'quantity' is {quantity}: a number with a unit. Send the number alone: coins such as 0.5, or "
+        'money such as 100 with "quantity_type": "quote".'
+    )
+    of_money = run(quantity=quantity, quantity_type="quote").error
+    assert of_money is not None
+    assert of_money.sentence.endswith("Send the number alone: a number above 0, such as 0.5.")
+
+
 @pytest.mark.parametrize("kind", [kind for kind in QuantityType if "percent" in kind])
 def test_more_than_a_hundred_per_cent_is_refused(kind: QuantityType) -> None:
     sized = {"quantity_type": kind.value, "stop_loss": "2%"}
