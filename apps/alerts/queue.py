@@ -86,7 +86,8 @@ def asked(connector_id: UUID, symbol: str) -> list[Asked]:
 def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
     """Return the alert to run now: the oldest, or an exit of what is held that came within the same second.
 
-    An exit whose position is not there yet stays behind the entry that opens it. None when there is none, or the
+    An exit overtakes entries of the side it makes room for, no others: what adds to the position may be what it is to
+    close. One whose position is not there yet stays behind the entry that opens it. None when there is none, or the
     oldest one waits for its time: nothing overtakes it.
     """
     first = queue.first[0] if queue.first else None
@@ -103,7 +104,12 @@ def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
     burst = _exits_until(connector=connector_id, symbol=symbol, until=first.received_at + BURST, now=world.now())
     # The messages of one delivery run as they were written.
     others = (alert for alert in burst if first.parent_id is None or alert.parent_id != first.parent_id)
-    return next((alert for alert in others if _closes(alert, held)), first)
+    found = next((alert for alert in others if _closes(alert, held)), None)
+    if found is None:
+        return first
+    entries = _entries_until(connector=connector_id, symbol=symbol, until=found.received_at)
+    overtaken = {entry["action"] for entry in entries if entry.get("action")}
+    return found if overtaken == {found.understood["action"]} else first
 
 
 def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
@@ -124,6 +130,11 @@ _exits_until = Compiled(
         is_exit=True, received_at__lte=until, next_at__lte=now
     )
 )
+_entries_until: Compiled[dict[str, str]] = Compiled(
+    lambda connector, symbol, until: (
+        _waiting(connector, symbol).filter(is_exit=False, received_at__lte=until).values_list("understood", flat=True)
+    )
+)
 _held: Compiled[Decimal] = Compiled(
     lambda connector, symbol: (
         Position.unscoped.filter(connector_id=connector, symbol=symbol)
@@ -134,13 +145,13 @@ _held: Compiled[Decimal] = Compiled(
 
 
 def _closes(alert: Alert, held: Sequence[Decimal]) -> bool:
-    """Whether the exit says that it closes a side of what our rows hold; a close-all closes any."""
+    """Whether the exit says that it closes a side of what our rows hold. A close-all stays behind what it closes."""
     match alert.understood.get("prev_position"):
         case "long":
             return any(quantity > 0 for quantity in held)
         case "short":
             return any(quantity < 0 for quantity in held)
-    return True
+    return False
 
 
 def _unread(connector_id: UUID | OuterRef) -> QuerySet[Alert]:

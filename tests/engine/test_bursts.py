@@ -47,6 +47,35 @@ def test_close_and_opposite_entry_end_short_in_both_arrival_orders(futures: Benc
     assert futures.held() == -10
 
 
+@pytest.mark.parametrize("last", ["0.007", "0.01"])
+def test_an_exit_stays_behind_the_add_that_it_closes_too(futures: Bench, last: str) -> None:
+    """In front of it it would close what is held, open the other side by the rest, and the add would turn that."""
+    futures.send("buy", "flat", "0.005")
+
+    burst(futures, ("sell", "long", "0.001"), ("buy", "long", "0.003"), ("sell", "long", last))
+
+    assert [order.side for order in futures.orders()][:4] == ["buy", "sell", "buy", "sell"]
+    assert futures.held() == {"0.007": 0, "0.01": -3}[last]
+
+
+def test_an_exit_stays_behind_an_add_that_came_between_an_entry_and_it(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.005")
+
+    burst(futures, ("sell", "flat", "0.002"), ("buy", "long", "0.003"), ("sell", "long", "0.008"))
+
+    assert futures.held() == -5
+
+
+def test_a_close_all_stays_behind_the_add_before_it(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.005")
+    futures.post("buy", "long", "0.003")
+    futures.post("", "", "", closeall="true")
+    execute_due()
+
+    assert [(order.side, order.quantity) for order in futures.orders()] == [("buy", 5), ("buy", 3), ("sell", 8)]
+    assert futures.held() == 0
+
+
 @pytest.mark.parametrize("is_swapped", [False, True])
 def test_two_partial_exits_end_flat_in_both_arrival_orders(futures: Bench, is_swapped: bool) -> None:
     futures.send("buy", "flat", "0.01")
