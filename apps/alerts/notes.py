@@ -8,6 +8,9 @@ SENTENCES: Mapping[str, str] = {
     "RESIDUE_DROPPED": "{residue} {unit} of the quantity are less than one step of the exchange and were left out.",
     "EXCESS_WITHIN_TOLERANCE": "The exit is larger than the position by {excess}, too little to open the other side.",
     "EXCESS_NOT_OPENED": "The exit is larger than the position by {excess}. It closes; nothing was opened instead.",
+    "EXIT_OF_MORE_THAN_HELD": "The exit is larger than the position by {excess}. Of that {kept} open nothing on the "
+    "other side: they close what the strategy still counts and a stop loss, a take profit or somebody else has closed "
+    "already, or what was never opened.",
     "OPENING_NOT_SIZED": "The message also opens the other side, and how much could not be told ({code}). It closes; "
     "nothing was opened instead.",
     "CLAMPED_TO_HELD": "The sell of {asked} was cut to the {held} that are held.",

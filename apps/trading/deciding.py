@@ -147,6 +147,7 @@ def plan_of(inputs: Inputs) -> Plan:
         settings=inputs.terms.plan,
         position_mode=account.position_mode,
         shadow=inputs.shadow,
+        unheard=inputs.counts.unheard,
     )
     planned = with_limits(planned, inputs.signal, _instrument_in(inputs))
     setup = _setup(inputs)

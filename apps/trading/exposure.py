@@ -5,6 +5,7 @@ not at all.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,16 +13,19 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 
-from apps.connectors.exchange import Market, Side
+from apps.connectors.exchange import Book, Market, Side
 from apps.connectors.models import Connector, Instrument
 from apps.lib import world
 from apps.lib.compiled import Compiled
 from apps.lib.statements import Asked, ask, together
 from apps.trading.inputs import Counts
-from apps.trading.legs import Intent
-from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Fill, Order, OrderState, Position
+from apps.trading.legs import Holding, Intent
+from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Adjustment, Fill, Order, OrderState, Position
 
 ZERO = Decimal(0)
+# A fact of an entry that was cut to the balance: what of it was not sent, in exchange units.
+LEFT_OUT = "left_out"
+_NOT_CARRIED_OUT = [OrderState.DENIED, OrderState.EXPIRED, OrderState.NOT_PLACED, OrderState.REJECTED]
 
 
 def asked_counts(connector: Connector) -> list[Asked]:
@@ -40,8 +44,8 @@ def counts_from(connector: Connector, instrument: Instrument, told: Sequence[Any
     pending = _rest_of(entry[:3] for entry in under_way)
     positions = [(quantity, at) for name, quantity, _, at, *_ in held if name == symbol]
     opened = [opened_at for _, opened_at in positions if opened_at is not None]
-    long = [at for quantity, at in positions if quantity > 0]
-    short = [at for quantity, at in positions if quantity < 0]
+    long = _since_opening(connector, symbol, Side.BUY, [at for quantity, at in positions if quantity > 0])
+    short = _since_opening(connector, symbol, Side.SELL, [at for quantity, at in positions if quantity < 0])
     return Counts(
         orders_last_minute=last_minute,
         open_notional=sum((cost for _, _, cost, *_ in held), pending),
@@ -49,9 +53,10 @@ def counts_from(connector: Connector, instrument: Instrument, told: Sequence[Any
         oldest_opened_at=min(opened, default=None),
         open_elsewhere=_elsewhere(connector, symbol, held, {name for *_, name in under_way}),
         spot_quantity=sum((quantity for quantity, _ in positions), ZERO) if instrument.market == Market.SPOT else ZERO,
-        adds_long=_adds(connector, symbol, Side.BUY, long),
-        adds_short=_adds(connector, symbol, Side.SELL, short),
+        adds_long=long.adds,
+        adds_short=short.adds,
         lost_today=lost.get(instrument.quote, ZERO),
+        unheard=Holding(long.unheard, short.unheard),
     )
 
 
@@ -184,15 +189,40 @@ _TODAY = (
 )
 
 
-def _adds(connector: Connector, symbol: str, side: Side, opened_at: Iterable[datetime | None]) -> int:
-    """Return the entries into the open position beyond the first one, those under way counted in."""
+@dataclass(frozen=True, slots=True)
+class _SinceOpening:
+    """Of an open position: the entries into it beyond the first one, those under way counted in, and see Counts."""
+
+    adds: int = 0
+    unheard: Decimal = ZERO
+
+
+def _since_opening(
+    connector: Connector, symbol: str, side: Side, opened_at: Iterable[datetime | None]
+) -> _SinceOpening:
     since = next(iter(opened_at), None)
     if since is None:
-        return 0
-    place = {"connector": connector.pk, "symbol": symbol, "side": side.value}
+        return _SinceOpening()
+    closing = Side.SELL if side is Side.BUY else Side.BUY
+    place = {"connector": connector.pk, "symbol": symbol}
     # Told by the exchange's clock, as the opening is: ours may be seconds apart.
-    pending, filled = together(_pending_adds.asked(**place), _filled_adds.asked(**place, since=since))
-    return max(len(set(filled)) - 1, 0) + len(set(pending) - set(filled))
+    pending, filled, cut, guarded, changes, missed = together(
+        _pending_adds.asked(**place, side=side.value),
+        _filled_adds.asked(**place, side=side.value, since=since),
+        _cut.asked(**place, side=side.value, since=since),
+        _guarded.asked(**place, side=closing.value, since=since),
+        _changes.asked(**place, other=(Book.SHORT if side is Side.BUY else Book.LONG).value, since=since),
+        _missed.asked(**place, side=side.value, since=since),
+    )
+    entries = set(filled)
+    sign = 1 if side is Side.BUY else -1
+    parts = [
+        *guarded,
+        max(-sign * sum(changes, ZERO), ZERO),
+        *(quantity - done for quantity, done in missed),
+        *{order_id: Decimal(facts[LEFT_OUT]) for order_id, facts in cut}.values(),
+    ]
+    return _SinceOpening(max(len(entries) - 1, 0) + len(set(pending) - entries), sum(parts, ZERO))
 
 
 _pending_adds = Compiled(
@@ -204,4 +234,37 @@ _filled_adds = Compiled(
     lambda connector, symbol, side, since: Fill.unscoped.filter(
         connector_id=connector, symbol=symbol, side=side, filled_at__gte=since, order__intent=Intent.ENTRY.value
     ).values_list("order_id", flat=True)
+)
+_cut = Compiled(
+    lambda connector, symbol, side, since: Fill.unscoped.filter(
+        connector_id=connector, symbol=symbol, side=side, filled_at__gte=since, order__facts__has_key=LEFT_OUT
+    ).values_list("order_id", "order__facts")
+)
+# What an entry's own guards made, or its emergency close: nothing else that closes hangs from an entry.
+_guarded = Compiled(
+    lambda connector, symbol, side, since: Fill.unscoped.filter(
+        connector_id=connector,
+        symbol=symbol,
+        side=side,
+        filled_at__gte=since,
+        order__intent=Intent.EXIT.value,
+        order__parent__intent=Intent.ENTRY.value,
+    ).values_list("quantity", flat=True)
+)
+_changes = Compiled(
+    lambda connector, symbol, other, since: (
+        Adjustment.unscoped.filter(connector_id=connector, symbol=symbol, at__gte=since)
+        .exclude(book=other)
+        .values_list("change", flat=True)
+    )
+)
+_missed = Compiled(
+    lambda connector, symbol, side, since: Order.unscoped.filter(
+        connector_id=connector,
+        symbol=symbol,
+        side=side,
+        created_at__gte=since,
+        intent=Intent.ENTRY.value,
+        state__in=_NOT_CARRIED_OUT,
+    ).values_list("quantity", "filled_quantity")
 )

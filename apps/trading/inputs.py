@@ -10,7 +10,7 @@ from apps.connectors.exchange import FeeRates, Instrument, MarginMode, PositionM
 from apps.connectors.outcomes import Trouble
 from apps.connectors.policies import LowBalance
 from apps.trading.guards import GuardLimits
-from apps.trading.legs import Holding, PlanSettings, ShadowPosition
+from apps.trading.legs import NOTHING, Holding, PlanSettings, ShadowPosition
 from apps.trading.signal import Signal
 
 
@@ -91,6 +91,9 @@ class Counts:
     `open_elsewhere` is how many other symbols have a position, or an entry that may become one. `spot_quantity` is what
     our fills on spot add up to: other coins in the account are no position. `adds_long` and `adds_short` are the
     entries that followed the first into the open position. `lost_today` is since midnight UTC, positive for a loss.
+
+    `unheard` is what the strategy's position is larger by than ours, for all it knows, in exchange units: what guards
+    and others closed of the open one, and what was refused, cut or not carried out of its entries.
     """
 
     orders_last_minute: int = 0
@@ -102,6 +105,7 @@ class Counts:
     adds_long: int = 0
     adds_short: int = 0
     lost_today: Decimal = Decimal(0)
+    unheard: Holding = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

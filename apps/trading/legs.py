@@ -41,6 +41,9 @@ class Holding:
         return {PrevPosition.LONG: self.long, PrevPosition.SHORT: self.short}.get(side, Decimal(0))
 
 
+NOTHING = Holding()
+
+
 @dataclass(frozen=True, slots=True)
 class ShadowPosition:
     """The short that a strategy believes in and spot could not sell, in base units; kept per (pointer, ticker)."""
@@ -52,6 +55,7 @@ class NoteCode(StrEnum):
     RESIDUE_DROPPED = "RESIDUE_DROPPED"
     EXCESS_WITHIN_TOLERANCE = "EXCESS_WITHIN_TOLERANCE"
     EXCESS_NOT_OPENED = "EXCESS_NOT_OPENED"
+    EXIT_OF_MORE_THAN_HELD = "EXIT_OF_MORE_THAN_HELD"
     OPENING_NOT_SIZED = "OPENING_NOT_SIZED"
     CLAMPED_TO_HELD = "CLAMPED_TO_HELD"
     SHORT_NOT_OPENED = "SHORT_NOT_OPENED"

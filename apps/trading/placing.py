@@ -26,6 +26,7 @@ from apps.trading.cancelling import any_open
 from apps.trading.deciding import Planned, PlannedLeg
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.exposure import (
+    LEFT_OUT,
     asked_counts,
     counts_from,
     lost_today,
@@ -417,12 +418,19 @@ def _row(
             **_estimate_facts(planned.sized),
             **({"guards": [guard.as_facts() for guard in planned.guards]} if planned.guards else {}),
             **_told_price(leg, inputs),
+            **_left_out(planned),
             **({WAITS_S: _seconds_until(planned.expires_at, inputs)} if planned.expires_at else {}),
         },
     )
     if planned.denial is not None:
         refuse(order, planned.denial)
     return order
+
+
+def _left_out(planned: PlannedLeg) -> dict[str, str]:
+    if planned.sized is None or not planned.sized.cut:
+        return {}
+    return {LEFT_OUT: normalize_text(planned.leg.quantity - planned.sized.quantity)}
 
 
 def _told_price(leg: Leg, inputs: Inputs) -> dict[str, str]:

@@ -27,6 +27,7 @@ from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import (
+    NOTHING,
     Holding,
     Intent,
     Leg,
@@ -76,10 +77,12 @@ def plan(
     settings: PlanSettings,
     position_mode: PositionMode,
     shadow: ShadowPosition | None = None,
+    unheard: Holding = NOTHING,
 ) -> Plan:
     """Return the legs for one signal, or why there are none.
 
-    `holding` is what the exchange holds now; `shadow` what is stored for the (pointer, ticker) on spot, None = unknown.
+    `holding` is what the exchange holds now; `shadow` what is stored for the (pointer, ticker) on spot, None = unknown;
+    `unheard` what the strategy has beyond that for all it knows (see Counts).
     ValueError when an order signal lacks action, previous position or a positive quantity in base units.
     """
     if signal.reduce_only:
@@ -92,8 +95,10 @@ def plan(
             denial = Denial(DenialCode.HEDGE_MODE_MISMATCH, {"found": found, "symbol": instrument.symbol})
             return Plan(signal.prev_position, holding, denial=denial, shadow_after=shadow)
         if is_spot:
-            return plan_spot(signal, instrument=instrument, holding=holding, settings=settings, shadow=shadow)
-        return _FuturesPlanner(signal, instrument, holding, settings, has_books=has_books).plan()
+            return plan_spot(
+                signal, instrument=instrument, holding=holding, settings=settings, shadow=shadow, unheard=unheard
+            )
+        return _FuturesPlanner(signal, instrument, holding, settings, has_books=has_books, unheard=unheard).plan()
 
 
 def _reducing(settings: PlanSettings) -> PlanSettings:
@@ -105,13 +110,21 @@ class _FuturesPlanner:
     """One signal against one futures holding. Quantities without a suffix are contracts, not yet floored."""
 
     def __init__(
-        self, signal: Signal, instrument: Instrument, holding: Holding, settings: PlanSettings, *, has_books: bool
+        self,
+        signal: Signal,
+        instrument: Instrument,
+        holding: Holding,
+        settings: PlanSettings,
+        *,
+        has_books: bool,
+        unheard: Holding,
     ) -> None:
         self.signal = signal
         self.instrument = instrument
         self.holding = holding
         self.settings = settings
         self.has_books = has_books
+        self.unheard = unheard
         self.notes: list[Note] = []
 
     def plan(self) -> Plan:
@@ -199,7 +212,17 @@ class _FuturesPlanner:
         if self.settings.exit_excess is ExitExcess.CLOSE_ONLY:
             self._note(NoteCode.EXCESS_NOT_OPENED, excess=excess)
             return self._legs(closing)
-        return self._legs(closing, self._opening(excess, after="c"))
+        meant = self.quantity - self._believed(claimed, held)
+        if meant <= 0 or self._is_dust(meant):
+            meant = Decimal(0)
+        if meant < excess:
+            self._note(NoteCode.EXIT_OF_MORE_THAN_HELD, excess=excess, kept=excess - meant)
+        return self._legs(closing, self._opening(meant, after="c") if meant else None)
+
+    def _believed(self, claimed: PrevPosition, held: Decimal) -> Decimal:
+        """Return what the strategy closes when it closes all: as it says, else what it cannot know of is added."""
+        before = self.signal.prev_market_position_size
+        return held + self.unheard.of(claimed) if before is None else max(held, self._contracts(before))
 
     def _exit_to_target(self, claimed: PrevPosition, held: Decimal, target: Target) -> Plan:
         if target.side is claimed:

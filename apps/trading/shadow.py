@@ -14,6 +14,7 @@ from apps.connectors.policies import ExitExcess, Mismatch
 from apps.lib.decimals import floor_to_step, normalize_text
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.legs import (
+    NOTHING,
     Holding,
     Intent,
     Leg,
@@ -46,9 +47,10 @@ def plan_spot(
     holding: Holding,
     settings: PlanSettings,
     shadow: ShadowPosition | None,
+    unheard: Holding = NOTHING,
 ) -> Plan:
     """Return the plan of a signal on spot; `holding.long` is the free base balance, `shadow` None = no history."""
-    return _SpotPlanner(signal, instrument, holding, settings, shadow).plan()
+    return _SpotPlanner(signal, instrument, holding, settings, shadow, unheard).plan()
 
 
 class _SpotPlanner:
@@ -59,12 +61,14 @@ class _SpotPlanner:
         holding: Holding,
         settings: PlanSettings,
         shadow: ShadowPosition | None,
+        unheard: Holding,
     ) -> None:
         self.signal = signal
         self.instrument = instrument
         self.holding = holding
         self.settings = settings
         self.shadow = shadow
+        self.unheard = unheard
         self.notes: list[Note] = []
         # Coins below the step stay in every spot account; they are not a position.
         self.sellable = floor_to_step(holding.long, instrument.quantity_step)
@@ -163,7 +167,7 @@ class _SpotPlanner:
             self._note(NoteCode.POSITION_MISMATCH, self._sides())
             return self._outcome(DenialCode.NOTHING_TO_CLOSE, self._sides(), shadow=shadow)
         excess = self.quantity - self.holding.long
-        shadow = self._short_after_sell(excess)
+        shadow = self._short_after_sell(excess - self.unheard.long)
         if excess > 0:
             self._note_figures(NoteCode.CLAMPED_TO_HELD, asked=self.quantity, held=self.holding.long)
         if shadow is not None and shadow.short > 0:

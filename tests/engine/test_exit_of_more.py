@@ -1,0 +1,174 @@
+"""An exit of all the strategy counts while less is held: what was taken off the position opens no other side."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from apps.alerts.models import Alert, AlertStatus
+from apps.connectors.exchange import Side
+from apps.connectors.models import Connector
+from apps.trading.models import Order, OrderState, Position
+from tests.engine.conftest import Bench
+from tests.engine.replays import assert_replays
+from tests.engine.test_protection import TWO_PROFITS, wait
+from tests.matrix.outside import by_hand, poll
+
+
+def told(alert: Alert) -> list[dict[str, Any]]:
+    return [note["facts"] for note in alert.notes if note["code"] == "EXIT_OF_MORE_THAN_HELD"]
+
+
+def let(bench: Bench, **columns: Any) -> None:
+    Connector.unscoped.filter(pk=bench.connector.pk).update(**columns)
+
+
+def half_taken(bench: Bench, message: tuple[str, str] = ("buy", "flat"), price: str = "61100") -> None:
+    """Open 0.01 with two targets and let the first fire."""
+    sign = 1 if message[0] == "buy" else -1
+    targets = [{**one, "price": 60000 + sign * (int(one["price"]) - 60000)} for one in TWO_PROFITS]
+    bench.send(*message, "0.01", take_profit=targets)
+    bench.paper.set_price("BTCUSDT", price)
+    wait(bench, rounds=3)
+    assert bench.held() == sign * 5
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "price"),
+    [(("buy", "flat"), ("sell", "long"), "61100"), (("sell", "flat"), ("buy", "short"), "58900")],
+)
+def test_the_exit_of_all_closes_what_a_target_left(
+    futures: Bench, opening: tuple[str, str], closing: tuple[str, str], price: str
+) -> None:
+    half_taken(futures, opening, price)
+
+    alert = futures.send(*closing, "0.01")
+
+    assert futures.held() == 0
+    assert told(alert) == [{"excess": "5", "kept": "5"}]
+    assert assert_replays() == 2
+
+
+def test_what_is_over_by_less_than_a_contract_opens_nothing(futures: Bench) -> None:
+    half_taken(futures)
+
+    alert = futures.send("sell", "long", "0.01005")
+
+    assert (futures.status(alert), futures.held()) == ((AlertStatus.EXECUTED, ""), 0)
+
+
+def test_what_an_exit_of_the_strategy_closed_is_known_to_it(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    futures.send("sell", "long", "0.004")
+
+    alert = futures.send("sell", "long", "0.01")
+
+    assert futures.held() == -4
+    assert told(alert) == []
+
+
+def test_a_reversal_opens_what_the_strategy_has_after_it(futures: Bench) -> None:
+    half_taken(futures)
+
+    alert = futures.send("sell", "long", "0.016")
+
+    assert futures.held() == -6
+    assert told(alert) == [{"excess": "11", "kept": "5"}]
+
+
+def test_what_a_target_took_of_an_earlier_position_counts_no_more(futures: Bench) -> None:
+    half_taken(futures)
+    futures.send("sell", "long", "0.005")
+    futures.send("buy", "flat", "0.004")
+
+    alert = futures.send("sell", "long", "0.007")
+
+    assert futures.held() == -3
+    assert told(alert) == []
+
+
+def blocked(bench: Bench) -> None:
+    let(bench, adds="block")
+
+
+def too_large(bench: Bench) -> None:
+    let(bench, max_open_notional=Decimal(700))
+
+
+@pytest.mark.parametrize("forbid", [blocked, too_large])
+def test_an_add_that_was_refused_is_not_opened_by_its_exit(futures: Bench, forbid: Callable[[Bench], None]) -> None:
+    futures.send("buy", "flat", "0.01")
+    forbid(futures)
+    assert futures.send("buy", "long", "0.005").status == AlertStatus.REJECTED
+
+    alert = futures.send("sell", "long", "0.015")
+
+    assert futures.held() == 0
+    assert told(alert) == [{"excess": "5", "kept": "5"}]
+
+
+def test_an_entry_that_was_cut_to_the_balance_is_not_opened_by_its_exit(futures: Bench) -> None:
+    let(futures, low_balance="reduce", max_order_notional=Decimal(10**6), max_open_notional=Decimal(10**6))
+    futures.send("buy", "flat", "0.2")
+    held = futures.held()
+    assert 0 < held < 200
+
+    alert = futures.send("sell", "long", "0.2")
+
+    assert futures.held() == 0
+    assert told(alert) == [{"excess": f"{200 - held:f}".rstrip("0").rstrip("."), "kept": f"{200 - held.normalize():f}"}]
+
+
+def test_what_was_closed_by_hand_is_not_opened_by_the_exit(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    poll(4)
+    assert Position.unscoped.get().signed_quantity == 6
+
+    alert = futures.send("sell", "long", "0.01")
+
+    assert futures.held() == 0
+    assert told(alert) == [{"excess": "4", "kept": "4"}]
+
+
+def test_what_was_closed_by_hand_and_opened_again_is_the_strategys(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    poll(4)
+    futures.end_windows()
+    by_hand(futures, Side.BUY, "4", name="hand2")
+    poll(4)
+    assert Position.unscoped.get().signed_quantity == 10
+
+    futures.send("sell", "long", "0.016")
+
+    assert futures.held() == -6
+
+
+@pytest.mark.parametrize(("quantity", "after"), [("0.01", 0), ("0.013", -3), ("0.004", 2)])
+def test_the_size_before_the_order_tells_an_exit_from_a_reversal(futures: Bench, quantity: str, after: int) -> None:
+    futures.send("buy", "flat", "0.006")
+
+    alert = futures.send("sell", "long", quantity, prev_market_position_size="0.01")
+
+    assert futures.held() == after
+    assert [note["excess"] for note in told(alert)] == {"0.01": ["4"], "0.013": ["7"], "0.004": []}[quantity]
+
+
+def test_a_size_before_the_order_below_what_is_held_opens_no_more_than_the_message_asks_for(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+
+    futures.send("sell", "long", "0.012", prev_market_position_size="0.006")
+
+    assert futures.held() == -2
+
+
+def test_without_anything_that_explains_it_the_excess_is_a_reversal(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+
+    alert = futures.send("sell", "long", "0.015")
+
+    assert futures.held() == -5
+    assert told(alert) == []
+    assert {order.state for order in Order.unscoped.all()} == {OrderState.FILLED}
