@@ -5,29 +5,39 @@ message                          taken back first
 cancel, close all, "cancel"      every open order of ours in the symbol
 a reversal                       the same: the old side's orders must not fill behind the new position
 any other exit                   our resting exits on its side: together they could close more than is held
+one that finds nothing to close  our entries of the side it would close: the strategy is out
 an entry                         nothing
+
+An exit of all that is held goes at once; our open entries of its side are taken back beside it.
 
 A cancellation that the exchange does not tell holds up an exit for a minute. Then a futures exit goes, without what it
 would open: reduce-only it closes no more than is held, whatever became of the other order. On spot a sale beside one
 that may still be alive could sell what is not ours, and waits; so do entries, until they are too old.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.connectors.exchange import Side
 from apps.lib import world
 from apps.lib.pool import run_all
 from apps.trading import cancelling
+from apps.trading.denials import DenialCode
 from apps.trading.executor import step
 from apps.trading.legs import Intent, Plan
 from apps.trading.models import LIVE_STATES, Order, OrderEvent, OrderState
 from apps.trading.placing import Prepared
-from apps.trading.signal import Signal, SignalKind
+from apps.trading.signal import PrevPosition, Signal, SignalKind
+from apps.trading.targets import stated_side
 
 ASKED = "cancellation asked for"
+TAKEN_BACK_FOR_IT = "TAKEN_BACK_FOR_IT"
+_OPENING = {Side.SELL: Side.BUY, Side.BUY: Side.SELL}
 TOLD_WITHIN = timedelta(seconds=60)
 
 
@@ -44,19 +54,51 @@ def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
 
 def is_in_the_way(prepared: Prepared, key: tuple[UUID, str]) -> bool:
     """Whether `in_the_way_of` its plan is anything."""
-    return prepared.has_open and in_the_way_of(prepared.planned.plan, key).exists()
+    return (prepared.has_open or (_leaves(prepared) and _has_open(key))) and in_the_way_of(prepared, key).exists()
 
 
-def in_the_way_of(plan: Plan | None, key: tuple[UUID, str]) -> QuerySet[Order]:
+def in_the_way_of(prepared: Prepared, key: tuple[UUID, str]) -> QuerySet[Order]:
     """Return what has to be taken back before a plan may be carried out."""
-    legs = plan.legs if plan else ()
-    if not legs:
+    plan = prepared.planned.plan
+    if plan is None or not (plan.legs or _leaves(prepared)):
         return Order.unscoped.none()
     found = cancelling.open_orders(*key)
-    if any(leg.after for leg in legs):
+    if any(leg.after for leg in plan.legs):
         return found
-    sides = {leg.side.value for leg in legs if leg.intent is Intent.EXIT}
+    if not plan.legs:
+        return _entries(prepared, key, {Side.BUY if plan.claimed is PrevPosition.LONG else Side.SELL})
+    sides = {leg.side.value for leg in plan.legs if leg.intent is Intent.EXIT}
     return found.filter(intent=Intent.EXIT, side__in=sides)
+
+
+def left_behind(prepared: Prepared, key: tuple[UUID, str]) -> list[Order]:
+    """Return what would open again what an exit closes to the last."""
+    plan = prepared.planned.plan
+    if plan is None or prepared.planned.denial is not None or not prepared.has_open:
+        return []
+    sides = {_OPENING[leg.side] for leg in plan.legs if leg.intent is Intent.EXIT and leg.is_whole}
+    return list(_entries(prepared, key, sides))
+
+
+def _entries(prepared: Prepared, key: tuple[UUID, str], sides: set[Side]) -> QuerySet[Order]:
+    """Return the open entries of the sides that were there before the message came."""
+    found = cancelling.open_orders(*key).filter(created_at__lt=prepared.inputs.origin.received_at)
+    return found.filter(intent=Intent.ENTRY, side__in=sorted(sides))
+
+
+def _leaves(prepared: Prepared) -> bool:
+    """True for an exit that has nothing left to close, and does not say that the strategy goes on holding."""
+    plan, stated = prepared.planned.plan, stated_side(prepared.inputs.signal)
+    if plan is None or plan.claimed not in {PrevPosition.LONG, PrevPosition.SHORT} or stated is plan.claimed:
+        return False
+    return plan.outcome is not None and plan.outcome.code is DenialCode.NOTHING_TO_CLOSE
+
+
+def noted(notes: Sequence[Mapping[str, Any]], number: int) -> list[Mapping[str, Any]]:
+    """Return an alert's notes with one that says how many orders are taken back for it; told once."""
+    if not number or any(note.get("code") == TAKEN_BACK_FOR_IT for note in notes):
+        return list(notes)
+    return [*notes, {"code": TAKEN_BACK_FOR_IT, "facts": {"number": str(number)}}]
 
 
 def _has_open(key: tuple[UUID, str]) -> bool:

@@ -28,7 +28,7 @@ from apps.lib.compiled import Compiled
 from apps.lib.decimals import normalize_text
 from apps.lib.pool import run_all
 from apps.lib.statements import UNHURRIED, Asked, ask, committed, together
-from apps.trading import breakers, guards, leases, records
+from apps.trading import breakers, cancelling, guards, leases, records
 from apps.trading.deciding import Planned, precheck
 from apps.trading.denials import Denial, DenialCode, Verdict
 from apps.trading.executor import BESIDE_OPEN, drive, pauses, settle_legs
@@ -207,6 +207,8 @@ def _plan(alert: Alert, signal: Signal, rows: Rows | None) -> Sequence[Order]:
             _store(alert)
             return ()
         if clearing.takes_back(signal):
+            if signal.kind is not SignalKind.CANCEL:
+                alert.notes = clearing.noted(alert.notes, clearing.in_the_way(signal, key).count())
             if not clearing.clear(clearing.in_the_way(signal, key), by=by):
                 return _wait_or_overtake(alert, signal, clearing.in_the_way(signal, key))
             # What was taken back stands in them.
@@ -217,9 +219,14 @@ def _plan(alert: Alert, signal: Signal, rows: Rows | None) -> Sequence[Order]:
             return ()
     prepared = _prepared(alert, inputs, rows)
     if clearing.is_in_the_way(prepared, key):
+        alert.notes = clearing.noted(alert.notes, clearing.in_the_way_of(prepared, key).count())
         # What they filled until then changes the plan: it is made anew.
-        clearing.clear(clearing.in_the_way_of(prepared.planned.plan, key), by=by)
-        return _wait_or_overtake(alert, signal, clearing.in_the_way_of(prepared.planned.plan, key))
+        clearing.clear(clearing.in_the_way_of(prepared, key), by=by)
+        return _wait_or_overtake(alert, signal, clearing.in_the_way_of(prepared, key))
+    left = clearing.left_behind(prepared, key)
+    for order in left:
+        cancelling.request(order, by=by)
+    alert.notes = clearing.noted(alert.notes, len(left))
     return _commit(alert, prepared)
 
 

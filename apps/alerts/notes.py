@@ -29,6 +29,7 @@ SENTENCES: Mapping[str, str] = {
     "{sent} {unit}, as the connector is set.",
     "EXIT_REST_LEFT": "The exit is larger than five of the exchange's largest orders: {left} {unit} stay open. "
     "Send the exit again, or close the position on its connector's page.",
+    "TAKEN_BACK_FOR_IT": "Open orders of ours in the symbol that were taken back for it: {number}.",
     "CANCELLATION_NOT_TOLD": "Own open orders were to be taken back first; the exchange did not tell of it within "
     "{waited} s, so the exit went out reduce-only, and nothing was opened. They are still being taken back.",
     "REPEATED_EXIT": "The same message arrived {after_s} s earlier, so this one only closes what is held, and opens "

@@ -156,12 +156,13 @@ def prepare_preview(signal: Signal, *, origin_id: UUID, connector: Connector, sy
 
 
 def _taken_back(prepared: Prepared, connector: Connector, symbol: str) -> tuple[str, ...]:
-    """Return our own open orders that a real alert would take back before it runs."""
+    """Return our own open orders that a real alert would take back before or beside what it sends."""
     if prepared.inputs.account is None:
         return ()
     key = (connector.pk, symbol)
-    found = clearing.in_the_way(prepared.inputs.signal, key) | clearing.in_the_way_of(prepared.planned.plan, key)
-    return tuple(str(order) for order in found.order_by("created_at"))
+    found = clearing.in_the_way(prepared.inputs.signal, key) | clearing.in_the_way_of(prepared, key)
+    orders = {order.pk: order for order in (*found, *clearing.left_behind(prepared, key))}
+    return tuple(str(order) for order in sorted(orders.values(), key=lambda order: order.created_at))
 
 
 def _answer(preview: Preview) -> None:

@@ -22,6 +22,7 @@ from apps.trading.models import Order, OrderState, PlanRecord
 from apps.trading.outline import outline_of
 from apps.trading.records import outline_in
 from tests.engine.conftest import SUBMIT, Bench, forget_limits
+from tests.engine.resting import resting
 from tests.engine.wiretap import Wiretap, bytes_of, tapped
 
 SIDES = [("buy", "flat"), ("sell", "flat"), ("buy", "long"), ("sell", "long"), ("buy", "short"), ("sell", "short")]
@@ -144,6 +145,24 @@ def test_an_answer_names_limit_and_stops(futures: Bench) -> None:
     assert "stop loss at" in html
     assert "57,000.0" in html
     assert (Order.unscoped.count(), futures.book()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("held", "quantity", "is_told"), [("0.01", "0.01", True), ("0.01", "0.004", False), ("", "0.01", True)]
+)
+def test_an_answer_names_the_entries_that_an_exit_takes_back(
+    futures: Bench, held: str, quantity: str, is_told: bool
+) -> None:
+    if held:
+        futures.send("buy", "flat", held)
+    entry = resting(futures, "buy", "flat", "0.005", "59000")
+
+    preview = ask(futures, action="sell", prev_position="long", quantity=quantity)
+
+    answer = answer_in(preview)
+    assert answer is not None
+    assert answer.messages[0].taken_back == ((str(entry),) if is_told else ())
+    assert Order.unscoped.get(pk=entry.pk).cancel_requested_at is None
 
 
 @both
