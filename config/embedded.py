@@ -53,8 +53,10 @@ POSTGRES_OPTIONS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# A test database may be lost with the machine.
-POSTGRES_TEST_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# A test database may be lost with the machine. What tests write is mostly taken back or thrown away: the vacuum would
+# count no rows in tables that are full, so that the planner reads all of them, and its moving rows about would make
+# what is read in no order come in another one each time.
+POSTGRES_TEST_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 # What this process holds, with its id: a forked child inherits the entry and must not let go for its parent.
 _held: dict[Path, tuple[int, IO[bytes]]] = {}
