@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from django.apps import apps
-from django.db import connection
-
 from apps.accounts.models import Membership, PlatformState, Subscription, Workspace
 from apps.accounts.trading_state import TradingState
 from apps.connectors import outages, outcomes, pointers
@@ -23,11 +20,10 @@ from tests.factories import (
     SpotInstrumentFactory,
     SubscriptionFactory,
 )
-from tests.torture import person
+from tests.torture import database, person
 from tests.torture.clock import VirtualWorld
 
 SYMBOLS = {"futures": "BTCUSDT", "spot": "BTC_USDT"}
-EMPTIED_ROOMS = ("alerts", "trading")
 
 
 @dataclass(slots=True)
@@ -70,14 +66,7 @@ def _tenant(number: int) -> Tenant:
 
 def begin_anew(tenants: list[Tenant], dice: random.Random, now: object) -> None:
     """Forget what earlier histories left, and let each tenant choose its settings."""
-    tables = [
-        model._meta.db_table
-        for room in EMPTIED_ROOMS
-        for model in apps.get_app_config(room).get_models()
-        if model._meta.managed
-    ] + [model._meta.db_table for model in (CallCount, Outage)]
-    with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
+    database.empty(*(model._meta.db_table for model in (CallCount, Outage)))
     MarketPrice.objects.all().delete()
     PlatformState.objects.update(trading_state=TradingState.ACTIVE)
     assert not Membership.objects.exists()
