@@ -17,12 +17,17 @@ class VirtualWorld:
         # The true time since START, in microseconds: asked for more often than anything else of a world.
         self.true_us = 0
         self._jumped = timedelta()
+        # What `now` was when it was last asked for, and the true time then.
+        self._shown, self._shown_us = START, 0
         self.was_turned = False
         # Called with the true time to come to, in microseconds, before it is come to.
         self.on_pass: Callable[[int], None] = lambda until_us: None
 
     def now(self) -> datetime:
-        return START + timedelta(microseconds=self.true_us) + self._jumped
+        if self._shown_us != self.true_us:
+            self._shown = START + timedelta(microseconds=self.true_us) + self._jumped
+            self._shown_us = self.true_us
+        return self._shown
 
     def monotonic(self) -> float:
         return self.true_us / 1_000_000
@@ -42,6 +47,7 @@ class VirtualWorld:
 
     def jump(self, seconds: float) -> None:
         self._jumped += timedelta(seconds=seconds)
+        self._shown_us = -1
         self.was_turned |= seconds != 0
 
     @property

@@ -1,6 +1,7 @@
 """A database of this process's own, with ids that come from the seed."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,9 +28,11 @@ def opened(name: str) -> Iterator[None]:
     import django
 
     django.setup()
-    from django.db import connection
+    from django.db import connection, connections
     from django.test.utils import setup_test_environment, teardown_test_environment
 
+    # Django's own asks at each statement, several times, whether an event loop is running. There is none here.
+    connections._connections = threading.local()  # type: ignore[attr-defined]
     setup_test_environment(debug=False)  # with it on, every statement is kept and told
     before, database = connection.settings_dict["NAME"], f"test_{name}"
     if "TORTURE_TEMPLATE" in os.environ:
