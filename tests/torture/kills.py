@@ -19,13 +19,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.torture.crew import Crew, fork
 from tests.torture.mines import INTAKE, WINDOWS, Field
 from tests.torture.tally import Tally
+
+if TYPE_CHECKING:
+    from apps.alerts.models import Alert
+    from apps.lib.compiled import Compiled
+    from apps.trading.models import Order
 
 CONNECTORS = 24
 WORKERS = 2
@@ -105,7 +111,7 @@ class Campaign:
         stops = self.dice.sample([window for window in WINDOWS if window not in INTAKE], STOPS)
         until = time.monotonic() + ROUND_WITHIN_S
         while time.monotonic() < until and (mines or strikes):
-            if len(_waiting()) < IN_FLIGHT:
+            if _number_waiting() < IN_FLIGHT:
                 self.send_one()
             self.crew.look_after()
             for window, mine in list(mines.items()):
@@ -125,9 +131,10 @@ class Campaign:
     def rest(self) -> list[str]:
         """Wait until nothing waits any more; name what still does after that."""
         until = time.monotonic() + REST_WITHIN_S
-        while (waiting := _waiting()) and time.monotonic() < until:
+        while (number := _number_waiting()) and time.monotonic() < until:
             self.crew.look_after()
             time.sleep(0.3)
+        waiting = _waiting() if number else []
         self.crew.wake_all()
         return waiting
 
@@ -181,14 +188,35 @@ def _fills(desk: Desk) -> list[Any]:
     return list(Fill.unscoped.filter(connector=desk.connector))
 
 
-def _waiting() -> list[str]:
+@cache
+def _questions() -> "tuple[Compiled[Alert], Compiled[Order], Compiled[Order]]":
+    """What asks for the alerts that wait, for the orders that are not finished, and for those to be placed anew."""
     from apps.alerts.models import WAITING, Alert
+    from apps.lib.compiled import Compiled
     from apps.trading.models import FINAL_STATES, Order
 
-    waiting = [f"alert {alert.pk}: {alert.status}" for alert in Alert.unscoped.filter(status__in=WAITING)]
-    # A limit order that lies at the exchange is where it should be.
-    unfinished = Order.unscoped.exclude(state__in=FINAL_STATES).exclude(order_type="limit", state="accepted")
-    again = Order.unscoped.filter(state="not_placed", next_at__isnull=False)
+    return (
+        Compiled(lambda: Alert.unscoped.filter(status__in=sorted(WAITING))),
+        # A limit order that lies at the exchange is where it should be.
+        Compiled(
+            lambda: Order.unscoped.exclude(state__in=sorted(FINAL_STATES)).exclude(order_type="limit", state="accepted")
+        ),
+        Compiled(lambda: Order.unscoped.filter(state="not_placed", next_at__isnull=False)),
+    )
+
+
+def _number_waiting() -> int:
+    """Ask for it as `_waiting` does, which tells each order's life too: some fifteen times a second."""
+    from apps.lib.statements import together
+
+    return sum(map(len, together(*(question.asked() for question in _questions()))))
+
+
+def _waiting() -> list[str]:
+    from apps.lib.statements import together
+
+    alerts, unfinished, again = together(*(question.asked() for question in _questions()))
+    waiting = [f"alert {alert.pk}: {alert.status}" for alert in alerts]
     return waiting + [f"order {_life(order)}" for order in (*unfinished, *again)]
 
 
