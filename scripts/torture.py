@@ -33,7 +33,7 @@ JUDGED = ("apps", "tests/torture")
 # One for each core. Of the simulator's processes a third cost the other two more than it gained (docs/reliability.md).
 AT_ONCE = 2
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-# Ten times what the servers of a quick run come to.
+# The log alone may come to 256 MB, and each process of a layer has a database of its own.
 ROOM_IN_MEMORY = 4 * 2**30
 
 
