@@ -22,7 +22,10 @@ def plain_characters(text: str) -> str:
     """
     if text.isascii():
         return text
-    runs = groupby(_INVISIBLE.sub("", text), key=_is_number_sign)
+    text = _INVISIBLE.sub("", text)
+    if not any(map(_is_number_sign, set(text))):
+        return unicodedata.normalize("NFKC", text)
+    runs = groupby(text, key=_is_number_sign)
     return "".join("".join(run) if is_kept else unicodedata.normalize("NFKC", "".join(run)) for is_kept, run in runs)
 
 

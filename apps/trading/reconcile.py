@@ -106,7 +106,7 @@ def _watch_all() -> None:
 
 
 _unwatched: Compiled[Connector] = Compiled(
-    lambda: Connector.unscoped.filter(deleted_at=None, watch=None).exclude(sealed_access_key="")[:LOT]
+    lambda: Connector.unscoped.filter(deleted_at=None, watch=None).exclude(sealed_access_key="").order_by("pk")[:LOT]
 )
 _watches: Compiled[AccountWatch] = Compiled(
     lambda keys: AccountWatch.unscoped.filter(pk__among=keys).select_related("connector")
