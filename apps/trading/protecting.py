@@ -1,6 +1,7 @@
 """What guards a position from the moment it opens: stop loss, take profits, trailing stop. Pure.
 
-A percentage counts from the price the entry is expected at: its limit, or the price of the market where that is better.
+A percentage counts from the price the entry is expected at: its limit, or the price of the market where that is better;
+of what is sent after the first fill, from the entry's average price.
 A price that is no multiple of the tick moves towards the entry, so that a stop fires no later and a profit no later
 than asked.
 

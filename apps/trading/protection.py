@@ -58,6 +58,7 @@ from apps.trading.protection_rows import (
     insert,
     new_row,
     one_more,
+    price_to_place,
     put,
     rows_with,
     wanted_quantity,
@@ -170,7 +171,7 @@ def _place(row: Protection, exchange: Exchange) -> None:
     if halt is not None:
         put(row, reason=halt.sentence[:500], next_at=world.now() + WATCH_EVERY)
         return
-    quantity = wanted_quantity(row)
+    quantity, price = wanted_quantity(row), price_to_place(row)
     held = held_there(row, exchange)
     if not held:
         finish(row, P.GONE, "The position was closed before the guard was placed.")
@@ -182,6 +183,7 @@ def _place(row: Protection, exchange: Exchange) -> None:
     if not put(
         row,
         state=P.SUBMITTING,
+        price=price,
         quantity=quantity,
         signed_at=signed_at,
         fence_at=signed_at + fence(),

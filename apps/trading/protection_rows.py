@@ -14,7 +14,7 @@ from apps.lib.decimals import floor_to_step
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.legs import Intent
 from apps.trading.models import Order, Position, Protection, ProtectionState
-from apps.trading.protecting import ProtectionKind, guard_of, share_of
+from apps.trading.protecting import Guard, ProtectionKind, guard_of, priced_from, share_of
 
 P = ProtectionState
 OPEN = frozenset({P.WAITING, P.SUBMITTING, P.UNKNOWN, P.LIVE, P.CANCELLING})
@@ -117,6 +117,26 @@ def wanted_quantity(row: Protection) -> Decimal | None:
     step_size = entry.instrument.quantity_step
     share = share_of(guard_of(row.guard), entry.filled_quantity, step=step_size)
     return max(share, floor_to_step(entry.instrument.min_quantity, step_size))
+
+
+def price_to_place(row: Protection) -> Decimal:
+    """Return the price that a guard of its own is sent with: a percentage counts from the entry's average price.
+
+    One that stands in for another, or for a guard inside the entry, has the price of that one.
+    """
+    guard = guard_of(row.guard)
+    if guard.percent is None or guard.in_entry or row.quantity is not None or row.replaces_id is not None:
+        return row.price
+    return price_from_entry(row, guard)
+
+
+def price_from_entry(row: Protection, guard: Guard) -> Decimal:
+    """Return where a guard of a percentage belongs now that its entry has filled; its own price before."""
+    entry = Order.unscoped.select_related("instrument").get(pk=row.entry_id)
+    if not entry.avg_fill_price:
+        return row.price
+    side, tick = Side(entry.side), entry.instrument.price_tick
+    return priced_from(guard, entry.avg_fill_price, side=side, tick=tick).price
 
 
 def held_there(row: Protection, exchange: Exchange) -> Decimal:
