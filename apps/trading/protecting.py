@@ -7,7 +7,8 @@ than asked.
 
     asked                        how it gets to the exchange
     ---------------------------  ------------------------------------------------------------------------------
-    one stop loss                inside the entry request: it exists as soon as the entry has a fill
+    one stop loss                inside the entry request: it exists as soon as the entry has a fill; one of a
+                                 percentage is moved to its distance from the average price once the entry has ended
     one take profit of it all    the same
     several take profits         an order each for its share, sent after the first fill
     trailing stop                the same

@@ -35,7 +35,7 @@ from apps.connectors.exchange import (
 from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
-from apps.lib.compiled import Compiled, inserting
+from apps.lib.compiled import Compiled, inserting, update
 from apps.lib.statements import Asked
 from apps.trading import breakers, incidents
 from apps.trading.fencing import check_awake, fence
@@ -58,6 +58,7 @@ from apps.trading.protection_rows import (
     insert,
     new_row,
     one_more,
+    price_from_entry,
     price_to_place,
     put,
     rows_with,
@@ -78,6 +79,9 @@ WATCH_EVERY = timedelta(seconds=5)
 CANCEL_SETTLES = timedelta(seconds=5)
 # A guard that is no longer listed is missing so often before that is believed: lists lag.
 MISSING_TIMES = 4
+# A guard of a percentage lies where it belongs when it is off by less than this part of its distance.
+NEAR_ENOUGH = 50
+REPLACED_TRIES = 3
 OPENED_NOTHING = "The entry opened nothing."
 
 
@@ -124,6 +128,9 @@ def protect(order: Order) -> None:
             for row in _waiting(entry=order.pk):
                 if claim(row):
                     step(row)
+        elif order.is_final and any({"percent", "in_entry"} <= facts.keys() for facts in order.facts["guards"]):
+            # What was paid is known only now.
+            update(Protection, {"next_at": world.now()}, entry_id=order.pk, state=P.LIVE, in_entry=True)
     elif order.is_final:
         waiting.update(state=P.GONE, reason=OPENED_NOTHING, finished_at=world.now())
 
@@ -170,6 +177,9 @@ def _place(row: Protection, exchange: Exchange) -> None:
     halt = halted(row.connector)
     if halt is not None:
         put(row, reason=halt.sentence[:500], next_at=world.now() + WATCH_EVERY)
+        return
+    if row.replaces_id is not None and Protection.unscoped.filter(pk=row.replaces_id, state=P.FIRED).exists():
+        finish(row, P.GONE, "The one that it was to replace has fired.")
         return
     quantity, price = wanted_quantity(row), price_to_place(row)
     held = held_there(row, exchange)
@@ -256,6 +266,7 @@ def _seek(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> None
             next_at=now + WATCH_EVERY,
         )
         _proven(row)
+        _move(row, found)
         return
     if row.exchange_order_id and has_fired(row, exchange):
         return
@@ -306,6 +317,10 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> Non
         # Shown after another one took its place; its cancellation did not work yet.
         _cancel(row, exchange)
         return
+    if Protection.unscoped.filter(replaces=row, state=P.LIVE, in_entry=False).exists():
+        # The one that took its place is there, and this one's cancellation did not work: both would close.
+        _cancel(row, exchange)
+        return
     columns: dict[str, Any] = {"missing_count": 0, "next_at": now + WATCH_EVERY}
     if row.in_entry and found.quantity is not None:
         columns["quantity"] = found.quantity
@@ -319,8 +334,8 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> Non
         _cancel(row, exchange)
     elif held is not None and row.quantity is not None and row.quantity > held:
         _replace(row, held)
-    else:
-        _grow(row)
+    elif not _grow(row):
+        _move(row, found)
 
 
 def _take_back_presets(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> None:
@@ -382,35 +397,61 @@ def _follow_cancel(row: Protection, exchange: Exchange, listed: Sequence[Listed]
     put(row, missing_count=0, next_at=now + LOOK_AGAIN)
 
 
-def _grow(row: Protection) -> None:
+def _grow(row: Protection) -> bool:
     """An entry that went on filling is guarded as a whole: what is missing is placed as one more guard."""
     if row.quantity is None or row.in_entry or row.replaces_id is not None:
-        return
+        return False
     same = [one for one in rows_with(Q(entry_id=row.entry_id)) if one.guard == row.guard and one.replaces_id is None]
     if same[0].pk != row.pk or any(one.state not in {P.LIVE} for one in same):
-        return
+        return False
     entry = Order.unscoped.select_related("instrument").get(pk=row.entry_id)
     step_size = entry.instrument.quantity_step
     wanted = share_of(guard_of(row.guard), entry.filled_quantity, step=step_size)
     missing = wanted - sum((one.quantity or Decimal(0) for one in same), Decimal(0))
-    if missing >= entry.instrument.min_quantity:
-        _add(row, missing)
+    if missing < entry.instrument.min_quantity:
+        return False
+    _add(row, missing)
+    return True
 
 
 def _replace(row: Protection, held: Decimal) -> None:
     """A guard never covers more than is held: a smaller one is proven first, then this one goes."""
-    if Protection.unscoped.filter(replaces=row, state__in=OPEN | {P.FAILED}).exists():
+    if not _is_being_replaced(row, price=row.price):
+        _add(row, held, replaces=row)
+
+
+def _move(row: Protection, found: Listed) -> None:
+    """A guard inside the entry was priced before anything was paid: one where it belongs is proven, then it goes.
+
+    Not while the entry may still fill, or is not yet guarded as a whole; nor one that was moved by hand.
+    """
+    guard = guard_of(row.guard)
+    if row.state != P.LIVE or guard.percent is None or not guard.in_entry or found.price != row.price:
         return
-    _add(row, held, replaces=row)
+    price = price_from_entry(row, guard)
+    if abs(price - row.price) * NEAR_ENOUGH <= abs(price) * guard.percent / 100 or _is_being_replaced(row, price=price):
+        return
+    entry = Order.unscoped.select_related("instrument").get(pk=row.entry_id)
+    whole = share_of(guard, entry.filled_quantity, step=entry.instrument.quantity_step)
+    if entry.is_final and (not row.in_entry or row.quantity is None or row.quantity >= whole):
+        _add(row, row.quantity, replaces=row, price=price)
 
 
-def _add(row: Protection, quantity: Decimal, *, replaces: Protection | None = None) -> None:
+def _is_being_replaced(row: Protection, *, price: Decimal) -> bool:
+    """True also where it was tried often enough: the exchange does not take a guard at this price."""
+    told = Protection.unscoped.filter(replaces=row, state__in=OPEN | {P.FAILED}).values_list("state", "price")
+    return any(state != P.FAILED for state, _ in told) or sum(at == price for _, at in told) >= REPLACED_TRIES
+
+
+def _add(
+    row: Protection, quantity: Decimal | None, *, replaces: Protection | None = None, price: Decimal | None = None
+) -> None:
     extra = one_more(row)
     if extra is None:
-        if replaces is None:
+        if replaces is None and quantity is not None:
             tell_unguarded(row, quantity)
         return
-    extra.quantity, extra.replaces = quantity, replaces
+    extra.quantity, extra.replaces, extra.price = quantity, replaces, price or row.price
     extra.next_at, extra.proven_by = world.now(), world.now() + PROVEN_WITHIN
     insert(extra)
 

@@ -12,7 +12,7 @@ from apps.connectors.exchange import Exchange, Side, TriggerReport
 from apps.lib.compiled import Compiled
 from apps.lib.statements import together
 from apps.trading.models import Order, Protection
-from apps.trading.protecting import ProtectionKind
+from apps.trading.protecting import ProtectionKind, guard_of
 
 
 class Listed:
@@ -62,7 +62,9 @@ def line_of(row: Protection, listed: Sequence[Listed]) -> Listed | None:
 def is_late_preset(row: Protection, one: Listed) -> bool:
     """True for what can only have come with the entry: like the guard, and made before the one of its own was sent."""
     is_older = one.created_at is None or (row.signed_at is not None and one.created_at < row.signed_at)
-    return is_older and one.side is Side(row.side) and one.kind == row.kind and one.price == row.price
+    # Not the row's own price: one that was moved lies elsewhere than what came with the entry.
+    price = guard_of(row.guard).price
+    return is_older and one.side is Side(row.side) and one.kind == row.kind and one.price == price
 
 
 def known_ids(connector_id: UUID, symbol: str) -> set[str]:
