@@ -14,7 +14,7 @@ than asked.
     trailing stop                the same
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -125,6 +125,14 @@ def priced_from(guard: Guard, price: Decimal, *, side: Side, tick: Decimal) -> G
 
 def share_of(guard: Guard, quantity: Decimal, *, step: Decimal) -> Decimal:
     return floor_to_step(guard.weight * quantity, step)
+
+
+def shared(total: Decimal, measures: Sequence[Decimal], *, step: Decimal, least: Decimal) -> list[Decimal]:
+    """Share `total` by `measures`, each part rounded down to the step, 0 below `least`; the last one takes the rest."""
+    whole = sum(measures, Decimal(0))
+    parts = [floor_to_step(total * measure / whole, step) for measure in measures[:-1]]
+    parts = [part if part >= least else Decimal(0) for part in parts]
+    return [*parts, total - sum(parts, Decimal(0))]
 
 
 def with_presets(request: OrderRequest, guards: list[Guard]) -> OrderRequest:

@@ -65,6 +65,7 @@ from apps.trading.protection_rows import (
     wanted_quantity,
     watch_again,
 )
+from apps.trading.protection_shares import share_left
 
 logger = logging.getLogger(__name__)
 
@@ -329,9 +330,13 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> Non
     note_others(row, listed)
     ours = held_here(row)
     # The exchange is asked what it holds only when our own fills say that the guard covers too much.
-    held = held_there(row, exchange) if not ours or (row.quantity or ours) > ours else None
-    if held == 0:
+    share = share_left(row, ours)
+    is_too_large = not ours or (row.quantity or ours) > ours or share is not None
+    held = held_there(row, exchange) if is_too_large else None
+    if held == 0 or (share == 0 and held == ours):
         _cancel(row, exchange)
+    elif share is not None and held == ours:
+        _replace(row, share)
     elif held is not None and row.quantity is not None and row.quantity > held:
         _replace(row, held)
     elif not _grow(row):
@@ -414,10 +419,10 @@ def _grow(row: Protection) -> bool:
     return True
 
 
-def _replace(row: Protection, held: Decimal) -> None:
+def _replace(row: Protection, quantity: Decimal) -> None:
     """A guard never covers more than is held: a smaller one is proven first, then this one goes."""
     if not _is_being_replaced(row, price=row.price):
-        _add(row, held, replaces=row)
+        _add(row, quantity, replaces=row)
 
 
 def _move(row: Protection, found: Listed) -> None:
