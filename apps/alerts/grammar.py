@@ -36,7 +36,8 @@ _RULES = """
   type is a percentage. No percentage is above 100.
 * `take_profit`, `stop_loss` and the `activation` of a `trailing_stop` are a price or a percentage from the entry:
   `{"price": 70000}`, `{"percent": 5}`, `"5%"`, or a flat key (`stop_loss_percent`). A bare number is refused. Several
-  take profits are a list, each with a `weight`; the weights add up to 1 (or 100).
+  take profits are a list, each with a `weight`; the weights add up to 1 (or 100). A partial exit leaves the targets
+  that are still open their part by weight; a trailing stop is placed anew for what is left, and follows from then on.
 * Prices are compared with `limit_price`, else `signal_price`, else each other: the stop of a long lies below, its
   profits above.
 * `leverage`, `margin_mode` and the three exits belong to the position that the order opens. In an exit they count for
