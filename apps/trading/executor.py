@@ -54,9 +54,9 @@ from apps.trading.models import LIVE_STATES, Order, OrderState, Position
 from apps.trading.placing import WAITS_S, limits_of, standing
 from apps.trading.protecting import guard_of, with_presets
 from apps.trading.protection import protect
-from apps.trading.protection_alarms import CLOSING_LEG
 from apps.trading.reversal import give_up, is_ready, replan_exit, waiting_legs
 from apps.trading.transitions import LOOK_PAUSES_S, StaleOrderError, advance, deny, move
+from apps.trading.unguarded import CLOSING_LEG
 
 logger = logging.getLogger(__name__)
 

@@ -282,7 +282,16 @@ def _take(row: Protection, entry: Order, report: OrderReport, quantity: Decimal,
     )
     order.state, order.exchange_order_id = OrderState.ACCEPTED, report.exchange_order_id
     order.acknowledged_at = order.next_at = world.now()
-    columns: dict[str, Any] = {"state": P.FIRED, "finished_at": world.now(), "next_at": None, "reason": ""}
+    was_alarmed = row.alarmed_at is not None
+    # What it has left open is looked at then. One that had ended guards nothing any more.
+    is_followed = row.kind != ProtectionKind.TAKE_PROFIT and row.next_at is not None
+    columns: dict[str, Any] = {
+        "state": P.FIRED,
+        "finished_at": world.now(),
+        "next_at": world.now() if is_followed else None,
+        "reason": "",
+        "alarmed_at": None,
+    }
     if not row.exchange_order_id:
         columns["exchange_order_id"] = _guard_id(report)
     with transaction.atomic():
@@ -295,7 +304,7 @@ def _take(row: Protection, entry: Order, report: OrderReport, quantity: Decimal,
             named = {"connector_id": order.connector_id, "client_order_id": order.client_order_id}
             order = Order.unscoped.select_related("connector", "instrument").get(**named)
         put(row, fired_id=order.pk)
-    if row.alarmed_at is not None:
+    if was_alarmed:
         how = "It had fired before it was seen at the exchange."
         incidents.resolve(row.connector, IncidentKind.PROTECTION_MISSING, order=row.entry, symbol=row.symbol, how=how)
     look(order)

@@ -76,6 +76,12 @@ def open_incident(
     raise RuntimeError(f"the incident {kind} of connector {connector.pk} is opened and closed all the time")
 
 
+def renew(connector: Connector, kind: IncidentKind, *, order: Order, facts: Mapping[str, str]) -> bool:
+    """Say what is so now on the open incident about an order; False when there is none, and none is opened."""
+    of = {"connector_id": connector.pk, "kind": kind.value, "order_id": order.pk, "resolved_at": None}
+    return bool(update(Incident, {"facts": dict(facts), "seen_at": world.now()}, **of))
+
+
 def resolve(
     connector: Connector,
     kind: IncidentKind,

@@ -142,8 +142,8 @@ _waiting: Compiled[Protection] = Compiled(lambda entry: rows_with(Q(entry_id=ent
 def step(row: Protection) -> None:
     """Do the one thing that is due for a guard."""
     try:
-        exchange = open_connector(row.connector)
-        _step(row, exchange)
+        if row.state in OPEN:
+            _step(row, open_connector(row.connector))
     except SealError:
         put(row, next_at=world.now() + WATCH_EVERY, reason="The exchange key cannot be opened.")
     except ExchangeError as error:

@@ -1,68 +1,102 @@
 """A guard that is not in place: told to people once, and the position closed or kept as the trader has chosen."""
 
 import logging
+from collections.abc import Mapping
 from decimal import Decimal
 
-from django.db import IntegrityError, transaction
-
-from apps.connectors import instruments
-from apps.connectors.exchange import ExchangeError, Side
-from apps.connectors.opening import open_connector
 from apps.connectors.policies import Unprotected
-from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.decimals import normalize_text
-from apps.trading import cancelling, incidents
-from apps.trading.halting import halted
-from apps.trading.ids import client_order_id
+from apps.trading import incidents, unguarded
 from apps.trading.incident_kinds import IncidentKind
-from apps.trading.market import read_account
 from apps.trading.models import Order, Protection, ProtectionState
 from apps.trading.protecting import ProtectionKind
-from apps.trading.protection_rows import exit_row, put
-from apps.trading.transitions import born
+from apps.trading.protection_rows import OPEN, put
+from apps.trading.unguarded import Progress
 
 logger = logging.getLogger(__name__)
 
 P = ProtectionState
-CLOSING_LEG = "x"
 
 
 def check_proof(row: Protection) -> None:
-    """Raise the alarm once for a guard that failed or is not proven in time, and do what the trader has chosen."""
-    is_late = row.proven_by is not None and world.now() >= row.proven_by
-    is_open = row.state in {P.WAITING, P.SUBMITTING, P.UNKNOWN}
-    if row.alarmed_at is not None or not (row.state == P.FAILED or (is_open and is_late)):
+    """Raise the alarm once for a guard that failed, is not proven in time, or fired for less than it guards.
+
+    What the trader has chosen is then gone on with until it is done, each time that the guard is due.
+    """
+    why = _why(row)
+    if why is None:
         return
-    if not put(row, alarmed_at=world.now()):
+    is_new = row.alarmed_at is None
+    if is_new and not put(row, alarmed_at=world.now()):
         return
     if row.replaces_id is not None and Protection.unscoped.filter(pk=row.replaces_id, state=P.LIVE).exists():
         # The larger one is still in place: it closes no more than is held.
-        logger.error("guard %s: a smaller one was not placed: %s", row.replaces_id, row.reason)
+        if is_new:
+            logger.error("guard %s: a smaller one was not placed: %s", row.replaces_id, row.reason)
+        _come_back(row, Progress(""))
         return
     is_stop = row.kind != ProtectionKind.TAKE_PROFIT
     closes = is_stop and row.connector.unprotected == Unprotected.CLOSE
-    what = str(row.kind).replace("_", " ")
-    why = f"its {what} at {normalize_text(row.price)} was not placed: {row.reason or 'the exchange does not show it'}"
-    halt = halted(row.connector) if closes else None
-    if halt is not None:
-        did = f"It was kept open. {halt.sentence}"
-    elif closes:
-        did = "It is closed at the market, as chosen on the connector."
-    elif is_stop:
-        did = "It was kept open, as chosen on the connector."
-    else:
-        did = "It was kept open: a take profit is missing, not a stop."
-    logger.error("guard %s is not proven: %s", row.pk, why)
-    incidents.open_incident(
-        row.connector,
-        IncidentKind.PROTECTION_MISSING,
-        symbol=row.symbol,
-        order=row.entry,
-        facts={"why": why, "did": did},
-    )
+    kept = "as chosen on the connector" if is_stop else "a take profit is missing, not a stop"
+    progress = Progress(f"It was kept open{',' if is_stop else ':'} {kept}.")
+    if is_new:
+        logger.error("guard %s is not proven: %s", row.pk, why)
+        _open(row, {"why": why, "did": unguarded.BEING_CLOSED if closes else progress.did})
     if closes:
-        _close(row)
+        progress = unguarded.close(row)
+    if closes or row.state not in OPEN:
+        _tell(row, {"why": why, "did": progress.did}, progress)
+    _come_back(row, progress)
+
+
+def _why(row: Protection) -> str | None:
+    """Return what is wrong with a guard; None where nothing is, or nothing is known to be."""
+    what = f"its {str(row.kind).replace('_', ' ')} at {normalize_text(row.price)}"
+    if row.state == P.FIRED:
+        return f"{what} {_closed_less(row)}" if _has_left_open(row) else None
+    is_late = row.proven_by is not None and world.now() >= row.proven_by
+    if row.state == P.FAILED or (row.state in {P.WAITING, P.SUBMITTING, P.UNKNOWN} and is_late):
+        return f"{what} was not placed: {row.reason or 'the exchange does not show it'}"
+    return None
+
+
+def _has_left_open(row: Protection) -> bool:
+    """True for one that fired and has to be followed: it closed less than it was to guard."""
+    if row.next_at is None:
+        return False
+    rest = unguarded.rest_of(row) if row.alarmed_at is None else None
+    if row.alarmed_at is None and not rest:
+        put(row, next_at=None if rest is not None else world.now() + unguarded.SOON)
+        return False
+    return True
+
+
+def _closed_less(row: Protection) -> str:
+    closed = Order.unscoped.get(pk=row.fired_id).filled_quantity
+    return f"fired and closed only {normalize_text(closed)} of {normalize_text(unguarded.wanted_of(row))}"
+
+
+def _come_back(row: Protection, progress: Progress) -> None:
+    """Have a guard that is over looked at again while its position is being closed; others have their own pace."""
+    if row.state not in OPEN:
+        put(row, next_at=None if progress.after is None else world.now() + progress.after)
+
+
+def _open(row: Protection, facts: Mapping[str, str]) -> None:
+    kind = IncidentKind.PROTECTION_MISSING
+    incidents.open_incident(row.connector, kind, symbol=row.symbol, order=row.entry, facts=facts)
+
+
+def _tell(row: Protection, facts: Mapping[str, str], progress: Progress) -> None:
+    """Say what became of it. While it goes on it is open, whoever has closed the incident."""
+    kind = IncidentKind.PROTECTION_MISSING
+    if progress.after is not None:
+        _open(row, facts)
+        return
+    incidents.renew(row.connector, kind, order=row.entry, facts={**facts, "symbol": row.symbol})
+    if progress.is_closed:
+        incidents.resolve(row.connector, kind, order=row.entry, symbol=row.symbol, how=progress.did)
 
 
 def tell_unguarded(row: Protection, quantity: Decimal) -> None:
@@ -75,35 +109,3 @@ def tell_unguarded(row: Protection, quantity: Decimal) -> None:
         order=row.entry,
         facts={"why": why, "did": "It was kept open; the guards that are in place stay there."},
     )
-
-
-def _close(row: Protection) -> None:
-    """Close what the entry opened: an exit like any other, sent by whoever takes its lease."""
-    entry = Order.unscoped.select_related("connector", "instrument").get(pk=row.entry_id)
-    cancelling.request(entry, by=f"guard {row.pk}")
-    order = exit_row(
-        entry,
-        leg=CLOSING_LEG,
-        client_order_id="",
-        quantity=entry.filled_quantity,
-        sentence=f"Close what was opened on {entry.symbol}: its stop is not in place",
-    )
-    order.client_order_id = client_order_id(order.pk, leg=CLOSING_LEG)
-    try:
-        account = read_account(entry.connector, open_connector(entry.connector), instruments.in_words(entry.instrument))
-    except (ExchangeError, SealError):
-        # The exchange lets a reduce-only order close no more than is held.
-        logger.warning("guard %s: account not read before the position is closed", row.pk)
-    else:
-        held = account.holding.long if order.side == Side.SELL else account.holding.short
-        order.quantity = min(order.quantity, held)
-        order.facts["account"] = account.as_facts()
-    if not order.quantity:
-        return
-    order.next_at = world.now()
-    try:
-        with transaction.atomic():
-            born(order, cause="planned", evidence={"guard": str(row.pk)})
-    except IntegrityError:
-        # Another guard of the same entry has it closed already.
-        return

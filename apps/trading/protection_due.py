@@ -12,7 +12,7 @@ from apps.lib.pool import FRESH, run_all
 from apps.lib.statements import Asked
 from apps.trading.models import FINAL_STATES, Order, Protection, ProtectionState
 from apps.trading.protection import protect, step
-from apps.trading.protection_rows import OPEN, claim, rows_with
+from apps.trading.protection_rows import FOLLOWED, claim, rows_with
 
 P = ProtectionState
 LOT = 200
@@ -43,7 +43,7 @@ _begun = Compiled(
     ).values_list("entry_id", flat=True)[:LOT]
 )
 _due: Compiled[Protection] = Compiled(
-    lambda now: rows_with(Q(next_at__lte=now, state__in=OPEN)).order_by("next_at", "created_at", "number")[:LOT]
+    lambda now: rows_with(Q(next_at__lte=now, state__in=FOLLOWED)).order_by("next_at", "created_at", "number")[:LOT]
 )
 
 
@@ -52,7 +52,7 @@ def _sweep_one(due: tuple[Protection, datetime]) -> None:
     # What is sent asks its connector whether it may, which is read for that alone.
     if row.state == P.WAITING or abs(world.now() - read_at) > FRESH:
         (again,) = _guard(pk=row.pk)
-        if again.next_at != row.next_at or again.state not in OPEN:
+        if again.next_at != row.next_at or again.state not in FOLLOWED:
             # Somebody else has it.
             return
         row = again

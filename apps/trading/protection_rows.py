@@ -18,6 +18,8 @@ from apps.trading.protecting import Guard, ProtectionKind, guard_of, priced_from
 
 P = ProtectionState
 OPEN = frozenset({P.WAITING, P.SUBMITTING, P.UNKNOWN, P.LIVE, P.CANCELLING})
+# What may be due: one that failed, or fired, is until what its entry opened is closed or known to be guarded.
+FOLLOWED = OPEN | {P.FIRED, P.FAILED}
 CLAIM = timedelta(seconds=15)
 # Legs of fired orders; c, o, l, s and x name others.
 LEGS = "abdefghijkmnpqrtuvwyz0123456789"
@@ -40,7 +42,9 @@ def put(row: Protection, **columns: Any) -> bool:
 
 
 def finish(row: Protection, state: ProtectionState, reason: str) -> None:
-    put(row, state=state, reason=reason[:500], finished_at=world.now(), next_at=None)
+    """End a guard. One that failed stays due until somebody has been told."""
+    next_at = world.now() if state == P.FAILED else None
+    put(row, state=state, reason=reason[:500], finished_at=world.now(), next_at=next_at)
 
 
 def claim(row: Protection) -> bool:

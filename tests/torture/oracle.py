@@ -388,8 +388,10 @@ class _Judge:
         for row in (*self.orders, *self.alerts, *self.fills):
             if row.workspace_id != workspace_id:
                 self.say("another tenant", f"{row!r} belongs to {row.workspace_id}")
+        by_id = {order.pk: order for order in self.orders}
         for order in self.orders:
-            if order.origin_id not in mine:
+            # A second order that closes what an entry opened has an origin of its own, and hangs from the entry.
+            if not {order.origin_id, by_id.get(order.parent_id, order).origin_id} & mine:
                 self.say("another tenant", f"order {order.client_order_id} comes from {order.origin_id}")
 
     def events(self) -> None:
