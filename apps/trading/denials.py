@@ -105,7 +105,8 @@ _SENTENCES: dict[DenialCode, str] = {
     ),
     _C.POSITION_MISMATCH: (
         "Not traded: the alert says the strategy was {claimed} on {symbol}, the account holds {actual}. "
-        "Bring the two in step, or change 'On mismatch' on the pointer from reject."
+        "Bring the two in step, or change 'The alert and the account disagree about the position' on the connector "
+        "from 'place nothing'."
     ),
     _C.TARGET_CONTRADICTS: (
         "Not traded: the message says that its {action} on {symbol} comes from {claimed} and leaves the strategy "
@@ -227,8 +228,8 @@ _SENTENCES: dict[DenialCode, str] = {
         "Ignored: this alert is {age} s old, your limit is {limit} s. Raise 'Max lag' or check TradingView's delay."
     ),
     _C.EXIT_TOO_OLD: (
-        "Too old: this exit is {age} s old (limit {limit} s) and no position that it could close is open. "
-        "Nothing was sent."
+        "Too old: this exit is {age} s old (limit {limit} s), and on the side that it closes no position is open from "
+        "before it. Nothing was sent."
     ),
     _C.SYMBOL_NOT_TRADING: "Not traded: {symbol} is not trading at the exchange now. Choose another symbol or wait.",
     _C.SYMBOL_DELISTING: (
@@ -252,7 +253,7 @@ _SENTENCES: dict[DenialCode, str] = {
         "Raise the number of adds on the connector, or wait until the position is closed."
     ),
     _C.MAX_OPEN_POSITIONS: (
-        "Over your limit: {count} other positions are open, the most at once is {limit}. Nothing was sent for "
+        "Over your limit: {others} open, the most at once is {limit}. Nothing was sent for "
         "{symbol}. Close one or raise the limit on the connector."
     ),
     _C.MAX_DAILY_LOSS: (
@@ -275,7 +276,7 @@ _SENTENCES: dict[DenialCode, str] = {
     ),
     _C.ORDER_RATE: (
         "Over your limit: {count} orders in the last minute, the most is {limit}. Nothing was sent. "
-        "If the strategy means it, raise 'Orders per minute'; if not, look for an alert that fires too often."
+        "If the strategy means it, raise 'Most orders in a minute'; if not, look for an alert that fires too often."
     ),
     _C.RATE_BUDGET: (
         "Not sent: the exchange's request limit was used up for {waited} s. Nothing was sent. Send it again."

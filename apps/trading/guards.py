@@ -304,9 +304,11 @@ def check_open_positions(facts: GuardFacts, limits: GuardLimits) -> Denial | Non
     """An add opens no position, so it is no matter of this limit."""
     if limits.max_open_positions is None or facts.held or facts.open_elsewhere < limits.max_open_positions:
         return None
+    number = facts.open_elsewhere
+    others = "1 other position is" if number == 1 else f"{number} other positions are"
     return Denial(
         DenialCode.MAX_OPEN_POSITIONS,
-        {"count": str(facts.open_elsewhere), "limit": str(limits.max_open_positions), "symbol": facts.symbol},
+        {"others": others, "limit": str(limits.max_open_positions), "symbol": facts.symbol},
     )
 
 

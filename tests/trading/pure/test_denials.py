@@ -1,7 +1,10 @@
+import re
 from datetime import UTC, datetime
 
 import pytest
 
+from apps.connectors.forms import ConnectorSettingsForm
+from apps.connectors.policies import Mismatch
 from apps.trading.denials import Denial, DenialCode, Verdict, facts_of, verdict_of
 
 
@@ -12,6 +15,26 @@ def test_every_code_has_a_sentence_that_shows_its_facts(code: DenialCode) -> Non
     assert all(f"<{name}>" in sentence for name in facts_of(code))
     assert sentence.endswith(".")
     assert "—" not in sentence
+
+
+@pytest.mark.parametrize("code", DenialCode)
+def test_settings_that_a_sentence_names_have_that_name_on_the_page(code: DenialCode) -> None:
+    sentence = Denial(code, dict.fromkeys(facts_of(code), "1")).sentence
+    on_page = {label.partition(" (")[0] for label in ConnectorSettingsForm.Meta.labels.values()}
+
+    assert set(re.findall(r"'([A-Z][a-z][^']*)'", sentence)) <= on_page
+
+
+def test_mismatch_names_the_choice_that_the_page_shows() -> None:
+    assert f"on the connector from '{Mismatch.REJECT.label}'." in Denial(DenialCode.POSITION_MISMATCH).sentence
+
+
+def test_old_exit_speaks_of_the_side_that_it_closes_alone() -> None:
+    """The other side may be open, or this one by an entry that came after it."""
+    assert Denial(DenialCode.EXIT_TOO_OLD, {"age": "901", "limit": "900"}).sentence == (
+        "Too old: this exit is 901 s old (limit 900 s), and on the side that it closes no position is open from before "
+        "it. Nothing was sent."
+    )
 
 
 def test_missing_fact_is_shown_as_unknown() -> None:

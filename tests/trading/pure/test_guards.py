@@ -180,6 +180,9 @@ def test_limits_of_positions_say_what_was_found_and_what_is_accepted() -> None:
     used_up = sentence(held="long 5 contracts", adds_made=2)
     assert "long 5 contracts are held on BTCUSDT, added to 2 times, and the most is 2" in used_up
     assert "3 other positions are open, the most at once is 3" in sentence(open_elsewhere=3)
+    one = check(replace(ENTRY, open_elsewhere=1), replace(LIMITS, max_open_positions=1))
+    assert one is not None
+    assert "1 other position is open, the most at once is 1" in one.sentence
     lost = sentence(lost_today=Decimal("120.50"), now=NOW.replace(hour=23), received_at=NOW.replace(hour=23))
     assert "120.5 USDT were lost today, the most is 100 USDT. New positions are off until 2026-11-23 00:00 UTC" in lost
 
