@@ -48,6 +48,16 @@ def closing(bench: Bench) -> list[tuple[str, Decimal]]:
     return [(order.state, order.filled_quantity) for order in bench.orders() if order.leg == "x"]
 
 
+def refused_for_a_minute(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the closing of what a limit exit kept the stop from refused once, and wait before the next."""
+    monkeypatch.setattr(unguarded, "PAUSES", (timedelta(minutes=1),))
+    beside_limit(bench, "0.05")
+    bench.fault("code", SUBMIT, code=40020, status=400)
+    bench.paper.set_price("BTCUSDT", "59300")
+    wait(bench, ROUNDS)
+    assert closing(bench) == [(S.REJECTED, 0)]
+
+
 def held_there(bench: Bench) -> Decimal:
     bench.end_windows()
     positions = unguarded.open_connector(bench.connector).positions("BTCUSDT")
@@ -106,14 +116,8 @@ def test_closing_that_is_refused_is_tried_again(futures: Bench) -> None:
 
 
 def test_refused_closing_waits_and_says_so(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unguarded, "PAUSES", (timedelta(minutes=1),))
-    beside_limit(futures, "0.05")
-    futures.fault("code", SUBMIT, code=40020, status=400)
-    futures.paper.set_price("BTCUSDT", "59300")
+    refused_for_a_minute(futures, monkeypatch)
 
-    wait(futures, ROUNDS)
-
-    assert closing(futures) == [(S.REJECTED, 0)]
     incident = Incident.unscoped.get()
     assert incident.resolved_at is None
     assert incident.facts["did"].startswith("The order to close it ended rejected:")
@@ -200,12 +204,7 @@ def test_halt_leaves_the_limit_exit_where_it_is(futures: Bench) -> None:
 def test_position_that_was_opened_later_is_not_closed_for_a_stop_of_an_earlier_one(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unguarded, "PAUSES", (timedelta(minutes=1),))
-    beside_limit(futures, "0.05")
-    futures.fault("code", SUBMIT, code=40020, status=400)
-    futures.paper.set_price("BTCUSDT", "59300")
-    wait(futures, ROUNDS)
-    assert closing(futures) == [(S.REJECTED, 0)]
+    refused_for_a_minute(futures, monkeypatch)
 
     by_hand(futures, Side.SELL, "50", reduce_only=True)
     poll(futures, 4)
@@ -230,14 +229,17 @@ def test_add_of_another_entry_is_left_to_its_own_stop(futures: Bench) -> None:
     assert at_exchange(futures) == [("stop_loss", "55000", "20")]
 
 
-def test_limit_exit_in_doubt_holds_the_closing_up_for_a_minute_only(futures: Bench) -> None:
+@pytest.mark.parametrize(("asked_ago", "is_closed"), [(50, False), (70, True)])
+def test_limit_exit_in_doubt_holds_the_closing_up_for_a_minute_only(
+    futures: Bench, asked_ago: int, is_closed: bool
+) -> None:
     resting = beside_limit(futures, "0.05")
-    long_ago = timezone.now() - timedelta(minutes=10)
     futures.paper.set_price("BTCUSDT", "59300")
 
     for _ in range(ROUNDS):
-        doubt = {"state": S.UNKNOWN, "cancel_requested_at": long_ago, "next_at": None}
+        asked_at = timezone.now() - timedelta(seconds=asked_ago)
+        doubt = {"state": S.UNKNOWN, "cancel_requested_at": asked_at, "next_at": None}
         Order.unscoped.filter(pk=resting.pk).update(**doubt)
         wait(futures, 1)
 
-    assert closing(futures) != []
+    assert bool(closing(futures)) is is_closed
