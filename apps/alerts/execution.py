@@ -203,7 +203,15 @@ def _plan(alert: Alert, signal: Signal, rows: Rows | None) -> Sequence[Order]:
     by = f"alert {alert.pk}"
     key = (alert.connector_id, alert.symbol)
     if precheck(inputs) is None:
-        if _stops_at_gap(alert, signal):
+        link = chain.look(alert)
+        alert.notes = chain.with_note(alert.notes, link.gap)
+        if link.overtaken_by is not None:
+            if not signal.is_exit:
+                _refuse_overtaken(alert, link.overtaken_by)
+                return ()
+            signal = _overtaken(alert, signal, link)
+            inputs = _inputs_of(alert, signal, rows)
+        elif _stops_at_gap(alert, signal, link):
             _store(alert)
             return ()
         if clearing.takes_back(signal):
@@ -299,20 +307,42 @@ def _report_cancelled(alert: Alert, orders: list[Order]) -> None:
     finish(alert, AlertStatus.EXECUTED)
 
 
-def _stops_at_gap(alert: Alert, signal: Signal) -> bool:
-    """Flag an alert before which another one is missing. True when it must not run: for ever, or not yet."""
-    gap = chain.judge(alert)
-    alert.notes = chain.with_note(alert.notes, gap)
-    if gap is None or signal.is_exit or alert.released_at is not None or alert.connector.mismatch != Mismatch.REJECT:
+def _stops_at_gap(alert: Alert, signal: Signal, link: chain.Link) -> bool:
+    """Whether an alert before which another one is missing must not run: for ever, or not yet."""
+    if alert.released_at is not None:
         return False
-    whole = alert.received_at + chain.BURST
-    if world.now() < whole:
+    refuses = link.gap is not None and not signal.is_exit and alert.connector.mismatch == Mismatch.REJECT
+    pause = chain.BURST if refuses else chain.MISSING
+    if (refuses or link.may_be_filled) and world.now() < alert.received_at + pause:
         # The missing one may be a moment behind.
-        alert.next_at = whole
+        alert.next_at = alert.received_at + pause
         return True
-    set_reason(alert, chain.CODE, gap.sentence, gap.facts)
-    finish(alert, AlertStatus.REJECTED)
-    return True
+    if link.gap is not None and refuses:
+        set_reason(alert, chain.CODE, link.gap.sentence, link.gap.facts)
+        finish(alert, AlertStatus.REJECTED)
+    return refuses
+
+
+def _refuse_overtaken(alert: Alert, by: Alert) -> None:
+    sentence = (
+        f"Overtaken: the alert that the strategy sent after this one, of {_time(by)}, ran before it arrived. What this "
+        "one opens, the strategy has gone on from: nothing was sent. Compare the position with the strategy's."
+    )
+    set_reason(alert, chain.OVERTAKEN, sentence, {"by": str(by.pk), "at": _time(by)})
+    finish(alert, AlertStatus.IGNORED)
+    _store(alert)
+
+
+def _overtaken(alert: Alert, signal: Signal, link: chain.Link) -> Signal:
+    """Return what of an overtaken exit is still to be done; says so on the alert."""
+    kept = [note for note in alert.notes if note.get("code") != chain.OVERTAKEN]
+    facts = {"by": str(link.overtaken_by.pk), "at": _time(link.overtaken_by)} if link.overtaken_by else {}
+    alert.notes = [*kept, {"code": chain.OVERTAKEN, "facts": facts}]
+    return chain.what_is_left(signal, link, alert)
+
+
+def _time(alert: Alert) -> str:
+    return f"{alert.received_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _is_decided(alert: Alert) -> bool:

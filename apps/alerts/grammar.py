@@ -46,7 +46,10 @@ _RULES = """
   alone.
 * Equal messages 4 to 60 seconds apart are repeated deliveries. An `id` of one's own settles it for ever.
 * `market_position_size` and `prev_market_position_size` tell a reversal from an exit, and show that an alert never
-  came.
+  came. With both, alerts that arrive in another order than the strategy sent them run in the strategy's order: one
+  before which another is missing waits a second for it. What comes later still opens nothing (`OVERTAKEN`), and closes
+  no more than what the strategy has left; `time` (`{{timenow}}`, not the bar's `{{time}}`) tells it from the same
+  trade made anew.
 
 ## Why a message is refused
 

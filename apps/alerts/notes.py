@@ -21,6 +21,8 @@ SENTENCES: Mapping[str, str] = {
     "An alert may have been missed, or somebody else traded.",
     "MISSED_ALERT": "The alert says {stated} was held before it, but the one before it, of {previous_at}, left {left}. "
     "An alert in between may never have arrived, or its source counts anew: look at TradingView's alert log.",
+    "OVERTAKEN": "The alert that the strategy sent after this one, of {at}, ran before it arrived. This one opens "
+    "nothing, and closes no more than what the strategy has left since.",
     "ADDED_TO_HELD": "Added to the {held} already held.",
     "TARGET_USED": "The size after the order, {target}, came with the message and decided; {held} were held.",
     "TARGET_DISREGARDED": "The size after the order in the message does not fit the action, so it did not count.",

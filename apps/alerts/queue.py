@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from apps.alerts import chain
 from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.reading import any_due
 from apps.lib import world
@@ -23,6 +24,7 @@ from apps.trading.models import DOUBTFUL_STATES, FINAL_STATES, OPEN_STATES, Orde
 # is for what is heard of the order outside its looks.
 BLOCKED, BLOCKED_AT_MOST = timedelta(seconds=1), timedelta(seconds=5)
 BURST = timedelta(seconds=1)
+_BURST = 32
 
 # A connector and a symbol.
 Key = tuple[UUID, str]
@@ -84,17 +86,22 @@ def asked(connector_id: UUID, symbol: str) -> list[Asked]:
 
 
 def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
-    """Return the alert to run now: the oldest, or an exit of what is held that came within the same second.
+    """Return the alert to run now: of a burst the one that its strategy sent first, where their sizes tell.
 
-    An exit overtakes entries of the side it makes room for, no others: what adds to the position may be what it is to
-    close. One whose position is not there yet stays behind the entry that opens it. None when there is none, or the
-    oldest one waits for its time: nothing overtakes it.
+    Where they do not: the oldest, or an exit of what is held that came within the same second. An exit overtakes
+    entries of the side it makes room for, no others: what adds to the position may be what it is to close. One whose
+    position is not there yet stays behind the entry that opens it. None when there is none, or the one to run waits for
+    its time: nothing overtakes it.
     """
     first = queue.first[0] if queue.first else None
+    if first is not None and first.status != AlertStatus.EXECUTING and queue.second:
+        sent_first = _sent_first(connector_id, symbol, first)
+        if sent_first is not None:
+            waits = sent_first.next_at is None or sent_first.next_at > world.now()
+            return None if waits or _is_unread_before(sent_first, queue) else sent_first
     if first is None or first.next_at is None or first.next_at > world.now():
         return None
-    if queue.unread_since and queue.unread_since[0] < first.received_at:
-        # Another process is reading it: what it says, and for which symbol, is known in a moment.
+    if _is_unread_before(first, queue):
         return None
     if first.status == AlertStatus.EXECUTING or first.is_exit or not queue.second:
         return first
@@ -112,6 +119,18 @@ def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
     return found if overtaken == {found.understood["action"]} else first
 
 
+def _is_unread_before(alert: Alert, queue: Queue) -> bool:
+    """Another process is reading an older one: what that says, and for which symbol, is known in a moment."""
+    return bool(queue.unread_since) and queue.unread_since[0] < alert.received_at
+
+
+def _sent_first(connector_id: UUID, symbol: str, first: Alert) -> Alert | None:
+    """Return which of the burst that begins with `first` its strategy sent first; None where nothing tells."""
+    if not first.understood.get("prev_market_position_size"):
+        return None
+    return chain.first_of(_burst(connector=connector_id, symbol=symbol, until=first.received_at + chain.BURST))
+
+
 def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:
     rows: QuerySet[Alert] = Alert.unscoped.filter(connector_id=connector_id, symbol=symbol, status__in=_IN_QUEUE)
     # Nothing that waits is without a time, and the index of the queue has it: not all that ever came is looked at.
@@ -125,6 +144,9 @@ def _whole(rows: QuerySet[Alert]) -> QuerySet[Alert]:
 
 _oldest = Compiled(lambda connector, symbol: _whole(_waiting(connector, symbol))[:1])
 _second = Compiled(lambda connector, symbol: _waiting(connector, symbol).values_list("pk", flat=True)[1:2])
+_burst = Compiled(
+    lambda connector, symbol, until: _whole(_waiting(connector, symbol)).filter(received_at__lte=until)[:_BURST]
+)
 _exits_until = Compiled(
     lambda connector, symbol, until, now: _whole(_waiting(connector, symbol)).filter(
         is_exit=True, received_at__lte=until, next_at__lte=now

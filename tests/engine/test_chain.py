@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from apps.alerts.execution import execute_due
@@ -18,8 +19,9 @@ def sizes(before: str, after: str, **more: Any) -> dict[str, Any]:
 
 
 def age(alert: Alert, seconds: float = 60) -> Alert:
-    """Let an alert have come earlier than it did."""
-    Alert.unscoped.filter(pk=alert.pk).update(received_at=alert.received_at - timedelta(seconds=seconds))
+    """Let an alert have come, and run, earlier than it did."""
+    ago = timedelta(seconds=seconds)
+    Alert.unscoped.filter(pk=alert.pk).update(received_at=F("received_at") - ago, claimed_at=F("claimed_at") - ago)
     alert.refresh_from_db()
     return alert
 
@@ -37,7 +39,8 @@ def enter(bench: Bench, quantity: str = "0.01") -> Alert:
 def test_a_missing_alert_is_flagged_on_the_next_and_the_exit_runs(futures: Bench) -> None:
     first = enter(futures)
 
-    alert = futures.send("sell", "long", "0.005", **sizes("0.008", "0.003"))
+    alert = age(futures.send("sell", "long", "0.005", **sizes("0.008", "0.003")), 1)
+    futures.wait()
 
     assert futures.status(alert) == (AlertStatus.EXECUTED, "")
     assert gap_of(alert) == {
@@ -91,15 +94,16 @@ def test_where_a_mismatch_places_nothing_an_entry_after_a_gap_is_refused(futures
 
 
 def test_a_person_may_run_what_a_gap_stopped(futures: Bench) -> None:
+    """Then only what the account holds speaks against it."""
     futures.connector.mismatch = "reject"
     futures.connector.save()
     enter(futures)
-    alert = futures.post("buy", "long", "0.005", **sizes("0.01", "0.015"))
+    alert = futures.post("buy", "long", "0.005", **sizes("0.015", "0.02"))
     Alert.unscoped.filter(pk=alert.pk).update(released_at=alert.received_at)
 
     execute_due()
 
-    assert futures.status(alert) == (AlertStatus.EXECUTED, "")
+    assert futures.status(alert) == (AlertStatus.REJECTED, "POSITION_MISMATCH")
 
 
 @pytest.mark.parametrize("read_together", [True, False])
