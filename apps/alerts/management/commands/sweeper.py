@@ -9,13 +9,15 @@ from typing import Any
 
 import django.db
 from django.core.management.base import BaseCommand
+from django.db.models import F
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert
 from apps.alerts.previewing import answer_due
+from apps.alerts.receiving import EXECUTE
 from apps.connectors import outage_mail, outages
 from apps.connectors.tasks import run_checks
-from apps.lib import world
+from apps.lib import wakeups, world
 from apps.trading import flatten, incident_mail, prices, reconcile
 from apps.trading.sweeper import sweep
 from apps.trading.tasks import heartbeat
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 # Workers get so long before the sweeper does their work.
 OVERDUE = timedelta(seconds=2)
+# What was only just read is due at once, and its reader runs it.
+PUT_OFF = timedelta(milliseconds=100)
 LATE_READING = timedelta(seconds=20)
 
 
@@ -49,8 +53,12 @@ def follow_orders() -> None:
 
 
 def overdue_alerts() -> None:
-    if Alert.unscoped.filter(next_at__lt=world.now() - OVERDUE).exists():
+    now = world.now()
+    if Alert.unscoped.filter(next_at__lt=now - OVERDUE).exists():
         execute_due()
+    elif Alert.unscoped.filter(next_at__lte=now, next_at__gt=F("read_at") + PUT_OFF).exists():
+        # It waited for its time, and no delivery tells the workers that this has come.
+        wakeups.publish(EXECUTE)
 
 
 def connector_checks() -> None:
