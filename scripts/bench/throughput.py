@@ -1,5 +1,6 @@
 """Orders a second through one worker: stored alerts of many connectors, all due at once, at a paper exchange that
-answers at once or as from far away; beside them the same number of bare signed orders at the same exchange."""
+answers at once or as from far away; beside them bare signed orders at the same exchange, and bare all that an alert
+asks of it: what is held, the balance, the order, its fills. No engine that asks as much costs less than the last."""
 
 import hmac
 import http.client
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ LEFT = """
 """
 
 
+Ask = Callable[[http.client.HTTPConnection, Credentials, int], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Crew:
     """The processes whose CPU time counts, by name."""
@@ -66,7 +70,7 @@ def measure(state_dir: Path, *, connectors: int, runs: int) -> dict[str, Any]:
         for market in ("spot", "futures"):
             instruments.sync(Environment.PAPER, market)
         texts = people.desks(connectors, lambda: paper.account("100000"))
-        bare = [paper.account("100000") for _ in range(BARE_ACCOUNTS)]
+        bare, asking = ([paper.account("100000") for _ in range(BARE_ACCOUNTS)] for _ in range(2))
         step = 0
         result: dict[str, Any] = {"connectors": connectors, "delays": {}}
         for _ in range(2):  # a warm worker, as in a running product
@@ -77,7 +81,8 @@ def measure(state_dir: Path, *, connectors: int, runs: int) -> dict[str, Any]:
             rounds = []
             for _ in range(runs):
                 one = _ours(database, crew, texts, step)
-                one["bare/s"] = _bare(paper, bare, step)
+                one["bare/s"], _ = _bare(paper, bare, step, paper.signed_order)
+                one["asked/s"], one["asked_cpu_ms"] = _bare(paper, asking, step, paper.all_of_an_alert, crew)
                 rounds.append(one)
                 step += 1
             result["delays"][delay_ms] = rounds
@@ -118,25 +123,31 @@ def _until_filled(database: psycopg.Connection, ids: list[Any]) -> tuple[Any, An
         time.sleep(0.1)
 
 
-def _bare(paper: "Paper", accounts: list[Credentials], step: int) -> float:
-    """Return signed market orders a second over warm connections with nothing around them, each account one order."""
+def _bare(
+    paper: "Paper", accounts: list[Credentials], step: int, ask: Ask, crew: Crew | None = None
+) -> tuple[float, dict[str, float]]:
+    """Ask over warm connections with nothing around it, once for each account; return how many a second, and the CPU of
+    one in ms: of this process and of the exchange."""
     side = (1, 3)[step % 2]
     connections = [paper.connection() for _ in range(IN_FLIGHT)]
 
     def some(number: int) -> int:
         mine = accounts[number::IN_FLIGHT]
         for account in mine:
-            paper.signed_order(connections[number], account, side)
+            ask(connections[number], account, side)
         return len(mine)
+
+    def used() -> dict[str, float]:
+        return {"client": time.process_time(), "exchange": crew.cpu()["paper exchange"] if crew else 0.0}
 
     with ThreadPoolExecutor(IN_FLIGHT) as threads:
         list(threads.map(lambda one: one.connect(), connections))
-        started = time.perf_counter()
+        before, started = used(), time.perf_counter()
         sent = sum(threads.map(some, range(IN_FLIGHT)))
-        took = time.perf_counter() - started
+        took, after = time.perf_counter() - started, used()
     for one in connections:
         one.close()
-    return sent / took
+    return sent / took, {name: (after[name] - before[name]) / sent * 1000 for name in after}
 
 
 class Paper:
@@ -184,6 +195,19 @@ class Paper:
         if answer.get("code") != 1000:
             raise BenchError(f"the paper exchange refuses the bare order: {answer}")
 
+    def all_of_an_alert(self, connection: http.client.HTTPConnection, account: Credentials, side: int) -> None:
+        """Ask what a market order of known size on futures is decided, sent and followed by."""
+        self._get(connection, account, "/contract/private/position-v2?symbol=BTCUSDT")
+        self._get(connection, account, "/contract/private/assets-detail")
+        self.signed_order(connection, account, side)
+        self._get(connection, account, "/contract/private/trades?symbol=BTCUSDT")
+
+    def _get(self, connection: http.client.HTTPConnection, account: Credentials, path: str) -> None:
+        connection.request("GET", path, headers={"X-BM-KEY": account.access_key})
+        answer = json.loads(connection.getresponse().read())
+        if answer.get("code") != 1000:
+            raise BenchError(f"the paper exchange refuses {path}: {answer}")
+
     def _control(self, method: str, what: str, body: dict[str, Any] | None) -> Any:
         connection = self.connection()
         try:
@@ -226,18 +250,24 @@ def _crew(paper: Paper, state_dir: Path) -> Iterator[Crew]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    rows = []
+    rows, asked = [], []
     for delay_ms, rounds in result["delays"].items():
+        name = f"exchange {delay_ms} ms away"
         ratio = median([one["acknowledged/s"] / one["bare/s"] for one in rounds])
-        rows.append(
-            [
-                f"exchange {delay_ms} ms away",
-                *(f"{median([one[name] for one in rounds]):.1f}" for name in ("acknowledged/s", "filled/s", "bare/s")),
-                f"{ratio:.3f}",
-                " + ".join(f"{median([one['cpu_ms'][name] for one in rounds]):.0f}" for name in rounds[0]["cpu_ms"]),
-            ]
-        )
+        rates = (_rate(rounds, rate) for rate in ("acknowledged/s", "filled/s", "bare/s"))
+        rows.append([name, *rates, f"{ratio:.3f}", _cpu(rounds, "cpu_ms", 0)])
+        asked.append([name, _rate(rounds, "asked/s"), _cpu(rounds, "asked_cpu_ms", 1)])
     names = " + ".join(next(iter(result["delays"].values()))[0]["cpu_ms"])
     head = ["", "acknowledged/s", "filled/s", f"bare/s, {IN_FLIGHT} in flight", "ratio", "CPU ms an alert"]
     title = f"Orders through one worker, {result['connectors']} connectors, one alert each at once (CPU: {names})"
-    return table(title, head, rows)
+    floor = f"The four calls of such an alert, bare, {IN_FLIGHT} in flight (CPU: client + paper exchange)"
+    return f"{table(title, head, rows)}\n{table(floor, ['', 'alerts/s', 'CPU ms an alert'], asked)}"
+
+
+def _rate(rounds: list[dict[str, Any]], name: str) -> str:
+    return f"{median([one[name] for one in rounds]):.1f}"
+
+
+def _cpu(rounds: list[dict[str, Any]], name: str, places: int) -> str:
+    used = (median([one[name][process] for one in rounds]) for process in rounds[0][name])
+    return " + ".join(f"{ms:.{places}f}" for ms in used)
