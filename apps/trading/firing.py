@@ -191,7 +191,7 @@ def _beside(row: Protection, report: OrderReport, quantity: Decimal) -> Protecti
         return None
     extra.in_entry, extra.replaces, extra.quantity = True, row, quantity
     extra.state, extra.exchange_order_id = P.LIVE, _guard_id(report)
-    return extra if insert(extra) else None
+    return extra if insert(extra, beside=row) else None
 
 
 def _fired_by(row: Protection, entry: Order, reports: Sequence[OrderReport]) -> OrderReport | None:

@@ -325,7 +325,9 @@ def _watch(row: Protection, exchange: Exchange, listed: Sequence[Listed]) -> Non
     columns: dict[str, Any] = {"missing_count": 0, "next_at": now + WATCH_EVERY}
     if row.in_entry and found.quantity is not None:
         columns["quantity"] = found.quantity
-    put(row, **columns)
+    if not put(row, **columns):
+        # Another process has moved it, and goes on with it.
+        return
     _take_back_presets(row, exchange, listed)
     note_others(row, listed)
     ours = held_here(row)
@@ -358,7 +360,7 @@ def _take_back_presets(row: Protection, exchange: Exchange, listed: Sequence[Lis
             continue
         extra.state, extra.exchange_order_id, extra.quantity = P.LIVE, one.exchange_order_id, one.quantity
         extra.in_entry, extra.replaces, extra.next_at = True, row, world.now()
-        if insert(extra):
+        if insert(extra, beside=row):
             logger.warning("guard %s: shown late beside %s, which took its place", extra.pk, row.pk)
             _cancel(extra, exchange)
 
@@ -458,7 +460,7 @@ def _add(
         return
     extra.quantity, extra.replaces, extra.price = quantity, replaces, price or row.price
     extra.next_at, extra.proven_by = world.now(), world.now() + PROVEN_WITHIN
-    insert(extra)
+    insert(extra, beside=row)
 
 
 def _proven(row: Protection) -> None:

@@ -79,12 +79,19 @@ def one_more(row: Protection) -> Protection | None:
     return new_row(entry, last + 1, facts=row.guard, price=row.price, in_entry=False)
 
 
-def insert(extra: Protection) -> bool:
+def insert(extra: Protection, *, beside: Protection) -> bool:
+    """Add a guard for what `beside` was found to need; False when another process has moved that since it was read.
+
+    Whoever found it at the same version found the same: one of them adds.
+    """
     try:
         with transaction.atomic():
+            if not put(beside):
+                return False
             extra.save(force_insert=True)
     except IntegrityError:
-        # Another process added it in this moment.
+        # One was added for another guard of the entry in this moment.
+        beside.refresh_from_db()
         return False
     return True
 

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 
 from apps.alerts import execution, reading
 from apps.alerts.execution import execute, execute_due
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.transport import Transport
-from apps.trading import leases
+from apps.trading import leases, protection
 from apps.trading.executor import drive, step
 from apps.trading.following import look
-from apps.trading.models import Fill, LedgerEntry, Order, OrderState, PlanRecord
+from apps.trading.models import Fill, LedgerEntry, Order, OrderState, PlanRecord, Protection
+from apps.trading.protection_rows import rows_with
 from apps.trading.sweeper import sweep
 from tests.engine.conftest import Bench, bench
 from tests.shared_paper import SharedPaper
@@ -145,6 +147,41 @@ def test_many_workers_and_alerts_of_one_symbol_run_each_once_and_in_order(future
     assert [futures.status(alert)[0] for alert in alerts] == [AlertStatus.EXECUTED] * 5
     assert [size for _, size in futures.book()] == ["1", "2", "3", "4", "5"]
     assert futures.held() == 15
+
+
+@pytest.mark.parametrize(
+    ("guards", "price", "closed"),
+    [
+        # Cut to what is held; moved to its distance from what was paid.
+        ({"stop_loss": {"price": 58000}}, "60000", "0.004"),
+        ({"stop_loss": {"percent": 5}}, "60600", ""),
+    ],
+)
+def test_two_workers_at_one_guard_put_one_other_in_its_place(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch, guards: dict[str, Any], price: str, closed: str
+) -> None:
+    with monkeypatch.context() as dead:
+        dead.setattr("apps.trading.executor.protect", lambda order: None)
+        futures.paper.set_price("BTCUSDT", price)
+        futures.send("buy", "flat", "0.01", **guards)
+    if closed:
+        futures.wait(2)
+        futures.send("sell", "long", closed, market_position="long")
+    [row] = rows_with(Q())
+    add = protection._add
+
+    def second(*args: Any, **kwargs: Any) -> None:
+        # The claim of this worker ran out here, and another one takes the same step.
+        monkeypatch.setattr(protection, "_add", add)
+        at_once(lambda: protection.step(rows_with(Q(pk=row.pk)).get()))
+        assert Protection.unscoped.filter(replaces=row).count() == 1
+        add(*args, **kwargs)
+
+    monkeypatch.setattr(protection, "_add", second)
+    protection.step(row)
+
+    assert protection._add is add
+    assert [one.number for one in Protection.unscoped.filter(replaces=row)] == [1]
 
 
 def test_no_transaction_is_open_while_the_exchange_is_asked(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
