@@ -5,7 +5,7 @@
     closed        at the market and reduce-only: what the entry opened and is still held, never more
     again         refused or filled in part, after a pause, for as long as it is open
 
-A halt ends it. So does a position that was opened later: that is another entry's.
+A halt holds it up for as long as it lasts. A position that was opened later ends it: that is another entry's.
 """
 
 import logging
@@ -25,7 +25,7 @@ from apps.connectors.opening import open_connector
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.trading import cancelling
-from apps.trading.denials import DenialCode
+from apps.trading.denials import Denial, DenialCode
 from apps.trading.halting import halted
 from apps.trading.ids import client_order_id, order_id
 from apps.trading.legs import Intent
@@ -39,13 +39,14 @@ logger = logging.getLogger(__name__)
 
 S, P = OrderState, ProtectionState
 CLOSING_LEG = "x"
-SOON, UNSEEN_AGAIN = timedelta(seconds=1), timedelta(seconds=5)
+SOON, UNSEEN_AGAIN, HALTED_AGAIN = timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=5)
 # How long after the first, the second … order that did not close it the next one goes.
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 300))
 TOLD_WITHIN = timedelta(seconds=60)
 HALTS = frozenset(
     {DenialCode.SITE_HALTED, DenialCode.STAFF_HALTED, DenialCode.WORKSPACE_HALTED, DenialCode.CONNECTOR_HALTED}
 )
+AFTER_THAT = "Once that is over, its stop is placed or it is closed."
 BEING_CLOSED = "It is being closed at the market, as chosen on the connector."
 
 
@@ -64,17 +65,18 @@ def close(row: Protection) -> Progress:
     entry = Order.unscoped.select_related("connector", "instrument").get(pk=row.entry_id)
     made = list(Order.unscoped.filter(parent=entry, leg=CLOSING_LEG).order_by("created_at"))
     last = made[-1] if made else None
-    if last is not None:
-        if _is_under_way(last):
-            return Progress(BEING_CLOSED, SOON)
-        if last.state == S.DENIED and last.reason_code in HALTS:
-            return Progress(f"It was kept open. {last.reason}")
+    if last is not None and _is_under_way(last):
+        return Progress(BEING_CLOSED, SOON)
+    halt = halted(entry.connector)
+    is_stopped = last is not None and last.state == S.DENIED and last.reason_code in HALTS
+    if is_stopped and halt is not None and min(left_of(entry), _own(row, entry)):
+        return _kept_by(halt)
+    if last is not None and not is_stopped:
         wait = _wait_after(last, number=len(made))
         if wait > timedelta(0):
             ended = f"The order to close it ended {last.get_state_display()}: {last.reason}"
             return Progress(f"{ended} It is tried again while it is open.", wait)
     cancelling.request(entry, by=f"guard {row.pk}")
-    halt = halted(entry.connector)
     if halt is None and not _are_taken_back(row):
         return Progress(
             "It is being closed, as chosen on the connector: "
@@ -108,7 +110,7 @@ def close(row: Protection) -> Progress:
             born(order, cause="planned", evidence={"guard": str(row.pk)})
     except IntegrityError:
         logger.info("guard %s: another guard of its entry closes it already", row.pk)
-    return Progress(BEING_CLOSED if halt is None else f"It was kept open. {halt.sentence}", SOON)
+    return Progress(BEING_CLOSED, SOON) if halt is None else _kept_by(halt)
 
 
 def rest_of(row: Protection) -> Decimal | None:
@@ -208,6 +210,10 @@ def _closing_order(entry: Order, *, number: int, quantity: Decimal) -> Order:
 
 def _origin(entry: Order, number: int) -> UUID:
     return uuid5(entry.pk, f"close {number}")
+
+
+def _kept_by(halt: Denial) -> Progress:
+    return Progress(f"It was kept open. {halt.sentence} {AFTER_THAT}", HALTED_AGAIN)
 
 
 def _nothing_left(entry: Order, made: Sequence[Order]) -> Progress:

@@ -370,6 +370,12 @@ def test_halt_that_outlives_the_time_for_proof_is_told_and_trades_nothing(
     assert facts["did"].startswith("It was kept open. Halted: connector")
     assert (futures.held(), [size for _, size in futures.book()], trailing_there(futures)) == (10, ["10"], 0)
 
+    Connector.unscoped.update(trading_state="active")
+    wait(futures, 3)
+
+    assert (futures.held(), [size for _, size in futures.book()], trailing_there(futures)) == (10, ["10"], 1)
+    assert Incident.unscoped.get(kind="protection_missing").resolution == "It was found at the exchange."
+
 
 def test_guard_that_nothing_halts_is_placed_on_a_connector_that_only_reduces(
     futures: Bench, monkeypatch: pytest.MonkeyPatch

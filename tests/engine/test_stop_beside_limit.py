@@ -198,7 +198,40 @@ def test_halt_leaves_the_limit_exit_where_it_is(futures: Bench) -> None:
     assert (held(futures), resting.cancel_requested_at, closing(futures)) == ((50, 50), None, [(S.DENIED, 0)])
     incident = Incident.unscoped.get()
     assert (incident.resolved_at, incident.facts["did"][:25]) == (None, "It was kept open. Halted:")
+    assert incident.facts["did"].endswith("Once that is over, its stop is placed or it is closed.")
+
+
+def test_closing_goes_on_once_the_halt_is_lifted(futures: Bench) -> None:
+    resting = beside_limit(futures, "0.05")
+    Connector.unscoped.update(trading_state="halted")
+    futures.paper.set_price("BTCUSDT", "59300")
+    wait(futures, ROUNDS)
+    assert closing(futures) == [(S.DENIED, 0)]
+
+    Connector.unscoped.update(trading_state="active")
+    wait(futures, 5)
+
+    resting.refresh_from_db()
+    assert (held(futures), resting.state) == ((0, 0), S.CANCELED)
+    assert closing(futures) == [(S.DENIED, 0), (S.FILLED, 50)]
+    incident = Incident.unscoped.get()
+    assert incident.resolution == "It is closed at the market, as chosen on the connector."
     assert Protection.unscoped.exclude(next_at=None).count() == 0
+
+
+def test_what_is_closed_otherwise_during_a_halt_is_over(futures: Bench) -> None:
+    beside_limit(futures, "0.04")
+    Connector.unscoped.update(trading_state="halted")
+    futures.paper.set_price("BTCUSDT", "59300")
+    wait(futures, ROUNDS)
+    assert (closing(futures), futures.held()) == ([(S.DENIED, 0)], 40)
+
+    futures.paper.set_price("BTCUSDT", "61100")
+    wait(futures, 4)
+
+    assert held(futures) == (0, 0)
+    assert Incident.unscoped.get(kind="protection_missing").resolution == "It is not open any more."
+    assert closing(futures) == [(S.DENIED, 0)]
 
 
 def test_position_that_was_opened_later_is_not_closed_for_a_stop_of_an_earlier_one(
