@@ -1,5 +1,6 @@
 """Why something was not done: one code, the facts, and the sentence that tells the trader what to do."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -329,6 +330,15 @@ _SENTENCES: dict[DenialCode, str] = {
     ),
 }
 
+# What a sentence says of its alert is not so where the closing leg of a reversal goes all the same.
+_IN_A_REVERSAL = (
+    (re.compile("^Not (traded|sent):"), "Not opened:"),
+    (
+        re.compile("Nothing was sent(, exits included| for {symbol})?"),
+        "This reversal only closes: its opening order was not sent",
+    ),
+)
+
 _VERDICTS: dict[DenialCode, Verdict] = {
     _C.NOTHING_TO_CLOSE: Verdict.IGNORED,
     _C.ALREADY_AT_TARGET: Verdict.IGNORED,
@@ -369,6 +379,13 @@ class Denial:
     @property
     def sentence(self) -> str:
         return _SENTENCES[self.code].format_map(_Facts(self.facts))
+
+    def reason(self, *, is_opening_leg: bool) -> str:
+        """Return the sentence as it fits an order's row; the opening leg of a reversal is not all that was asked."""
+        sentence = _SENTENCES[self.code]
+        for pattern, words in _IN_A_REVERSAL if is_opening_leg else ():
+            sentence = pattern.sub(words, sentence)
+        return sentence.format_map(_Facts(self.facts))[:500]
 
     @property
     def verdict(self) -> Verdict:

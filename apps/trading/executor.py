@@ -358,7 +358,8 @@ def _has_expired(order: Order) -> bool:
     limit = int(order.facts[WAITS_S]) if WAITS_S in order.facts else settings.ENTRY_MAX_AGE_S
     waited = limit + int((now - order.expires_at).total_seconds())
     denial = Denial(DenialCode.ENTRY_EXPIRED, {"age": str(waited), "limit": str(limit)})
-    advance(order, S.EXPIRED, cause="expired", reason_code=denial.code.value, reason=denial.sentence[:500])
+    reason = denial.reason(is_opening_leg=order.waits_for_parent)
+    advance(order, S.EXPIRED, cause="expired", reason_code=denial.code.value, reason=reason)
     return True
 
 

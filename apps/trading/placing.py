@@ -345,7 +345,7 @@ def refuse(order: Order, denial: Denial) -> None:
     """Make an unsaved order a denied one."""
     order.state = OrderState.EXPIRED if denial.verdict is Verdict.TOO_OLD else OrderState.DENIED
     order.reason_code = denial.code.value
-    order.reason = denial.sentence[:500]
+    order.reason = denial.reason(is_opening_leg=order.waits_for_parent)
     order.facts = {**order.facts, "denial": dict(denial.facts)}
     order.next_at = None
     order.finished_at = world.now()

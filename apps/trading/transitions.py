@@ -126,7 +126,7 @@ def deny(order: Order, denial: Denial) -> None:
         OrderState.DENIED,
         cause="denied",
         reason_code=denial.code.value,
-        reason=denial.sentence[:500],
+        reason=denial.reason(is_opening_leg=order.waits_for_parent),
         evidence=dict(denial.facts),
         facts={**order.facts, "denial": dict(denial.facts)},
     )

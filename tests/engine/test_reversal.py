@@ -21,6 +21,7 @@ from tests.engine.conftest import Bench
 
 D = Decimal
 S = OrderState
+ONLY_CLOSES = "This reversal only closes: its opening order was not sent."
 
 
 class DiedError(BaseException):
@@ -101,6 +102,7 @@ def test_open_leg_that_waited_too_long_is_not_sent(long: Bench) -> None:
     close, opening = Order.unscoped.get(leg="c"), Order.unscoped.get(waits_for_parent=True)
     assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.EXPIRED, "ENTRY_EXPIRED")
     assert opening.reason.startswith("Too old: this entry waited 61 s after it reached us, the limit is 60 s.")
+    assert ONLY_CLOSES in opening.reason
     assert sizes(long) == ["10", "10"]
     assert long.held() == 0
 
@@ -120,7 +122,19 @@ def test_open_leg_is_held_against_the_alerts_price_once_more(long: Bench, price:
     assert (sizes(long), long.held()) == (["10", "10", *(["15"] if held else [])], held)
     if state is S.DENIED:
         assert opening.reason_code == "PRICE_DEVIATION"
-        assert "58900, 2.15 % from the 60200 in the alert" in opening.reason
+        assert opening.reason.startswith("Not opened: the price is 58900, 2.15 % from the 60200 in the alert")
+
+
+def test_open_leg_that_is_refused_at_once_does_not_say_that_nothing_was_sent(long: Bench) -> None:
+    long.send("sell", "long", "0.025", stop_loss={"price": 50000})
+
+    close, opening = legs(long)
+    assert (close.state, opening.state, opening.reason_code) == (S.FILLED, S.DENIED, "PROTECTION_WRONG_SIDE")
+    assert opening.reason == (
+        "Not opened: the stop loss at 50000 lies on the wrong side of 60000, where this short on BTCUSDT opens. "
+        f"{ONLY_CLOSES} Correct it in the message, or give a percentage."
+    )
+    assert (sizes(long), long.held()) == (["10", "10"], 0)
 
 
 def test_limit_leg_is_held_against_the_alerts_price_by_the_market_not_by_its_own_price(long: Bench) -> None:

@@ -37,6 +37,16 @@ def test_old_exit_speaks_of_the_side_that_it_closes_alone() -> None:
     )
 
 
+@pytest.mark.parametrize("code", DenialCode)
+def test_reason_of_an_opening_leg_says_nothing_of_the_closing_one(code: DenialCode) -> None:
+    denial = Denial(code, dict.fromkeys(facts_of(code), "Nothing was sent"))
+
+    assert denial.reason(is_opening_leg=False) == denial.sentence
+    of_leg = Denial(code, dict.fromkeys(facts_of(code), "1")).reason(is_opening_leg=True)
+    assert not re.search("Nothing was sent|Not traded|Not sent", of_leg)
+    assert len(denial.reason(is_opening_leg=True)) <= 500
+
+
 def test_missing_fact_is_shown_as_unknown() -> None:
     assert "—" in Denial(DenialCode.SYMBOL_NOT_TRADING).sentence
 
