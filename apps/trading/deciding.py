@@ -256,6 +256,7 @@ def _guard(inputs: Inputs, leg: Leg) -> Denial | None:
         order_notional=sizing.notional_of(leg, instrument=_instrument_in(inputs), ticker=inputs.ticker),
         open_notional=counts.open_notional_elsewhere if leg.after else counts.open_notional,
         opens=opens,
+        closes=guards.closed_by(leg.side),
         held=_held(inputs, opens),
         adds_made=counts.adds_long if opens is PrevPosition.LONG else counts.adds_short,
         open_elsewhere=counts.open_elsewhere,
@@ -310,7 +311,8 @@ def _exit_age_denial(inputs: Inputs) -> Denial | None:
     """An old exit that finds nothing to close is told that it is old."""
     if not inputs.signal.is_exit or inputs.signal.kind is not SignalKind.ORDER:
         return None
-    facts = replace(_facts(inputs, Intent.EXIT), has_matching_position=False)
+    closes = guards.closed_by(inputs.signal.action) if inputs.signal.action is not None else None
+    facts = replace(_facts(inputs, Intent.EXIT), has_matching_position=False, closes=closes)
     return guards.check_exit_age(facts, inputs.terms.limits)
 
 

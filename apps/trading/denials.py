@@ -229,8 +229,8 @@ _SENTENCES: dict[DenialCode, str] = {
         "Ignored: this alert is {age} s old, your limit is {limit} s. Raise 'Max lag' or check TradingView's delay."
     ),
     _C.EXIT_TOO_OLD: (
-        "Too old: this exit is {age} s old (limit {limit} s), and on the side that it closes no position is open from "
-        "before it. Nothing was sent."
+        "Too old: this exit is {age} s old (limit {limit} s), and no {closes} position on {symbol} is open from before "
+        "it. Nothing was sent."
     ),
     _C.SYMBOL_NOT_TRADING: "Not traded: {symbol} is not trading at the exchange now. Choose another symbol or wait.",
     _C.SYMBOL_DELISTING: (

@@ -47,7 +47,7 @@ from apps.trading.cancelling import drop_unsent, open_orders, take_back
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.fencing import check_awake, fence
 from apps.trading.following import evidence_of, is_told_by_fills, look, look_for_fills
-from apps.trading.guards import GuardFacts
+from apps.trading.guards import GuardFacts, closed_by
 from apps.trading.halting import entries_withdrawn
 from apps.trading.legs import Intent
 from apps.trading.models import LIVE_STATES, Order, OrderState, Position
@@ -377,6 +377,7 @@ def _is_stopped(order: Order) -> bool:
         symbol=order.symbol,
         quote=order.instrument.quote,
         has_matching_position=order.intent == Intent.ENTRY or not order.attempt or _is_still_open(order),
+        closes=closed_by(Side(order.side)),
         **stands,  # type: ignore[arg-type]
     )
     checks = [guards.check_halted]

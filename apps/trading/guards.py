@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from apps.accounts.trading_state import TradingState
+from apps.connectors.exchange import Side
 from apps.connectors.outcomes import Trouble
 from apps.connectors.policies import Adds, Direction
 from apps.lib.decimals import floor_to_step, normalize_text
@@ -58,7 +59,8 @@ class GuardLimits:
 class GuardFacts:
     """One leg and the world around it. `sent_at`, `signal_max_lag_s`, `signal_price` are the alert's; None = unsaid.
 
-    `has_matching_position`: a position that this exit can close is open and was opened before the alert was sent.
+    `has_matching_position`: a position that this exit can close is open and was opened before the alert was sent;
+    `closes` is its side.
     `staff` is what the operators have set on this workspace or connector. `incident` names the open incident that keeps
     new positions in the symbol from being opened, "" = none. `trouble` is why the exchange gets no entry from anybody.
     `open_notional` leaves this order out and counts orders in doubt in. `order_notional` None = no price was found.
@@ -92,6 +94,7 @@ class GuardFacts:
     is_trading: bool = True
     delist_at: datetime | None = None
     has_matching_position: bool = True
+    closes: PrevPosition | None = None
     order_notional: Decimal | None = None
     open_notional: Decimal = Decimal(0)
     orders_last_minute: int = 0
@@ -112,6 +115,11 @@ def check(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
     return None
 
 
+def closed_by(side: Side) -> PrevPosition:
+    """Return what an exit of that side closes."""
+    return PrevPosition.LONG if side is Side.SELL else PrevPosition.SHORT
+
+
 def check_halted(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
     if facts.site is TradingState.HALTED:
         return Denial(DenialCode.SITE_HALTED)
@@ -129,7 +137,8 @@ def check_exit_age(facts: GuardFacts, limits: GuardLimits) -> Denial | None:
     age = _age_s(facts)
     if age <= limits.exit_match_s or facts.has_matching_position:
         return None
-    return Denial(DenialCode.EXIT_TOO_OLD, {"age": _seconds(age), "limit": str(limits.exit_match_s)})
+    what = {"closes": facts.closes or "", "symbol": facts.symbol}
+    return Denial(DenialCode.EXIT_TOO_OLD, {"age": _seconds(age), "limit": str(limits.exit_match_s), **what})
 
 
 def check_entry_age(facts: GuardFacts, limits: GuardLimits) -> Denial | None:

@@ -335,6 +335,21 @@ def test_old_exit_leaves_a_position_alone_that_opened_while_the_account_was_read
     execute_due()
 
     assert (futures.status(alert)[1], len(futures.book()), futures.held()) == ("EXIT_TOO_OLD", 1, 10)
+    assert alert.reason.endswith(", and no long position on BTCUSDT is open from before it. Nothing was sent.")
+
+
+def test_exit_that_waited_to_be_sent_again_names_what_it_was_to_close(futures: Bench) -> None:
+    futures.send("sell", "flat", "0.01")
+    futures.fault("code", code=30007, status=401, accepted=False)
+    futures.send("buy", "short", "0.01")
+    [leg] = Order.unscoped.filter(intent="exit")
+    Order.unscoped.filter(pk=leg.pk).update(created_at=timezone.now() - timedelta(hours=13))
+
+    futures.wait(2)
+
+    leg.refresh_from_db()
+    assert (leg.state, leg.reason_code, futures.held()) == (S.DENIED, "EXIT_TOO_OLD", -10)
+    assert ", and no short position on BTCUSDT is open from before it." in leg.reason
 
 
 def test_entry_planned_in_another_symbol_while_the_account_was_read_keeps_its_money(

@@ -61,4 +61,16 @@ def test_exit_an_hour_old_does_not_close_a_position_opened_after_it(desk: Desk) 
 
     old.refresh_from_db()
     assert (old.status, old.reason_code) == (AlertStatus.EXPIRED, "EXIT_TOO_OLD")
+    assert "and no long position on BTCUSDT is open" in old.reason
     assert (desk.held(), len(desk.book())) == (4, 1)
+
+
+def test_exit_an_hour_old_that_finds_nothing_names_what_it_was_to_close(desk: Desk) -> None:
+    old = desk.deliver("buy", "short", "0.004")
+    desk.scene.clock.sleep(3600)
+
+    desk.scene.engine.wake()
+
+    old.refresh_from_db()
+    assert (old.status, old.reason_code) == (AlertStatus.EXPIRED, "EXIT_TOO_OLD")
+    assert "and no short position on BTCUSDT is open" in old.reason

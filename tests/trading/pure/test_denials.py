@@ -31,9 +31,10 @@ def test_mismatch_names_the_choice_that_the_page_shows() -> None:
 
 def test_old_exit_speaks_of_the_side_that_it_closes_alone() -> None:
     """The other side may be open, or this one by an entry that came after it."""
-    assert Denial(DenialCode.EXIT_TOO_OLD, {"age": "901", "limit": "900"}).sentence == (
-        "Too old: this exit is 901 s old (limit 900 s), and on the side that it closes no position is open from before "
-        "it. Nothing was sent."
+    facts = {"age": "901", "limit": "900", "closes": "short", "symbol": "BTCUSDT"}
+    assert Denial(DenialCode.EXIT_TOO_OLD, facts).sentence == (
+        "Too old: this exit is 901 s old (limit 900 s), and no short position on BTCUSDT is open from before it. "
+        "Nothing was sent."
     )
 
 
