@@ -140,3 +140,20 @@ def test_an_exit_that_a_halt_stops_takes_nothing_back(futures: Bench) -> None:
     assert alert.status == AlertStatus.REJECTED
     assert Order.unscoped.get(pk=add.pk).cancel_requested_at is None
     assert futures.held() == Decimal(10)
+
+
+def test_an_exit_that_is_refused_takes_nothing_back(futures: Bench) -> None:
+    """It came half a day late: what it would close was opened after it."""
+    futures.send("buy", "flat", "0.01")
+    add = resting(futures, "buy", "long", "0.005", "59000")
+    earlier = timezone.now() - timedelta(hours=13)
+    Order.unscoped.filter(pk=add.pk).update(created_at=earlier - timedelta(minutes=1))
+    alert = futures.post("sell", "long", "0.01")
+    Alert.unscoped.filter(pk=alert.pk).update(received_at=earlier)
+
+    execute_due()
+    futures.wait(2)
+
+    alert.refresh_from_db()
+    assert futures.status(alert) == (AlertStatus.EXPIRED, "EXIT_TOO_OLD")
+    assert (state_of(add), futures.held(), told(alert)) == (S.ACCEPTED, 10, [])
