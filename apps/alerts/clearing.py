@@ -59,8 +59,10 @@ def is_in_the_way(prepared: Prepared, key: tuple[UUID, str]) -> bool:
 
 def in_the_way_of(prepared: Prepared, key: tuple[UUID, str]) -> QuerySet[Order]:
     """Return what has to be taken back before a plan may be carried out."""
-    plan = prepared.planned.plan
-    if plan is None or not (plan.legs or _leaves(prepared)):
+    plan, denial = prepared.planned.plan, prepared.planned.denial
+    # Any other denial of a leg may be of what an order of ours holds.
+    is_too_old = denial is not None and denial.code is DenialCode.EXIT_TOO_OLD
+    if plan is None or not (_leaves(prepared) or (plan.legs and not is_too_old)):
         return Order.unscoped.none()
     found = cancelling.open_orders(*key)
     if any(leg.after for leg in plan.legs):

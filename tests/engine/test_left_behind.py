@@ -142,13 +142,24 @@ def test_an_exit_that_a_halt_stops_takes_nothing_back(futures: Bench) -> None:
     assert futures.held() == Decimal(10)
 
 
-def test_an_exit_that_is_refused_takes_nothing_back(futures: Bench) -> None:
+@pytest.mark.parametrize(
+    ("action", "price", "more"),
+    [
+        ("buy", "59000", {}),
+        # A reversal takes back all that is open, and an exit what closes the same side.
+        ("sell", "61000", {}),
+        ("sell", "61000", {"market_position": "short", "market_position_size": "0.01"}),
+    ],
+)
+def test_an_exit_that_is_refused_takes_nothing_back(
+    futures: Bench, action: str, price: str, more: dict[str, str]
+) -> None:
     """It came half a day late: what it would close was opened after it."""
     futures.send("buy", "flat", "0.01")
-    add = resting(futures, "buy", "long", "0.005", "59000")
+    order = resting(futures, action, "long", "0.005", price)
     earlier = timezone.now() - timedelta(hours=13)
-    Order.unscoped.filter(pk=add.pk).update(created_at=earlier - timedelta(minutes=1))
-    alert = futures.post("sell", "long", "0.01")
+    Order.unscoped.filter(pk=order.pk).update(created_at=earlier - timedelta(minutes=1))
+    alert = futures.post("sell", "long", "0.02" if more else "0.01", **more)
     Alert.unscoped.filter(pk=alert.pk).update(received_at=earlier)
 
     execute_due()
@@ -156,4 +167,4 @@ def test_an_exit_that_is_refused_takes_nothing_back(futures: Bench) -> None:
 
     alert.refresh_from_db()
     assert futures.status(alert) == (AlertStatus.EXPIRED, "EXIT_TOO_OLD")
-    assert (state_of(add), futures.held(), told(alert)) == (S.ACCEPTED, 10, [])
+    assert (state_of(order), futures.held(), told(alert)) == (S.ACCEPTED, 10, [])
