@@ -56,7 +56,7 @@ from apps.trading.protecting import guard_of, with_presets
 from apps.trading.protection import protect
 from apps.trading.reversal import give_up, is_ready, replan_exit, waiting_legs
 from apps.trading.transitions import LOOK_PAUSES_S, StaleOrderError, advance, deny, move
-from apps.trading.unguarded import CLOSING_LEG
+from apps.trading.unguarded import CLOSING_LEGS
 
 logger = logging.getLogger(__name__)
 
@@ -365,7 +365,7 @@ def _has_expired(order: Order) -> bool:
 
 def _is_stopped(order: Order) -> bool:
     """Deny what waited to be sent and may no longer: a halt, a deletion, a pause or the trial's end came in between."""
-    if world.now() - order.created_at < GUARDS_HOLD and order.leg != CLOSING_LEG:
+    if world.now() - order.created_at < GUARDS_HOLD and order.leg not in CLOSING_LEGS:
         return False
     connector = Connector.unscoped.select_related("workspace").get(pk=order.connector_id)
     stands = standing(connector, order.symbol)

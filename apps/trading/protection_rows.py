@@ -21,7 +21,7 @@ OPEN = frozenset({P.WAITING, P.SUBMITTING, P.UNKNOWN, P.LIVE, P.CANCELLING})
 # What may be due: one that failed, or fired, is until what its entry opened is closed or known to be guarded.
 FOLLOWED = OPEN | {P.FIRED, P.FAILED}
 CLAIM = timedelta(seconds=15)
-# Legs of fired orders; c, o, l, s and x name others.
+# Legs of fired orders; c, o, l, s, x and capitals name others.
 LEGS = "abdefghijkmnpqrtuvwyz0123456789"
 
 

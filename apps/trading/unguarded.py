@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID, uuid5
+from string import ascii_uppercase
+from uuid import uuid5
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet, Sum
@@ -38,7 +39,8 @@ from apps.trading.transitions import born
 logger = logging.getLogger(__name__)
 
 S, P = OrderState, ProtectionState
-CLOSING_LEG = "x"
+# The first order that closes, the second …
+CLOSING_LEGS = f"x{ascii_uppercase}"
 SOON, UNSEEN_AGAIN, HALTED_AGAIN = timedelta(seconds=1), timedelta(seconds=5), timedelta(seconds=5)
 # How long after the first, the second … order that did not close it the next one goes.
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 300))
@@ -63,7 +65,7 @@ class Progress:
 def close(row: Protection) -> Progress:
     """Do the one thing that is due for closing what the entry of a guard opened."""
     entry = Order.unscoped.select_related("connector", "instrument").get(pk=row.entry_id)
-    made = list(Order.unscoped.filter(parent=entry, leg=CLOSING_LEG).order_by("created_at"))
+    made = list(Order.unscoped.filter(parent=entry, leg__in=CLOSING_LEGS).order_by("created_at"))
     last = made[-1] if made else None
     if last is not None and _is_under_way(last):
         return Progress(BEING_CLOSED, SOON)
@@ -199,17 +201,14 @@ def _wait_after(last: Order, *, number: int) -> timedelta:
 def _closing_order(entry: Order, *, number: int, quantity: Decimal) -> Order:
     """Return the unsaved order that closes `quantity`: `number` orders were made for that before."""
     sentence = f"Close what was opened on {entry.symbol}: its stop is not in place"
-    order = exit_row(entry, leg=CLOSING_LEG, client_order_id="", quantity=quantity, sentence=sentence)
-    if number:
-        # One origin has one order of a leg.
-        order.origin_id = _origin(entry, number)
-        order.pk = order_id(order.origin_id, connector_id=entry.connector_id, leg=CLOSING_LEG)
-    order.client_order_id = client_order_id(order.pk, leg=CLOSING_LEG)
+    leg = CLOSING_LEGS[min(number, len(CLOSING_LEGS) - 1)]
+    order = exit_row(entry, leg=leg, client_order_id="", quantity=quantity, sentence=sentence)
+    if number >= len(CLOSING_LEGS):
+        # One origin has one order of a leg: what goes on for hours is no longer found with its alert.
+        order.origin_id = uuid5(entry.pk, f"close {number}")
+        order.pk = order_id(order.origin_id, connector_id=entry.connector_id, leg=leg)
+    order.client_order_id = client_order_id(order.pk, leg=leg)
     return order
-
-
-def _origin(entry: Order, number: int) -> UUID:
-    return uuid5(entry.pk, f"close {number}")
 
 
 def _kept_by(halt: Denial) -> Progress:

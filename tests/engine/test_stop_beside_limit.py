@@ -7,9 +7,11 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from apps.alerts.models import Alert
+from apps.alerts.queries import cause_of
 from apps.connectors.exchange import Side
 from apps.connectors.models import Connector
-from apps.trading import cancelling, unguarded
+from apps.trading import cancelling, queries, unguarded
 from apps.trading.legs import Holding
 from apps.trading.models import Incident, Order, OrderState, Protection, ProtectionState
 from tests.engine.conftest import Bench
@@ -44,8 +46,12 @@ def beside_limit(bench: Bench, exit_quantity: str, *, chosen: str = "close") -> 
     return resting
 
 
+def closing_orders(bench: Bench) -> list[Order]:
+    return [order for order in bench.orders() if order.leg in unguarded.CLOSING_LEGS]
+
+
 def closing(bench: Bench) -> list[tuple[str, Decimal]]:
-    return [(order.state, order.filled_quantity) for order in bench.orders() if order.leg == "x"]
+    return [(order.state, order.filled_quantity) for order in closing_orders(bench)]
 
 
 def refused_for_a_minute(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +119,25 @@ def test_closing_that_is_refused_is_tried_again(futures: Bench) -> None:
     assert closing(futures) == [(S.REJECTED, 0), (S.REJECTED, 0), (S.FILLED, 50)]
     assert held(futures) == (0, 0)
     assert Incident.unscoped.get().resolution.startswith("It is closed at the market")
+
+
+def test_orders_that_close_are_all_found_with_the_alert_that_opened(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unguarded, "CLOSING_LEGS", unguarded.CLOSING_LEGS[:3])
+    beside_limit(futures, "0.05")
+    futures.fault("code", SUBMIT, code=40020, status=400, times=3)
+    futures.paper.set_price("BTCUSDT", "59300")
+
+    wait(futures, ROUNDS)
+
+    orders = closing_orders(futures)
+    assert closing(futures) == [*[(S.REJECTED, 0)] * 3, (S.FILLED, 50)]
+    alert = Alert.unscoped.get(pk=orders[0].origin_id)
+    # Only so many have a name there.
+    assert [cause_of(order) for order in orders] == [alert, alert, alert, None]
+    assert queries.by_origin(alert.workspace, [alert.pk])[alert.pk][1:] == orders[:3]
+    assert len({order.client_order_id for order in orders}) == 4
 
 
 def test_refused_closing_waits_and_says_so(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
