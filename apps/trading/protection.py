@@ -184,6 +184,10 @@ def _place(row: Protection, exchange: Exchange) -> None:
         return
     quantity, price = wanted_quantity(row), price_to_place(row)
     held = held_there(row, exchange)
+    if not held and held_here(row):
+        # The exchange tells of a position later than of the fills that opened it.
+        put(row, next_at=world.now() + LOOK_AGAIN)
+        return
     if not held:
         finish(row, P.GONE, "The position was closed before the guard was placed.")
         return

@@ -11,7 +11,7 @@ from apps.trading import incidents, unguarded
 from apps.trading.incident_kinds import IncidentKind
 from apps.trading.models import Order, Protection, ProtectionState
 from apps.trading.protecting import ProtectionKind
-from apps.trading.protection_rows import OPEN, put
+from apps.trading.protection_rows import OPEN, held_here, put
 from apps.trading.unguarded import Progress
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ def check_proof(row: Protection) -> None:
     What the trader has chosen is then gone on with until it is done, each time that the guard is due.
     """
     why = _why(row)
+    if why is None and row.state == P.GONE and row.alarmed_at is not None and not held_here(row):
+        incidents.resolve(row.connector, IncidentKind.PROTECTION_MISSING, order=row.entry, how=row.reason)
     if why is None:
         return
     is_new = row.alarmed_at is None

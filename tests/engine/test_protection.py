@@ -17,6 +17,7 @@ from apps.connectors.models import Connector
 from apps.trading import cancelling, executor, fencing, protection, protection_rows
 from apps.trading.models import Fill, Incident, Order, OrderState, Protection, ProtectionState
 from tests.engine.conftest import Bench, bench
+from tests.matrix.outside import by_hand, poll
 from tests.shared_paper import SharedPaper
 
 S, P = OrderState, ProtectionState
@@ -511,6 +512,45 @@ def test_stop_that_is_not_proven_in_time_raises_the_alarm(futures: Bench) -> Non
     assert Incident.unscoped.get().kind == "protection_missing"
     assert futures.held() == 0
     assert [order.leg for order in futures.orders()] == ["o", "x"]
+
+
+def test_position_that_is_shown_later_than_its_fill_gets_its_stop(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as late:
+        late.setattr(FuturesExchange, "positions", lambda *_: [])
+        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1}, take_profit=TWO_PROFITS)
+        wait(futures, protection.MISSING_TIMES + 2)
+        assert [row.state for row in guards(futures)] == [P.WAITING] * 3
+
+    wait(futures, 2)
+
+    assert ([row.state for row in guards(futures)], futures.held()) == ([P.LIVE] * 3, 10)
+    assert not Incident.unscoped.exists()
+
+
+def test_position_that_was_closed_by_hand_before_its_stop_was_placed_is_told_and_over(
+    futures: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dead:
+        dead.setattr("apps.trading.executor.protect", lambda order: None)
+        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    by_hand(futures, Side.SELL, "10", reduce_only=True)
+    wait(futures, 1)
+    run_late(futures)
+
+    wait(futures, 2)
+
+    facts = Incident.unscoped.get(kind="protection_missing").facts
+    assert facts["did"] == "The exchange does not show it now, and our fills say that it is open."
+    for _ in range(4):
+        futures.end_windows()
+        poll()
+    wait(futures, 2)
+    assert ([row.state for row in guards(futures)], futures.held()) == ([P.GONE], 0)
+    told = Incident.unscoped.get(kind="protection_missing")
+    assert told.resolution == "The position was closed before the guard was placed."
+    assert [size for _, size in futures.book()] == ["10", "10"]
 
 
 def test_crash_between_fill_and_guard_is_made_good_by_the_sweeper(
