@@ -46,7 +46,7 @@ _AMOUNTS = {
     QuantityType.PERCENT_EQUITY: "% of equity",
     QuantityType.PERCENT_BALANCE: "% of free balance",
     QuantityType.PERCENT_POSITION: "% of the open position",
-    QuantityType.RISK_PERCENT: "% of equity lost at the stop loss",
+    QuantityType.RISK_PERCENT: "% of equity lost at the stop loss, before fees",
 }
 _NOT_ON_SPOT = {QuantityType.CONTRACTS, QuantityType.MARGIN}
 _UNITS = (("percent", "% from the entry"), ("price", "price"))

@@ -32,8 +32,9 @@ _RULES = """
   `signal_price`.
 * `quantity` counts what `quantity_type` says: `base` coins (the default), `contracts`, `quote` (the position's value),
   `margin` (the money put up: value = margin × leverage), or per cent of equity, free balance or the open position.
-  `risk_percent` of the equity is what the stop loss may cost, so it needs one, and an entry. `10%` is read where the
-  type is a percentage. No percentage is above 100.
+  `risk_percent` of the equity is what may be lost between the entry and the stop loss, so it needs one, and an entry.
+  Fees of both orders, and what a stop fills beyond its price, come on top: with 0.06 % a side and a stop 1 % away the
+  loss is about an eighth larger. `10%` is read where the type is a percentage. No percentage is above 100.
 * `take_profit`, `stop_loss` and the `activation` of a `trailing_stop` are a price or a percentage from the entry:
   `{"price": 70000}`, `{"percent": 5}`, `"5%"`, or a flat key (`stop_loss_percent`). A bare number is refused. Several
   take profits are a list, each with a `weight`; the weights add up to 1 (or 100). A partial exit leaves the targets
