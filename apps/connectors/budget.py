@@ -53,10 +53,15 @@ WAITS_S = {
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`max_wait_s` is how long the caller's request may wait for its turn; None = as long as its class may."""
+    """`max_wait_s` is how long the caller's request may wait for its turn; None = as long as its class may.
+
+    `until`, by the monotonic clock, is how long the caller waits for answers, tried once each; None = as long as it
+    takes. That one was not waited for says nothing of the exchange.
+    """
 
     priority: Priority
     max_wait_s: float | None = None
+    until: float | None = None
 
     @property
     def wait_s(self) -> float:
@@ -71,9 +76,9 @@ def standing() -> Standing:
 
 
 @contextmanager
-def priority(value: Priority, *, max_wait_s: float | None = None) -> Generator[None]:
+def priority(value: Priority, *, max_wait_s: float | None = None, until: float | None = None) -> Generator[None]:
     """Say what the exchange calls inside are for. Calls that are more important by nature stay so."""
-    token = _standing.set(Standing(value, max_wait_s))
+    token = _standing.set(Standing(value, max_wait_s, until))
     try:
         yield
     finally:

@@ -162,6 +162,15 @@ def needs_price(inputs: Inputs) -> bool:
     return amounts.needs_price(inputs.signal, _instrument_in(inputs).market)
 
 
+def counts_from_price(inputs: Inputs) -> bool:
+    """True for an entry with a guard inside at a percentage from the price: of an old one it may fire at once."""
+    signal = inputs.signal
+    if signal.is_exit or _instrument_in(inputs).market is Market.SPOT:
+        return False
+    inside = (signal.stop_loss, *(signal.take_profits if len(signal.take_profits) == 1 else ()))
+    return any(guard is not None and guard.percent is not None for guard in inside)
+
+
 def _converted(inputs: Inputs) -> Converted | Denial:
     instrument, account, setup = _instrument_in(inputs), _account_in(inputs), _setup(inputs)
     price = expected = taker = None

@@ -1,5 +1,6 @@
 """What a decision is made from: the account and the market as the exchange tells them now."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from apps.connectors import instruments
-from apps.connectors.budget import standing
+from apps.connectors.budget import Priority, priority, standing
 from apps.connectors.exchange import (
     Balance,
     Book,
@@ -31,9 +32,14 @@ from apps.lib.statements import Asked
 from apps.trading.inputs import Account
 from apps.trading.legs import Holding
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 FRESH = timedelta(seconds=2)
+# What a guard inside an entry counts from: the market may have left an older price behind. It is asked for so long, and
+# again so long after it was not told.
+FRESHER, FRESHER_WITHIN_S, FRESHER_AGAIN_S = timedelta(seconds=0.5), 1.0, 5.0
 USABLE = timedelta(seconds=15)
 # A held coin's price may be this old when it is valued as a part of the account's equity.
 VALUABLE = timedelta(minutes=5)
@@ -71,6 +77,7 @@ _modes = _Kept(30)
 _fees = _Kept(3600)
 # At the close of a bar hundreds of alerts find the same price too old in one moment.
 _asking: Flights[MarketPrice | None] = Flights(ExchangeError)
+_not_told: dict[int, float] = {}
 
 
 def read_account(
@@ -156,7 +163,38 @@ def read_ticker(instrument: InstrumentRow, stored: Sequence[MarketPrice] | None 
         price = _asking.join((instrument.pk, standing().priority), lambda: _asked_now(instrument))
     if price is None:
         return None
+    return _in_words(instrument, price)
+
+
+def fresher(instrument: InstrumentRow, ticker: Ticker) -> Ticker:
+    """Return the symbol's prices of FRESHER where the exchange tells them at once, else `ticker`.
+
+    Takes of the request limits only what nobody more important may want, and waits for no turn.
+    """
+    now, age = world.monotonic(), world.now() - ticker.at
+    # One that is older than FRESH was made do with: the exchange has just not told it.
+    if not FRESHER < age <= FRESH or 0 <= now - _not_told.get(instrument.pk, float("-inf")) < FRESHER_AGAIN_S:
+        return ticker
+    try:
+        with priority(Priority.SCREEN, max_wait_s=0, until=now + FRESHER_WITHIN_S):
+            price = _asking.join((instrument.pk, FRESHER), lambda: _asked_fresher(instrument))
+    except ExchangeError as error:
+        logger.info("price of %s is not told anew: %s", instrument.symbol, error.sentence)
+        _not_told[instrument.pk] = world.monotonic()
+        return ticker
+    return ticker if price is None else _in_words(instrument, price)
+
+
+def _in_words(instrument: InstrumentRow, price: MarketPrice) -> Ticker:
     return Ticker(instrument.symbol, price.last, price.bid, price.ask, price.mark, price.at)
+
+
+def _asked_fresher(instrument: InstrumentRow) -> MarketPrice | None:
+    price = _stored(instrument, FRESHER)
+    if price is None:
+        instruments.refresh_prices({(instrument.environment, instrument.market): [instrument.symbol]})
+        price = _stored(instrument, FRESHER)
+    return price
 
 
 def _asked_now(instrument: InstrumentRow) -> MarketPrice | None:

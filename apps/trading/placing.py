@@ -39,7 +39,7 @@ from apps.trading.exposure import (
 from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
 from apps.trading.legs import Intent, Leg, PlanSettings, ShadowPosition
-from apps.trading.market import asked_price, fee_rates, read_account, read_ticker
+from apps.trading.market import asked_price, fee_rates, fresher, read_account, read_ticker
 from apps.trading.models import Incident, Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
 from apps.trading.signal import PrevPosition, Signal
@@ -206,7 +206,10 @@ _shadow_of = Compiled(
 def _with_prices(inputs: Inputs, rows: Rows, exchange: AccountReader) -> Inputs:
     rates = fee_rates(inputs.connector_id, exchange, rows.symbol)
     rows.read_now()
-    return replace(inputs, ticker=rows.ticker(), fee_rates=rates)
+    ticker = rows.ticker()
+    if ticker is not None and deciding.counts_from_price(inputs):
+        ticker = fresher(rows.instrument, ticker)
+    return replace(inputs, ticker=ticker, fee_rates=rates)
 
 
 def read_standing(signal: Signal, *, origin: Origin, connector: Connector, rows: Rows | None = None) -> Inputs:

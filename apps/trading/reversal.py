@@ -16,7 +16,7 @@ from apps.trading.denials import Denial, DenialCode
 from apps.trading.exposure import reserved
 from apps.trading.following import evidence_of
 from apps.trading.legs import Intent, Leg
-from apps.trading.market import fee_rates, read_account, read_ticker
+from apps.trading.market import fee_rates, fresher, read_account, read_ticker
 from apps.trading.models import FINAL_STATES, Order, OrderState
 from apps.trading.placing import guard_again
 from apps.trading.protection import priced_anew
@@ -70,6 +70,9 @@ def is_ready(order: Order) -> bool:
             )
             return False
         leg, ticker = leg_of(order), read_ticker(order.instrument)
+        guards = order.facts.get("guards", ())
+        if ticker is not None and any({"percent", "in_entry"} <= facts.keys() for facts in guards):
+            ticker = fresher(order.instrument, ticker)
         sized = sizing.size(
             leg,
             instrument=words,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from apps.connectors.bitmart.transport import READ_TIMEOUT_S, RawAnswer, _lost, _not_sent
+from apps.connectors.bitmart.transport import READ_TIMEOUT_S, RawAnswer, _lost, _not_sent, patience_s
 from apps.paper.faults import Fault
 from apps.paper.faults_answers import half
 from apps.paper.faults_wire import Cut, FaultyWire
@@ -205,7 +205,7 @@ class Venue:
             self.fired += 1
             rule = room.rules[room.log[-1].rule]
             if rule.action == "delay":
-                if rule.code / 1000 > READ_TIMEOUT_S:
+                if rule.code / 1000 > min(READ_TIMEOUT_S, patience_s()):
                     return self._timeout()
                 self.world.sleep(rule.code / 1000)
         if left is None:
@@ -216,7 +216,7 @@ class Venue:
         return RawAnswer(left.status_code, left.headers, bytes(left.body))
 
     def _timeout(self) -> Exception:
-        self.world.sleep(READ_TIMEOUT_S)
+        self.world.sleep(max(min(READ_TIMEOUT_S, patience_s()), 0))
         return _lost("no answer in time")
 
     def _arrive_until(self, until_us: int) -> None:

@@ -11,10 +11,11 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.connectors import instruments
-from apps.connectors.budget import Priority, priority
-from apps.connectors.exchange import UnreachableError
+from apps.connectors.budget import Priority, priority, standing
+from apps.connectors.exchange import Ticker, UnreachableError
 from apps.connectors.models import Instrument, MarketPrice
-from apps.trading.market import read_ticker
+from apps.trading import market
+from apps.trading.market import fresher, read_ticker
 from tests.factories import InstrumentFactory, MarketPriceFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,3 +103,80 @@ def test_a_herd_is_told_that_there_is_no_price(monkeypatch: pytest.MonkeyPatch) 
 
     assert herd(instrument, [Priority.ENTRY] * HERD) == [None] * HERD
     assert asked == [instrument.symbol]
+
+
+def in_hand(instrument: Instrument, age_s: float) -> Ticker:
+    """Have a price of 100 stored that is so old, and return it as it was read."""
+    at = timezone.now() - timedelta(seconds=age_s)
+    MarketPriceFactory(instrument=instrument, last=Decimal(100), at=at)
+    ticker = read_ticker(instrument)
+    assert ticker is not None
+    return ticker
+
+
+def asked_anew(instrument: Instrument, ticker: Ticker, times: int) -> list[Decimal]:
+    """Have as many threads at once ask for a fresher price than the one that they have."""
+    together = threading.Barrier(times)
+
+    def one(_: int) -> Decimal:
+        together.wait(10)
+        try:
+            return fresher(instrument, ticker).last
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(one, range(times)))
+
+
+def test_a_herd_asks_once_for_a_fresher_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    instrument = InstrumentFactory()
+    ticker = in_hand(instrument, 1)
+
+    def answer() -> None:
+        MarketPrice.objects.filter(instrument=instrument).update(last=Decimal(105), at=timezone.now())
+
+    asked = exchange(monkeypatch, answer)
+
+    assert asked_anew(instrument, ticker, HERD) == [Decimal(105)] * HERD
+    assert asked == [instrument.symbol]
+
+
+def test_fresher_price_that_is_not_told_is_done_without_and_not_asked_for_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    instrument = InstrumentFactory()
+    ticker = in_hand(instrument, 1)
+    asked = exchange(monkeypatch, no_answer)
+
+    assert asked_anew(instrument, ticker, HERD) == [Decimal(100)] * HERD
+    assert fresher(instrument, ticker) is ticker
+    assert asked == [instrument.symbol]
+    monkeypatch.setattr(market, "FRESHER_AGAIN_S", 0)
+    assert fresher(instrument, ticker) is ticker
+    assert asked == [instrument.symbol] * 2
+
+
+@pytest.mark.parametrize("age_s", [0.2, 9])
+def test_price_of_now_and_one_that_was_made_do_with_are_not_asked_for_anew(
+    monkeypatch: pytest.MonkeyPatch, age_s: float
+) -> None:
+    instrument = InstrumentFactory()
+    asked = exchange(monkeypatch, no_answer)
+    ticker = in_hand(instrument, age_s)
+    del asked[:]
+
+    assert fresher(instrument, ticker) is ticker
+    assert asked == []
+
+
+def test_fresher_price_takes_only_what_is_left_of_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    instrument = InstrumentFactory()
+    ticker = in_hand(instrument, 1)
+    stood: list[tuple[Priority, float]] = []
+    monkeypatch.setattr(instruments, "refresh_prices", lambda _: stood.append((standing().priority, standing().wait_s)))
+
+    with priority(Priority.ENTRY):
+        fresher(instrument, ticker)
+
+    assert stood == [(Priority.SCREEN, 0)]

@@ -12,7 +12,7 @@ from apps.connectors.bitmart.errors import OK_CODE, refusal
 from apps.connectors.bitmart.limits import Meter, told_by
 from apps.connectors.bitmart.signing import signature
 from apps.connectors.bitmart.transport import RawAnswer, open_transport, prepared
-from apps.connectors.budget import Budget, Slot
+from apps.connectors.budget import Budget, Slot, standing
 from apps.connectors.budget_windows import NOTHING
 from apps.connectors.exchange import (
     BudgetError,
@@ -135,7 +135,7 @@ class Client:
         self._transport.close()
 
     def _repeated(self, call: Callable[[], Envelope]) -> Envelope:
-        for pause_s in RETRY_PAUSES_S:
+        for pause_s in RETRY_PAUSES_S if standing().until is None else ():
             try:
                 return call()
             except BudgetError:
@@ -207,8 +207,11 @@ class Client:
             self._meter.budget.settle(slot, told)
 
     def _count(self, error: ExchangeError | None) -> None:
-        if self._on_outcome is not None and not isinstance(error, NotSentError):
-            self._on_outcome(isinstance(error, UnreachableError))
+        is_lost = isinstance(error, UnreachableError)
+        if isinstance(error, NotSentError) or (is_lost and standing().until is not None):
+            return
+        if self._on_outcome is not None:
+            self._on_outcome(is_lost)
 
     def _trace(self, method: str, path: str, started: float, envelope: Envelope | None) -> None:
         if self._on_trace is None:

@@ -14,8 +14,11 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from urllib3.util import Timeout
 
+from apps.connectors.budget import standing
 from apps.connectors.exchange import ExchangeError, NotSentError, UnreachableError
+from apps.lib import world
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 8.0
@@ -158,12 +161,15 @@ class Transport:
     def send(self, request: requests.PreparedRequest) -> RawAnswer:
         """Send once. NotSentError: no byte left. UnreachableError: it may have arrived."""
         failure: ExchangeError
+        within_s = patience_s()
+        if within_s <= 0:
+            raise _not_sent("no time left to ask")
+        # The stubs do not know that the adapter takes urllib3's own.
+        timeout: Any = Timeout(within_s, connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
         try:
-            response = self._adapter.send(
-                request, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), verify=True, proxies={}
-            )
+            response = self._adapter.send(request, stream=True, timeout=timeout, verify=True, proxies={})
             with closing(response):
-                return RawAnswer(response.status_code, response.headers, _content(response))
+                return RawAnswer(response.status_code, response.headers, _content(response, within_s))
         except DialError as error:
             failure = _not_sent(str(error))
         except requests.ConnectTimeout:
@@ -205,8 +211,14 @@ def replaced(make: Callable[[], Sender]) -> Generator[None]:
         _make = before
 
 
-def _content(response: requests.Response) -> bytes:
-    deadline = time.monotonic() + WHOLE_BODY_S
+def patience_s() -> float:
+    """Return how long the caller waits for an answer to begin: for ever, where it has not said."""
+    until = standing().until
+    return float("inf") if until is None else until - world.monotonic()
+
+
+def _content(response: requests.Response, within_s: float) -> bytes:
+    deadline = time.monotonic() + min(WHOLE_BODY_S, within_s)
     content = bytearray()
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         content += chunk

@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from apps.connectors.bitmart import open_exchange, transport
 from apps.connectors.bitmart.client import Client
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.bitmart.signing import signature
+from apps.connectors.budget import Priority, priority
 from apps.connectors.exchange import (
     Credentials,
     CredentialsError,
@@ -244,6 +246,25 @@ def test_reads_are_tried_three_times_and_no_more() -> None:
         exchange.close()
 
     assert len(server.requests) == 3
+
+
+def test_who_waits_until_a_moment_asks_once_and_counts_no_silence() -> None:
+    done = threading.Event()
+    outcomes: list[bool] = []
+
+    with serving(lambda *_: bool(done.wait(5)) and None) as server:
+        wire = Client(base_url=server.base_url, credentials=None, user_agent=AGENT, on_outcome=outcomes.append)
+        began = time.monotonic()
+        with priority(Priority.SCREEN, until=began + 0.3):
+            with pytest.raises(UnreachableError):
+                wire.public("/system/time")
+            with pytest.raises(NotSentError):
+                wire.public("/system/time")
+        took = time.monotonic() - began
+        done.set()
+
+    assert 0.3 <= took < 1
+    assert (len(server.requests), outcomes) == (1, [])
 
 
 def test_a_read_that_could_not_connect_is_tried_three_times_too() -> None:
