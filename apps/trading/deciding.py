@@ -17,7 +17,7 @@ from apps.trading.amounts import AmountFacts, Converted
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.guards import GuardFacts
 from apps.trading.ids import client_order_id, order_id
-from apps.trading.inputs import Account, Inputs
+from apps.trading.inputs import Account, Counts, Inputs
 from apps.trading.legs import Intent, Leg, Note, NoteCode, Plan
 from apps.trading.limits import with_limits
 from apps.trading.planner import plan
@@ -261,11 +261,10 @@ def _guard(inputs: Inputs, leg: Leg) -> Denial | None:
     counts = inputs.counts
     opens = PrevPosition.LONG if leg.side is Side.BUY else PrevPosition.SHORT
     facts = replace(
-        _facts(inputs, leg.intent),
+        _facts(inputs, leg.intent, guards.closed_by(leg.side) if leg.intent is Intent.EXIT else None),
         order_notional=sizing.notional_of(leg, instrument=_instrument_in(inputs), ticker=inputs.ticker),
         open_notional=counts.open_notional_elsewhere if leg.after else counts.open_notional,
         opens=opens,
-        closes=guards.closed_by(leg.side),
         held=_held(inputs, opens),
         adds_made=counts.adds_long if opens is PrevPosition.LONG else counts.adds_short,
         open_elsewhere=counts.open_elsewhere,
@@ -321,14 +320,21 @@ def _exit_age_denial(inputs: Inputs) -> Denial | None:
     if not inputs.signal.is_exit or inputs.signal.kind is not SignalKind.ORDER:
         return None
     closes = guards.closed_by(inputs.signal.action) if inputs.signal.action is not None else None
-    facts = replace(_facts(inputs, Intent.EXIT), has_matching_position=False, closes=closes)
+    facts = replace(_facts(inputs, Intent.EXIT, closes), has_matching_position=False)
     return guards.check_exit_age(facts, inputs.terms.limits)
 
 
-def _facts(inputs: Inputs, intent: Intent) -> GuardFacts:
+def _opened_at(counts: Counts, side: PrevPosition | None) -> datetime | None:
+    """Return when what an exit closes was opened; of either side where that is not known."""
+    if side is None or (counts.opened_long_at is None and counts.opened_short_at is None):
+        return counts.oldest_opened_at
+    return counts.opened_long_at if side is PrevPosition.LONG else counts.opened_short_at
+
+
+def _facts(inputs: Inputs, intent: Intent, closes: PrevPosition | None = None) -> GuardFacts:
     signal, instrument, standing = inputs.signal, inputs.instrument, inputs.standing
     told_at = signal.sent_at or inputs.origin.received_at
-    oldest = inputs.counts.oldest_opened_at
+    oldest = _opened_at(inputs.counts, closes)
     return GuardFacts(
         intent=intent,
         now=inputs.now,
@@ -352,7 +358,8 @@ def _facts(inputs: Inputs, intent: Intent) -> GuardFacts:
         market_price=inputs.ticker.last if inputs.ticker else None,
         is_trading=instrument.is_trading if instrument else True,
         delist_at=instrument.delist_at if instrument else None,
-        # False when every open position is younger than the alert: an old exit must not close a new one.
+        closes=closes,
+        # False when the open position is younger than the alert: an old exit must not close a new one.
         has_matching_position=oldest is None or oldest <= told_at,
         orders_last_minute=inputs.counts.orders_last_minute,
     )

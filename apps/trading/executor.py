@@ -396,7 +396,7 @@ def _is_stopped(order: Order) -> bool:
 
 def _is_still_open(order: Order) -> bool:
     """True while a position is open that the exit was meant for: one opened before it was planned."""
-    positions = Position.unscoped.filter(connector_id=order.connector_id, symbol=order.symbol)
+    positions = Position.unscoped.filter(connector_id=order.connector_id, symbol=order.symbol, book=order.book)
     return bool(positions.exclude(signed_quantity=0).filter(opened_at__lte=order.created_at).exists())
 
 

@@ -44,13 +44,17 @@ def counts_from(connector: Connector, instrument: Instrument, told: Sequence[Any
     pending = _rest_of(entry[:3] for entry in under_way)
     positions = [(quantity, at) for name, quantity, _, at, *_ in held if name == symbol]
     opened = [opened_at for _, opened_at in positions if opened_at is not None]
-    long = _since_opening(connector, symbol, Side.BUY, [at for quantity, at in positions if quantity > 0])
-    short = _since_opening(connector, symbol, Side.SELL, [at for quantity, at in positions if quantity < 0])
+    since_long = [at for quantity, at in positions if quantity > 0]
+    since_short = [at for quantity, at in positions if quantity < 0]
+    long = _since_opening(connector, symbol, Side.BUY, since_long)
+    short = _since_opening(connector, symbol, Side.SELL, since_short)
     return Counts(
         orders_last_minute=last_minute,
         open_notional=sum((cost for _, _, cost, *_ in held), pending),
         open_notional_elsewhere=sum((cost for name, _, cost, *_ in held if name != symbol), pending),
         oldest_opened_at=min(opened, default=None),
+        opened_long_at=next(iter(since_long), None),
+        opened_short_at=next(iter(since_short), None),
         open_elsewhere=_elsewhere(connector, symbol, held, {name for *_, name in under_way}),
         spot_quantity=sum((quantity for quantity, _ in positions), ZERO) if instrument.market == Market.SPOT else ZERO,
         adds_long=long.adds,

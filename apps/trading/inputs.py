@@ -86,7 +86,8 @@ class Counts:
     """What the connector has done lately and has open. Notionals in quote currency, orders in doubt counted in.
 
     `open_notional_elsewhere` leaves positions in the symbol out: behind a closing leg they are on their way out.
-    `oldest_opened_at` is when the oldest open position in the symbol was opened, None when none is open.
+    `oldest_opened_at` is when the oldest open position in the symbol was opened, None when none is open;
+    `opened_long_at` and `opened_short_at` are of one side each, which only a hedge account has both of.
 
     `open_elsewhere` is how many other symbols have a position, or an entry that may become one. `spot_quantity` is what
     our fills on spot add up to: other coins in the account are no position. `adds_long` and `adds_short` are the
@@ -106,6 +107,8 @@ class Counts:
     adds_short: int = 0
     lost_today: Decimal = Decimal(0)
     unheard: Holding = NOTHING
+    opened_long_at: datetime | None = None
+    opened_short_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from apps.connectors.opening import forget_credentials, seal_credentials
 from apps.trading import placing
 from apps.trading.executor import settle_legs
 from apps.trading.models import Order, OrderState, Position
-from tests.engine.conftest import Bench
+from tests.engine.conftest import Bench, bench
 from tests.factories import OrderFactory
+from tests.shared_paper import SharedPaper
 
 S = OrderState
 STOPS = {
@@ -336,6 +337,25 @@ def test_old_exit_leaves_a_position_alone_that_opened_while_the_account_was_read
 
     assert (futures.status(alert)[1], len(futures.book()), futures.held()) == ("EXIT_TOO_OLD", 1, 10)
     assert alert.reason.endswith(", and no long position on BTCUSDT is open from before it. Nothing was sent.")
+
+
+@pytest.mark.parametrize(("older", "status", "held"), [("short", "EXIT_TOO_OLD", 10), ("long", "", 0)])
+def test_old_exit_on_a_hedge_account_goes_by_the_age_of_its_own_side(
+    db: None, paper: SharedPaper, older: str, status: str, held: int
+) -> None:
+    hedge = bench(paper, "futures", position_mode="hedge_mode")
+    hedge.send("buy", "flat", "0.01", hedgemode="hedge")
+    hedge.send("sell", "flat", "0.01", hedgemode="hedge")
+    day = timezone.now() - timedelta(hours=14)
+    Position.unscoped.filter(connector=hedge.connector, book=older).update(opened_at=day)
+
+    alert = hedge.post("sell", "long", "0.01", hedgemode="hedge")
+    Alert.unscoped.filter(pk=alert.pk).update(received_at=timezone.now() - timedelta(hours=13))
+    execute_due()
+    hedge.wait(2)
+
+    assert hedge.status(alert)[1] == status
+    assert [p.signed_quantity for p in Position.unscoped.order_by("book")] == [held, -10]
 
 
 def test_exit_that_waited_to_be_sent_again_names_what_it_was_to_close(futures: Bench) -> None:
