@@ -70,6 +70,29 @@ def test_figures_and_times_bring_no_space_before_a_comma():
     assert html.count(">,") == 4
 
 
+@pytest.mark.parametrize(
+    ("tag", "slot"),
+    [
+        ('<c-confirm id="run" action="/" title="t" word="w">', "fields"),
+        ('<c-card title="t">', "actions"),
+        ('<c-card title="t">', "footer"),
+        ("<c-form>", "buttons"),
+        ("<c-notice>", "actions"),
+        ('<c-page-header title="t">', "crumbs"),
+        ('<c-page-header title="t">', "badges"),
+    ],
+)
+def test_slot_shows_what_it_is_given_and_nothing_of_the_page(tag, slot):
+    name = tag.strip("<>").split()[0]
+    page = Context({slot: [("ticker", "of the page")]})
+
+    empty = Template(CottonCompiler().process(f"{tag}text</{name}>")).render(page)
+    given = Template(CottonCompiler().process(f'{tag}text<c-slot name="{slot}">own</c-slot></{name}>')).render(page)
+
+    assert "of the page" not in empty
+    assert ("own" in given, "of the page" in given) == (True, False)
+
+
 @pytest.mark.parametrize("level", NOTICE_ICONS)
 def test_every_notice_has_its_class_in_the_built_css(level):
     assert f".notice-{level}" in CSS
