@@ -59,9 +59,12 @@ class OpenPosition:
 
     @property
     def exchange_differs(self) -> bool:
-        """True when the exchange's last word on the size is not what our fills add up to."""
-        told = self.position.exchange_quantity
-        if told is None:
+        """True when the exchange's last word on the size is not what our fills add up to.
+
+        A word from before our own last change says nothing: the position was opened, grew or shrank since.
+        """
+        told, read_at = self.position.exchange_quantity, self.position.reconciled_at
+        if told is None or (read_at is not None and read_at < self.position.updated_at):
             return False
         words = instruments.in_words(self.position.instrument)
         return drift.differs(self.position.signed_quantity, told, instrument=words)

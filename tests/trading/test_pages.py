@@ -1,6 +1,7 @@
 import csv
 import io
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -182,6 +183,18 @@ def test_difference_from_the_exchange_is_said(owner: Member) -> None:
     PositionFactory(connector=ConnectorFactory(workspace=owner.workspace), exchange_quantity=Decimal(7))
 
     assert "Exchange: 7, our fills: 10." in get(owner, "positions")
+
+
+@pytest.mark.parametrize(("read", "is_said"), [(timedelta(seconds=-20), False), (timedelta(seconds=20), True)])
+def test_difference_is_said_only_where_the_exchange_was_read_after_our_own_last_fill(
+    owner: Member, read: timedelta, is_said: bool
+) -> None:
+    PositionFactory(
+        connector=ConnectorFactory(workspace=owner.workspace), exchange_quantity=Decimal(0),
+        reconciled_at=timezone.now() + read,
+    )  # fmt: skip
+
+    assert ("another quantity" in get(owner, "positions")) is is_said
 
 
 def test_strangers_positions_are_on_no_list(owner: Member, stranger: Member) -> None:
