@@ -62,8 +62,16 @@ class Evidence:
 
     @cached_property
     def costs(self) -> tuple[OrderCost, ...]:
-        """Slippage of every order that filled; the market is that of the plan, also for a leg that waited."""
-        return tuple(OrderCost(order, self._cost(order)) for order in self.orders if order.filled_quantity)
+        """Slippage of every planned order that filled; the market is that of the plan, also for a leg that waited.
+
+        A stop or profit that fired at the exchange was not planned: how far the market went until then is no slippage.
+        """
+        planned = (order for order in self.orders if order.filled_quantity and self._was_planned(order))
+        return tuple(OrderCost(order, self._cost(order)) for order in planned)
+
+    def _was_planned(self, order: Order) -> bool:
+        first = next((step.event for step in self.steps if step.order.pk == order.pk), None)
+        return first is None or first.to_state == OrderState.PLANNED
 
     def _cost(self, order: Order) -> Slippage:
         ticker = self.inputs.ticker if self.inputs else None

@@ -14,7 +14,7 @@ from apps.alerts.models import Alert
 from apps.connectors.bitmart.futures import FuturesExchange
 from apps.connectors.exchange import OrderRejectedError, RejectReason
 from apps.connectors.models import MarketPrice
-from apps.trading.models import OrderEvent
+from apps.trading.models import OrderEvent, Protection
 from tests.engine.conftest import Bench
 from tests.people import Member, member
 
@@ -79,6 +79,20 @@ def test_the_stop_and_the_profit_that_travel_in_an_entry_are_told(futures: Bench
 
     asked = OrderEvent.unscoped.get(to_state="submitting").evidence
     assert (asked["stop_loss"], asked["take_profit"]) == ("58000", "63000")
+
+
+def test_what_a_stop_fired_cost_is_not_measured_against_the_market_of_the_entry(futures: Bench) -> None:
+    alert = futures.send("buy", "flat", "0.01", stop_loss={"price": 58000})
+    futures.paper.set_price("BTCUSDT", "57900")
+    for _ in range(2):
+        Protection.unscoped.filter(next_at__gt=timezone.now()).update(next_at=timezone.now())
+        futures.wait()
+    entry, fired = futures.orders()
+
+    proof = evidence_of(alert.workspace, alert, [entry, fired])
+
+    assert fired.filled_quantity == 10
+    assert [cost.order.pk for cost in proof.costs] == [entry.pk]
 
 
 def test_a_spot_buy_is_asked_for_by_its_amount(spot: Bench) -> None:
