@@ -73,6 +73,8 @@ class OrderDetail(WorkspaceMixin, TemplateView):
             events=list(order.events.order_by("version")),
             fills=fills,
             notional=notional,
+            realized_pnl=sum((fill.realized_pnl for fill in fills), ZERO),
+            guard=queries.protections(self.workspace).filter(fired=order).first(),
             may_trade=self.membership.may_trade,
             protections=list(queries.protections(self.workspace).filter(entry=order).order_by("number")),
             siblings=[row for row in together[order.origin_id] if row.pk != order.pk],

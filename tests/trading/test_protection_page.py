@@ -8,7 +8,7 @@ from django.urls import reverse
 from apps.lib import world
 from apps.trading import queries
 from apps.trading.models import Protection
-from tests.factories import AlertFactory, ConnectorFactory, OrderFactory, PositionFactory
+from tests.factories import AlertFactory, ConnectorFactory, FillFactory, OrderFactory, PositionFactory
 from tests.people import Member
 
 
@@ -36,6 +36,27 @@ def test_entry_shows_its_guards(owner: Member) -> None:
     assert reverse("trading:order", args=[fired.pk]) in html
     assert html.count("It fired.") == 2, "beside the state, and below the kind on a phone"
     assert html.count('<span class="status status-good">') >= 2
+
+
+def test_order_that_a_stop_fired_says_so_and_what_it_realised(owner: Member) -> None:
+    connector = ConnectorFactory(workspace=owner.workspace)
+    entry = OrderFactory(connector=connector, state="filled")
+    fired = OrderFactory(connector=connector, state="filled", side="sell", intent="exit")
+    FillFactory(order=fired, realized_pnl=Decimal(-30))
+    Protection.unscoped.create(
+        workspace=owner.workspace, connector=connector, entry=entry, symbol=entry.symbol, book="net", side="sell",
+        guard={}, number=0, kind="stop_loss", price=Decimal(58000), state="fired", fired=fired, client_order_id="a",
+    )  # fmt: skip
+
+    pages = {
+        order: owner.client.get(reverse("trading:order", args=[order.pk])).content.decode() for order in (entry, fired)
+    }
+
+    assert "Fired by" in pages[fired]
+    assert "the stop loss at" in pages[fired]
+    assert reverse("trading:order", args=[entry.pk]) + "#protections" in pages[fired]
+    assert "−30.00" in pages[fired].partition("Fees")[0]
+    assert [text for text in ("Fired by", "Realised PnL, before fees") if text in pages[entry]] == []
 
 
 def test_order_without_guards_shows_no_card(owner: Member) -> None:
