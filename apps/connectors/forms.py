@@ -164,6 +164,8 @@ class ConnectorSettingsForm(forms.ModelForm):
             value = self.initial.get(name)
             if isinstance(value, Decimal):
                 self.initial[name] = Decimal(normalize_text(value))
+            if isinstance(self.fields[name], forms.IntegerField):  # DecimalField too
+                _judge_as_typed(self.fields[name])
         symbols = self.initial.get("allowed_symbols")
         if isinstance(symbols, list):
             self.initial["allowed_symbols"] = ", ".join(symbols)
@@ -294,6 +296,13 @@ class DeleteForm(forms.Form):
                 code="NAME_DIFFERS",
             )
         return typed
+
+
+def _judge_as_typed(field: forms.Field) -> None:
+    """Draw a number as text: of a number input that it cannot read a browser sends "", which takes a limit away."""
+    keys = "decimal" if isinstance(field, forms.DecimalField) else "numeric"
+    field.widget = forms.TextInput(attrs={"inputmode": keys, "autocomplete": "off"})
+    field.error_messages["invalid"] = "This is not a number. Type digits only, such as 600: no unit, no comma."
 
 
 def _within(value: int, least: int, most: int, unit: str) -> int:

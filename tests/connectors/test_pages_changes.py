@@ -421,6 +421,20 @@ def test_the_page_shows_every_setting_that_saving_asks_for(owner: Member) -> Non
         assert [name for name in wanted if f'name="{name}"' not in html] == []
 
 
+def test_a_number_is_judged_as_it_was_typed(owner: Member) -> None:
+    connector = mine(owner, max_daily_loss=Decimal(600))
+    confirm(owner)
+
+    form = owner.client.get(reverse("connectors:settings", args=[connector.pk])).content.decode()
+    answer = post(owner, "settings", connector, **settings_of(connector, max_daily_loss="1,000 USDT"))
+
+    assert 'type="number"' not in form
+    assert answer.status_code == 422
+    assert 'value="1,000 USDT"' in answer.content.decode()
+    assert "This is not a number. Type digits only" in answer.content.decode()
+    assert Connector.unscoped.get(pk=connector.pk).max_daily_loss == 600
+
+
 def test_spot_has_no_leverage(owner: Member) -> None:
     connector = mine(owner, market="spot")
 
