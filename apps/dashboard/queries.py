@@ -13,11 +13,13 @@ from apps.alerts import queries as alerts
 from apps.alerts.models import Alert
 from apps.connectors.models import CheckStatus, Connector
 from apps.lib import world
+from apps.lib.templatetags.figures import amount
 from apps.trading import incidents
 from apps.trading import queries as trading
 from apps.trading.models import Fill, Incident
 
 RECENTLY = timedelta(hours=24)
+LIMITS_IN = "USDT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Step:
 
 
 def attention(workspace: Workspace, connectors: list[Connector], *, has_doubts: bool) -> tuple[Attention, ...]:
-    """Return what stands in the way, worst first. Three queries at most.
+    """Return what stands in the way, worst first. Four queries at most.
 
     `has_doubts`: an order of today is in doubt. One that is so for longer than five minutes is an incident.
     """
@@ -52,6 +54,7 @@ def attention(workspace: Workspace, connectors: list[Connector], *, has_doubts: 
         *_of_incidents(open_incidents),
         *(_of_orders(workspace, told=told) if has_doubts else ()),
         *(_of_connector(connector) for connector in connectors if connector.check_status == CheckStatus.FAILED),
+        *_of_losses(workspace, connectors),
         *_of_held(workspace),
     )
 
@@ -119,6 +122,28 @@ def _of_connector(connector: Connector) -> Attention:
     )
     url = reverse("connectors:detail", args=[connector.pk])
     return Attention("error", f"{connector.label}: {failed}", url, "Open connector")
+
+
+def _of_losses(workspace: Workspace, connectors: list[Connector]) -> tuple[Attention, ...]:
+    """Say which connectors take no new position for today: so far only a refused alert would tell."""
+    most = {connector.pk: connector.max_daily_loss for connector in connectors if connector.max_daily_loss is not None}
+    if not most:
+        return ()
+    # UTC, as the guard counts: a limit has one meaning for all members.
+    midnight = world.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    lost = trading.lost_since(workspace, midnight, currency=LIMITS_IN, connectors=most)
+    return tuple(
+        Attention(
+            "warning",
+            f"{connector.label}: {amount(lost[connector.pk], 2)} {LIMITS_IN} were lost today, the most is "
+            f"{amount(most[connector.pk], 2)} {LIMITS_IN}. New positions are off until "
+            f"{midnight + timedelta(days=1):%Y-%m-%d %H:%M} UTC; exits still work.",
+            reverse("connectors:settings", args=[connector.pk]),
+            "Change the limit",
+        )
+        for connector in connectors
+        if connector.pk in lost and lost[connector.pk] >= most[connector.pk]
+    )
 
 
 def _of_held(workspace: Workspace) -> tuple[Attention, ...]:

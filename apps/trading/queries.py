@@ -1,6 +1,6 @@
 """Reads for pages and API. Every one starts at the workspace."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -142,6 +142,17 @@ def realized_by_currency(
     if environment is not None:
         rows = rows.filter(connector__environment=environment)
     return dict(rows.values_list("currency").annotate(total=Sum("amount")).order_by("currency"))
+
+
+def lost_since(
+    workspace: Workspace, since: datetime, *, currency: str, connectors: Collection[UUID]
+) -> dict[UUID, Decimal]:
+    """Return what each of the connectors lost since, as its limit of a day counts it: positive for a loss."""
+    counted = ("realized_pnl", "fee", "funding", "correction")
+    rows = LedgerEntry.objects.for_workspace(workspace).filter(
+        at__gte=since, currency=currency, connector_id__in=connectors, kind__in=counted
+    )
+    return {pk: -total for pk, total in rows.values_list("connector_id").annotate(total=Sum("amount")).order_by()}
 
 
 def newest_equity(workspace: Workspace, *, environment: str | None = None) -> list[EquityPoint]:

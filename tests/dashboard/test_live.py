@@ -162,6 +162,27 @@ def test_todays_alerts_and_orders_are_counted(owner: Member) -> None:
     assert (taken.orders_today, taken.orders_filled_today) == (2, 1)
 
 
+def test_limit_of_a_day_that_is_reached_is_told(owner: Member) -> None:
+    reached, far = (
+        ConnectorFactory(workspace=owner.workspace, label=label, max_daily_loss=Decimal(limit))
+        for label, limit in (("Desk", 100), ("Other desk", 500))
+    )
+    for connector in (reached, far, ConnectorFactory(workspace=owner.workspace)):
+        LedgerEntryFactory(connector=connector, kind="realized_pnl", amount=Decimal(-120))
+        LedgerEntryFactory(connector=connector, kind="fee", amount=Decimal("-1.5"))
+        LedgerEntryFactory(connector=connector, kind="external", amount=Decimal(-5000))
+        LedgerEntryFactory(connector=connector, kind="realized_pnl", amount=Decimal(-900), at=ago(days=1))
+
+    [item] = take(owner).attention
+
+    tomorrow = timezone.now() + timedelta(days=1)
+    assert item.sentence == (
+        "Desk: 121.50 USDT were lost today, the most is 100.00 USDT. "
+        f"New positions are off until {tomorrow:%Y-%m-%d} 00:00 UTC; exits still work."
+    )
+    assert item.url == reverse("connectors:settings", args=[reached.pk])
+
+
 def test_failed_check_held_alert_and_unsure_order_need_attention(owner: Member) -> None:
     lines = [{"what": "Withdrawal", "ok": False, "sentence": "This key can withdraw funds."}]
     connector = ConnectorFactory(
