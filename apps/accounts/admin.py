@@ -61,13 +61,20 @@ class UserAdmin(StaffAdmin):
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_ids = ("pk", "memberships__workspace_id")
     search_fields = ("email",)
+    search_help_text = "E-mail address, or the id of a user or workspace"
+    links = (
+        ("Workspaces", "accounts_workspace", "pk"),
+        ("E-mail addresses", "account_emailaddress", "pk"),
+        ("Second factors", "mfa_authenticator", "pk"),
+        ("What they did", "accounts_auditevent", "pk"),
+    )
     date_hierarchy = "date_joined"
     ordering = ("-date_joined",)
     actions = ("log_out_everywhere",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         rights = () if request.user.is_superuser else ("is_staff", "is_superuser", "groups", "user_permissions")
-        return (*self.readonly_fields, *rights)
+        return [*super().get_readonly_fields(request, obj), *rights]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if obj is not None and obj.is_superuser and not request.user.is_superuser:
@@ -102,7 +109,18 @@ class WorkspaceAdmin(LimitedAdmin):
     editable = ("staff_state", "staff_reason")
     list_display = ("name", "trading_state", "staff_state", "created_at")
     list_filter = ("staff_state", "trading_state")
+    search_ids = ("pk", "memberships__user_id")
     search_fields = ("name", "memberships__user__email")
+    search_help_text = "Name, e-mail address of a member, or the id of a workspace or user"
+    links = (
+        ("Connectors", "connectors_connector", "pk"),
+        ("Alerts", "alerts_alert", "pk"),
+        ("Orders", "trading_order", "pk"),
+        ("Positions", "trading_position", "pk"),
+        ("Incidents", "trading_incident", "pk"),
+        ("Subscription", "accounts_subscription", "pk"),
+        ("Activity", "accounts_auditevent", "pk"),
+    )
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     inlines = (MembershipInline,)
@@ -136,7 +154,9 @@ class SubscriptionAdmin(LimitedAdmin):
     list_display = ("workspace", "plan", "status", "trial_ends_at")
     list_filter = ("status", "plan")
     list_select_related = ("workspace", "plan")
+    search_ids = ("pk", "workspace_id")
     search_fields = ("workspace__name", "workspace__memberships__user__email")
+    search_help_text = "Name or id of a workspace, or e-mail address of a member"
     date_hierarchy = "trial_ends_at"
     ordering = ("-trial_ends_at",)
     actions = ("extend_trial",)
@@ -188,6 +208,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_select_related = ("actor", "workspace")
     search_ids = ("pk", "object_id", "workspace_id", "actor_id")
     search_fields = ("action", "actor__email", "=ip", "workspace__name")
+    search_help_text = "Action, e-mail address, IP, name of a workspace, or the id of anything it is about"
     date_hierarchy = "at"
     ordering = ("-at",)
 

@@ -1,18 +1,24 @@
 """What every page of the staff admin has in common."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.utils import lookup_spawns_duplicates
 from django.core.exceptions import SuspiciousOperation
 from django.core.paginator import Paginator
 from django.db import DataError
-from django.db.models import Field, Model, Q, QuerySet
+from django.db.models import DecimalField, Field, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from apps.accounts.audit import record
 from apps.accounts.models import Workspace
+from apps.lib.decimals import normalize_text
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -26,15 +32,39 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         return rows.order_by().values("pk")[: self.CAP].count()
 
 
-class StaffAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PlainNumbers(admin.options.BaseModelAdmin):  # type: ignore[type-arg]
+    """Shows amounts that are only looked at as they are, without the zeros that fill up their column."""
+
+    @cached_property
+    def _plain(self) -> dict[str, Callable[[Model], str]]:
+        return {field.name: _shown(field) for field in self.opts.get_fields() if isinstance(field, DecimalField)}
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        names = [name for name in super().get_fields(request, obj) if not callable(name)]
+        only_looked_at = set(names)
+        if self.has_change_permission(request, obj):
+            only_looked_at = set(self.get_readonly_fields(request, obj))
+        return [self._plain.get(name, name) if name in only_looked_at else name for name in names]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        # Both: the name keeps the column out of the form, the other is what stands in its place.
+        names = super().get_readonly_fields(request, obj)
+        return [*names, *(self._plain[name] for name in names if name in self._plain)]
+
+
+class StaffAdmin(PlainNumbers, admin.ModelAdmin):  # type: ignore[type-arg]
     """`search_ids` names the UUID columns a pasted id is looked up in; any other text goes to `search_fields`.
 
+    `links` lead from a row to lists that are searched for it: what they are called, the model, the attribute.
     Nothing is added or deleted here unless a class says so.
     """
 
     search_ids: tuple[str, ...] = ("pk",)
+    links: tuple[tuple[str, str, str], ...] = ()
     paginator = CappedPaginator
     show_full_result_count = False
+    # They count the whole table for each choice of each filter.
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     may_add = False
     may_delete = False
@@ -44,11 +74,31 @@ class StaffAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> tuple[QuerySet[Any], bool]:
         searched = read_uuid(search_term)
         if searched is None or not self.search_ids:
-            return super().get_search_results(request, queryset, search_term)
+            return super().get_search_results(request, queryset, last_four(search_term))
         condition = Q()
         for name in self.search_ids:
             condition |= Q(**{name: searched})
-        return queryset.filter(condition), False
+        found_twice = any(lookup_spawns_duplicates(self.opts, name) for name in self.search_ids)
+        return queryset.filter(condition), found_twice
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [self._plain.get(name, name) for name in super().get_list_display(request)]  # type: ignore[call-overload]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        names = super().get_fields(request, obj)
+        return ["see_also", *(name for name in names if name != "see_also")] if self.links and obj else names
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        names = super().get_readonly_fields(request, obj)
+        return [*names, "see_also"] if self.links and obj else names
+
+    @admin.display(description="see also")
+    def see_also(self, row: Model) -> SafeString:
+        lists = (
+            (reverse(f"admin:{model}_changelist"), getattr(row, attribute), what)
+            for what, model, attribute in self.links
+        )
+        return format_html_join(" · ", '<a href="{}?q={}">{}</a>', lists)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Refuse `?data__secret__startswith=A`: what is not shown must not be guessed letter by letter either."""
@@ -75,12 +125,16 @@ class ReadOnlyAdmin(StaffAdmin):
         return False
 
 
-class ReadOnlyRows(admin.TabularInline):  # type: ignore[type-arg]
+class ReadOnlyRows(PlainNumbers, admin.TabularInline):  # type: ignore[type-arg]
     """Rows below the one that a page is about, to look at."""
 
     extra = 0
     can_delete = False
     show_change_link = True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        # No form may ask for what stands in the place of a column.
+        return [*super().get_readonly_fields(request, obj), *self._plain.values()]
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -97,7 +151,8 @@ class LimitedAdmin(StaffAdmin):
 
     editable: tuple[str, ...] = ()
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+    @cached_property
+    def readonly_fields(self) -> list[str]:  # type: ignore[override]
         hidden = {*self.editable, *(self.exclude or ())}
         return [field.name for field in self.opts.get_fields() if _is_shown(field) and field.name not in hidden]
 
@@ -122,6 +177,21 @@ class LimitedAdmin(StaffAdmin):
 
 def _is_shown(field: Any) -> bool:
     return isinstance(field, Field) and field.get_internal_type() != "BinaryField"
+
+
+def _shown(field: Any) -> Callable[[Model], str]:
+    @admin.display(description=field.verbose_name, ordering=field.name)
+    def shown(row: Model) -> str:
+        value = getattr(row, field.name)
+        return "-" if value is None else normalize_text(value)
+
+    shown.__name__ = field.name  # finds the help of the column and names its CSS class
+    return shown
+
+
+def last_four(text: str) -> str:
+    """Return what a pointer is searched by where it is written as our pages cut it; any other text as it is."""
+    return text.strip()[-4:] if "…" in text or "•" in text else text
 
 
 def read_uuid(text: str) -> UUID | None:

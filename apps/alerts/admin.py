@@ -15,6 +15,17 @@ class AlertAdmin(ReadOnlyAdmin):
         "symbol__exact", "external_id__exact", "reason_code__exact", "pointer__last4__exact",
         "order__client_order_id__exact", "order__exchange_order_id__exact", "workspace__memberships__user__email",
     )  # fmt: skip
+    search_help_text = (
+        "Last four characters of a pointer, symbol, reason code, id in the message, e-mail address, id of an order "
+        "here or at the exchange, or the id of an alert, connector or workspace"
+    )
+    links = (
+        ("Orders", "trading_order", "pk"),
+        ("Fills", "trading_fill", "pk"),
+        ("What it was decided from", "trading_planrecord", "pk"),
+        ("Previews", "alerts_preview", "pk"),
+        ("Parts and repetitions", "alerts_alert", "pk"),
+    )
     date_hierarchy = "received_at"
     ordering = ("-received_at",)
 

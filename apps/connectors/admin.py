@@ -40,6 +40,22 @@ class ConnectorAdmin(LimitedAdmin):
     list_select_related = ("workspace",)
     search_ids = ("pk", "workspace_id", "pointers__pk")
     search_fields = ("label", "workspace__name", "workspace__memberships__user__email", "pointers__last4__exact")
+    search_help_text = (
+        "Name, last four characters of a pointer, workspace, e-mail address of a member, or the id of a connector, "
+        "pointer or workspace"
+    )
+    links = (
+        ("Pointers", "connectors_pointer", "pk"),
+        ("Alerts", "alerts_alert", "pk"),
+        ("Orders", "trading_order", "pk"),
+        ("Fills", "trading_fill", "pk"),
+        ("Positions", "trading_position", "pk"),
+        ("Stops and profits", "trading_protection", "pk"),
+        ("Incidents", "trading_incident", "pk"),
+        ("Ledger", "trading_ledgerentry", "pk"),
+        ("Equity", "trading_equitypoint", "pk"),
+        ("Activity", "accounts_auditevent", "pk"),
+    )
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
 
@@ -52,6 +68,8 @@ class PointerAdmin(ReadOnlyAdmin):
     list_select_related = ("connector", "workspace")
     search_ids = ("pk", "connector_id", "workspace_id")
     search_fields = ("last4__exact", "connector__label", "workspace__memberships__user__email")
+    search_help_text = "Last four characters of a pointer, name of a connector, or e-mail address of a member"
+    links = (("Alerts", "alerts_alert", "pk"),)
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
 

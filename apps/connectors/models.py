@@ -224,7 +224,7 @@ class MarketPrice(models.Model):
     at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"{self.instrument_id}: {self.mark}"
+        return f"{self.instrument}: {self.mark.normalize():f}"
 
 
 class CallCount(models.Model):

@@ -63,6 +63,17 @@ class OrderAdmin(ReadOnlyAdmin):
     list_select_related = ("connector", "workspace")
     search_ids = ("pk", "origin_id", "parent_id", "connector_id", "workspace_id")
     search_fields = ("client_order_id__exact", "exchange_order_id__exact", "symbol__exact", "reason_code__exact", OWNER)
+    search_help_text = (
+        "Client order id, exchange's order id, symbol, reason code, e-mail address, or the id of an order, alert, "
+        "connector or workspace"
+    )
+    links = (
+        ("Its alert", "alerts_alert", "origin_id"),
+        ("Orders of the same alert", "trading_order", "origin_id"),
+        ("Stops and profits", "trading_protection", "pk"),
+        ("Ledger", "trading_ledgerentry", "pk"),
+        ("Incidents", "trading_incident", "pk"),
+    )
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     inlines = (EventRows, FillRows)
@@ -111,6 +122,10 @@ class FillAdmin(ReadOnlyAdmin):
     search_fields = (
         "trade_id__exact", "order__client_order_id__exact", "order__exchange_order_id__exact", "symbol__exact", OWNER,
     )  # fmt: skip
+    search_help_text = (
+        "Exchange's id of the fill, id of its order here or there, symbol, e-mail address, or the id of an alert, "
+        "connector or workspace"
+    )
     date_hierarchy = "filled_at"
     ordering = ("-filled_at",)
 
@@ -148,6 +163,7 @@ class IncidentAdmin(ReadOnlyAdmin):
     list_select_related = ("connector", "workspace")
     search_ids = ("pk", "order_id", "connector_id", "workspace_id")
     search_fields = ("symbol__exact", "connector__label", OWNER)
+    search_help_text = "Symbol, name of a connector, e-mail address, or the id of an order, connector or workspace"
     date_hierarchy = "opened_at"
     ordering = ("-opened_at",)
     actions = ("resolve", "settle_as_not_placed")

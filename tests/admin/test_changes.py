@@ -69,6 +69,16 @@ def test_halting_a_connector_is_audited_and_writes_nothing_else(staff: Client, c
     assert audited(connector.workspace) == ("connector.changed_by_staff", facts, chief.email)
 
 
+def test_an_amount_that_is_only_shown_cannot_be_posted(staff: Client) -> None:
+    connector = ConnectorFactory(leverage=3)
+    data = {"staff_state": "halted", "staff_reason": "Look.", "leverage": "50", "max_order_notional": "900000"}
+
+    staff.post(url_of(connector, "change"), data)
+
+    connector.refresh_from_db()
+    assert (connector.staff_state, connector.leverage, connector.max_order_notional) == ("halted", 3, None)
+
+
 def test_halting_a_workspace_is_audited(staff: Client, chief: User) -> None:
     workspace = WorkspaceFactory()
     inline = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}

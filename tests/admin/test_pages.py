@@ -65,6 +65,49 @@ def test_an_orders_page_shows_every_step_and_fill_and_takes_no_change(staff: Cli
     assert named <= {"events-0-id", "events-0-order", "fills-0-id", "fills-0-order"}
 
 
+def test_amounts_are_shown_without_the_zeros_of_their_columns(staff: Client) -> None:
+    rows = one_of_each()
+
+    for name in ("order", "fill", "position", "ledgerentry", "equitypoint", "instrument", "marketprice", "protection"):
+        row = rows_named(rows, name)
+        base = f"admin:{row._meta.app_label}_{row._meta.model_name}"
+        for page in (reverse(f"{base}_changelist"), reverse(f"{base}_change", args=[row.pk])):
+            html = staff.get(page).content.decode()
+
+            assert re.findall(r"\d\.\d*0{9}", html) == [], page
+    order = staff.get(reverse("admin:trading_order_change", args=[rows_named(rows, "order").pk])).content.decode()
+    assert '<div class="readonly">10</div>' in order
+    assert "sent only once the parent is filled" in order, "the help of a column stays"
+
+
+def test_links_lead_from_a_row_to_what_belongs_to_it(staff: Client) -> None:
+    rows = one_of_each()
+    followed = 0
+
+    for name in ("user", "workspace", "connector", "pointer", "alert", "order"):
+        row = rows_named(rows, name)
+        page = staff.get(reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk]))
+        for href in re.findall(r'<a href="([^"]+\?q=[^"]+)">', page.content.decode()):
+            answer = staff.get(href)
+
+            assert (answer.status_code, answer.context["cl"].result_count) == (200, 1), href
+            followed += 1
+    assert followed == 32
+
+
+def test_no_list_offers_to_count_its_whole_table(staff: Client) -> None:
+    rows = one_of_each()
+
+    for model in rows:
+        page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+        assert "_facets" not in staff.get(page).content.decode(), page
+
+
+def test_every_page_says_in_which_zone_its_times_are(staff: Client) -> None:
+    assert "Times in UTC" in staff.get(reverse("admin:trading_order_changelist")).content.decode()
+
+
 def rows_named(rows: dict[type[Model], Any], name: str) -> Any:
     return next(row for model, row in rows.items() if model._meta.model_name == name and model._meta.app_label in OURS)
 

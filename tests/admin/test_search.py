@@ -25,6 +25,12 @@ SEARCHES: list[tuple[str, Callable[[Any], Any]]] = [
     ("connectors_connector", lambda case: case.pointer.last4),
     ("connectors_connector", lambda case: "trader.one@example.com"),
     ("connectors_pointer", lambda case: case.pointer.last4),
+    ("connectors_pointer", lambda case: f"sf_••••{case.pointer.last4}"),
+    ("alerts_alert", lambda case: f"…{case.pointer.last4}"),
+    ("connectors_connector", lambda case: f"••••{case.pointer.last4}"),
+    ("connectors_connector", lambda case: case.pointer.connector_id),
+    ("accounts_workspace", lambda case: case.workspace.memberships.get().user_id),
+    ("accounts_subscription", lambda case: case.workspace.pk),
     ("accounts_workspace", lambda case: "trader.one@example.com"),
     ("accounts_user", lambda case: "trader.one@example.com"),
 ]
@@ -37,6 +43,7 @@ class Case:
         self.workspace = MembershipFactory(user__email="trader.one@example.com").workspace
         connector = ConnectorFactory(workspace=self.workspace)
         self.pointer = PointerFactory(connector=connector)
+        PointerFactory(connector=connector)  # the one that a rotation left behind
         self.alert = AlertFactory(pointer=self.pointer)
         self.order = OrderFactory(connector=connector, origin_id=self.alert.pk, exchange_order_id="987654321")
         self.fill = FillFactory(order=self.order)
@@ -46,6 +53,7 @@ class Case:
             "trading_order": self.order, "trading_fill": self.fill, "alerts_alert": self.alert,
             "connectors_connector": connector, "connectors_pointer": self.pointer,
             "accounts_workspace": self.workspace, "accounts_user": self.workspace.memberships.get().user,
+            "accounts_subscription": self.workspace.subscription,
         }  # fmt: skip
 
 
