@@ -55,11 +55,11 @@ class Reason(StrEnum):
 SENTENCES: Mapping[Reason, str] = {
     Reason.NOT_A_TRADE: (
         "This text is not a trade message, so nothing was traded. If it should be one, paste the whole "
-        "message from the pointer's page into the alert."
+        "message from the connector's page into the alert."
     ),
     Reason.BAD_JSON: (
         "The message cannot be read as JSON at line {line}, column {column}, near {found}. Copy the message "
-        "from the pointer's page again and change only what stands between the quotes."
+        "from the connector's page again and change only what stands between the quotes."
     ),
     Reason.STRICT_JSON: (
         "The message needs repair ({repairs}) and this connector accepts strict JSON only. Correct the "
@@ -80,7 +80,7 @@ SENTENCES: Mapping[Reason, str] = {
         "'{field}' stands more than once in the message, so it is not clear which one counts. Keep one."
     ),
     Reason.PLACEHOLDER: "{found} arrived as written instead of being replaced. {cause}",
-    Reason.MISSING_FIELD: "The message has no {missing}. Add it: copy the message from the pointer's page again.",
+    Reason.MISSING_FIELD: "The message has no {missing}. Add it: copy the message from the connector's page again.",
     Reason.NOT_SUPPORTED: (
         "'{field}' is not supported yet, and ignoring it could cost money, so nothing was traded. Remove "
         "'{field}' from the message; accepted: {accepted}."
