@@ -6,7 +6,8 @@ from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.generic import FormView, TemplateView, UpdateView, View
 
@@ -26,6 +27,7 @@ from apps.connectors.forms import (
 from apps.connectors.models import MARKETS, CheckStatus, Connector, Environment, Pointer
 from apps.connectors.paper_accounts import PaperUnavailableError, open_account
 from apps.connectors.pasting import Paste, messages_to_paste
+from apps.lib.tagged import tagged
 
 TRADINGVIEW_ADDRESSES = ("52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7")
 TRENDSPIDER_ADDRESS = "3.12.143.24"
@@ -158,16 +160,25 @@ class NewWithKeys(WorkspaceMixin, FormView):
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
 
-class ConnectorDetail(WorkspaceMixin, OneConnectorMixin, TemplateView):
+class MovingMixin(WorkspaceMixin, OneConnectorMixin):
+    def moving(self) -> dict[str, Any]:
+        """Return what changes on the connector's page by itself."""
+        return {
+            "figures": queries.with_figures(queries.in_use(self.workspace)).get(pk=self.connector.pk),
+            "state": queries.state_of(self.connector),
+            "positions": queries.open_positions(self.connector),
+            "last_alert_at": queries.last_alert_at(self.connector),
+            "is_checking": self.connector.check_status == CheckStatus.RUNNING,
+        }
+
+
+class ConnectorDetail(MovingMixin, TemplateView):
     template_name = "connectors/detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        figures = queries.with_figures(queries.in_use(self.workspace)).get(pk=self.connector.pk)
         pointer = pointers.current(self.connector)
         text = self._text_of(pointer)
         return super().get_context_data(
-            figures=figures,
-            state=queries.state_of(self.connector),
             pointer=pointer,
             pointer_text=text,
             old_pointers=self._old_pointers(pointer),
@@ -176,12 +187,10 @@ class ConnectorDetail(WorkspaceMixin, OneConnectorMixin, TemplateView):
             tradingview_addresses=TRADINGVIEW_ADDRESSES,
             trendspider_address=TRENDSPIDER_ADDRESS,
             twins=lifecycle.twins(self.connector),
-            positions=queries.open_positions(self.connector),
-            last_alert_at=queries.last_alert_at(self.connector),
             crowded_at=queries.crowded_at(self.connector),
-            is_checking=self.connector.check_status == CheckStatus.RUNNING,
             may_trade=self.membership.may_trade,
             confirm_url=f"{reverse('account_reauthenticate')}?{urlencode({'next': self.request.path})}",
+            **self.moving(),
             **kwargs,
         )
 
@@ -203,12 +212,12 @@ class ConnectorDetail(WorkspaceMixin, OneConnectorMixin, TemplateView):
         return [row for row in rows.order_by("-created_at")[:20] if row.is_live]
 
 
-class Findings(WorkspaceMixin, OneConnectorMixin, View):
-    """The check's result alone, for polling while it runs."""
+class Findings(MovingMixin, View):
+    """The check's result and what moves with it, alone, for polling. What is as it was is answered with 304."""
 
-    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        is_checking = self.connector.check_status == CheckStatus.RUNNING
-        return render(request, "connectors/_findings.html", {"connector": self.connector, "is_checking": is_checking})
+    def get(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+        html = render_to_string("connectors/_moving.html", {"connector": self.connector, **self.moving()}, request)
+        return tagged(request, html)
 
 
 class ConnectorSettings(WorkspaceMixin, OneConnectorMixin, UpdateView):

@@ -1,10 +1,33 @@
 // Live regions: <div id data-poll="address" data-active>. The address answers with the same element, rendered alone.
 // Every second while active, every 5 s when idle, not at all while the tab is hidden; slower after each failure.
+// What else moves with it, elsewhere on the page, stands in the answer as <div id data-follows>.
 
 const ACTIVE_MS = 1000;
 const IDLE_MS = 5000;
 const SLOWEST_MS = 60000;
 const TIMEOUT_MS = 10000;
+
+// Show what `fresh` holds in `element`; false, and nothing is changed, while somebody is in the middle of something.
+function refill(element, fresh) {
+  if (element.querySelector("dialog[open], [popover]:popover-open")) return false;
+  if (element.innerHTML === fresh.innerHTML) return true; // the focus stays
+  const focused = element.contains(document.activeElement) ? namesake(element, document.activeElement) : null;
+  const scrolled = [...element.querySelectorAll("[role=region][id]")].map((node) => [node.id, node.scrollLeft]);
+  element.replaceChildren(...fresh.childNodes);
+  for (const [id, left] of scrolled) document.getElementById(id)?.scrollTo({ left });
+  focused?.()?.focus({ preventScroll: true });
+  return true;
+}
+
+// How to find again what stands in for `node`: by its id, or which of the links to its address it is.
+function namesake(element, node) {
+  if (node.id) return () => document.getElementById(node.id);
+  const href = node.getAttribute("href");
+  if (!href) return null;
+  const links = () => [...element.querySelectorAll("a")].filter((link) => link.getAttribute("href") === href);
+  const number = links().indexOf(node);
+  return () => links()[number];
+}
 
 class Region {
   constructor(element) {
@@ -39,8 +62,8 @@ class Region {
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       if (response.status === 200) {
-        this.replace(await response.text());
-        this.etag = response.headers.get("ETag") ?? "";
+        const isShown = this.replace(await response.text());
+        this.etag = (isShown && response.headers.get("ETag")) || ""; // or the next 304 would leave it out for good
       } else if (response.status !== 304) {
         throw new Error(`answered ${response.status}`);
       }
@@ -55,18 +78,20 @@ class Region {
   }
 
   replace(text) {
-    const fresh = new DOMParser().parseFromString(text, "text/html").getElementById(this.element.id);
+    const answer = new DOMParser().parseFromString(text, "text/html");
+    const fresh = answer.getElementById(this.element.id);
     if (!fresh) throw new Error("answered without the region");
-    // An open dialog or menu is somebody in the middle of something.
-    if (this.element.querySelector("dialog[open], [popover]:popover-open")) return;
-    const focused = this.element.contains(document.activeElement) ? document.activeElement.id : "";
-    const scrolled = [...this.element.querySelectorAll("[role=region][id]")].map((node) => [node.id, node.scrollLeft]);
-    this.element.toggleAttribute("data-active", fresh.hasAttribute("data-active"));
-    this.element.dataset.poll = fresh.dataset.poll;
-    this.element.replaceChildren(...fresh.childNodes);
-    for (const [id, left] of scrolled) document.getElementById(id)?.scrollTo({ left });
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    let isShown = refill(this.element, fresh);
+    if (isShown) {
+      this.element.toggleAttribute("data-active", fresh.hasAttribute("data-active"));
+      this.element.dataset.poll = fresh.dataset.poll;
+    }
+    for (const part of answer.querySelectorAll("[data-follows]")) {
+      const follower = document.getElementById(part.id);
+      if (follower && !refill(follower, part)) isShown = false;
+    }
     this.element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+    return isShown;
   }
 
   note() {

@@ -182,6 +182,24 @@ def test_findings_are_listed_and_polled_while_the_check_runs(owner: Member) -> N
     assert "data-active" not in done
 
 
+def test_what_moves_is_answered_alone_and_what_is_as_it_was_with_304(owner: Member) -> None:
+    connector = mine(owner, check_status="ok")
+    alert = AlertFactory(pointer=PointerFactory(connector=connector), received_at=ago(days=2))
+    url = reverse("connectors:findings", args=[connector.pk])
+
+    first = owner.client.get(url)
+    again = owner.client.get(url, headers={"If-None-Match": first["ETag"]})
+
+    html, whole = first.content.decode(), page(owner, "detail", connector)
+    for part in ("connector-state", "connector-balance", "connector-alerts"):
+        assert f'id="{part}" data-follows' in html, part
+        assert f'id="{part}" data-follows' in whole, part
+    assert "connected" in html
+    assert reverse("alerts:detail", args=[alert.pk]) in html
+    assert "<h1" not in html
+    assert again.status_code == 304
+
+
 def test_label_is_escaped_wherever_it_stands(owner: Member) -> None:
     connector = mine(owner, label='"><script>alert(1)</script>')
     confirm(owner)

@@ -1,3 +1,5 @@
+import html
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -229,6 +231,24 @@ def test_live_region_moves_when_the_mark_price_moves(owner: Member) -> None:
     assert "+2.50" in before
     assert "\N{MINUS SIGN}10.00" in after
     assert "data-active" in before
+
+
+def test_first_steps_tick_with_the_live_region_while_the_page_shows_them(owner: Member) -> None:
+    def live_url() -> str:
+        found = re.search(r'data-poll="([^"]+)"', owner.client.get(reverse("dashboard:home")).content.decode())
+        assert found
+        return html.unescape(found[1])
+
+    shown = live_url()
+    before = owner.client.get(shown).content.decode()
+    AlertFactory(pointer=PointerFactory(connector=ConnectorFactory(workspace=owner.workspace, check_status="ok")))
+    after = owner.client.get(shown).content.decode()
+    owner.client.post(reverse("dashboard:hide_setup"))
+
+    assert ("0 of 6 done" in before, "3 of 6 done" in after) == (True, True)
+    assert 'id="first-steps-list" data-follows' in after
+    assert "csrf" not in after, "it differs each time, and the tag with it"
+    assert "of 6 done" not in owner.client.get(live_url()).content.decode()
 
 
 def test_unchanged_region_is_answered_with_304_and_no_body(owner: Member) -> None:

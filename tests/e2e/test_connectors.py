@@ -8,7 +8,7 @@ from playwright.sync_api import Page, StorageState, expect
 
 from tests.e2e.conftest import Visitor
 from tests.e2e.people import confirm_password, fill_log_in
-from tests.e2e.product import Product
+from tests.e2e.product import Product, fired
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +56,25 @@ def test_check_reports_line_by_line_without_a_reload(tab: Page) -> None:
     for sentence in ("Clocks agree", "The key can read balances", "a signed call was accepted"):
         expect(tab.locator("#findings")).to_contain_text(sentence)
     expect(tab.locator("#findings")).to_contain_text("Checked at")
+    expect(tab.locator("#connector-state")).to_have_text("connected")
 
+    assert tab.evaluate("window.stayed") is True
+
+
+def test_first_alert_appears_on_the_page_it_was_copied_from(tab: Page, product: Product) -> None:
+    open_paper_connector(tab, "Watched")
+    tab.evaluate("window.stayed = true")
+    tab.locator("[data-copy-from=message-first]").click()
+    expect(tab.locator("#announcer")).to_have_text("Copied")
+
+    product.post(fired(tab.evaluate("navigator.clipboard.readText()")))
+
+    alerts = tab.locator("#connector-alerts")
+    expect(alerts).to_contain_text("BTCUSDT buy")
+    alerts.get_by_role("link").nth(1).focus()
+    with tab.expect_response("**/findings/"):
+        pass
+    expect(alerts.get_by_role("link").nth(1)).to_be_focused()
     assert tab.evaluate("window.stayed") is True
 
 

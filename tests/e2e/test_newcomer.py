@@ -44,6 +44,7 @@ def sees_the_trade_through(page: Page, product: Product, message: str, price: Ca
     positions = page.get_by_role("region", name="Table of open positions")
     expect(positions.get_by_role("row", name="BTCUSDT")).to_be_visible()
     expect(figure(page, "Unrealised PnL")).to_have_text("0.00 USDT")
+    expect(page.locator("#first-steps-list")).to_contain_text("5 of 6 done")
     price("61000")
     expect(figure(page, "Unrealised PnL")).to_have_text("+10.00 USDT")
     expect(positions).to_contain_text("+10.00 USDT")
