@@ -244,6 +244,18 @@ def test_withdrawal_permission_appearing_is_found_by_the_daily_check_and_blocks_
     assert incident.resolution == "The newest check found no such permission."
 
 
+def test_the_check_of_a_frozen_key_says_once_that_nothing_was_traded(futures: Bench) -> None:
+    freeze(futures)
+    forget_limits()
+    Connector.unscoped.update(checked_at=ago(hours=25), check_status="ok")
+
+    assert (check_keys_daily(), run_checks()) == (1, 1)
+
+    [sentence] = [line["sentence"] for line in Connector.unscoped.get().check_lines if not line["ok"]]
+    assert sentence.startswith("BitMart has frozen this access key.")
+    assert sentence.count("Nothing was traded.") == 1
+
+
 def test_a_key_checked_within_the_day_is_not_checked_again(futures: Bench) -> None:
     Connector.unscoped.update(checked_at=ago(hours=23), check_status="ok")
 
