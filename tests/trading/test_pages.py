@@ -57,6 +57,16 @@ def test_empty_lists_say_why(owner: Member) -> None:
     assert "Nothing closed yet" in get(owner, "positions")
 
 
+def test_a_closing_that_still_goes_on_is_not_called_done(owner: Member) -> None:
+    owner.workspace.trading_state, owner.workspace.lift_needs_word = "reduce_only", True
+    owner.workspace.save()
+
+    html = get(owner, "positions")
+
+    assert "Close everything was asked for. Type" in html
+    assert "Everything was closed" not in html
+
+
 def test_order_list_shows_own_orders_only(owner: Member, stranger: Member) -> None:
     OrderFactory(connector=ConnectorFactory(workspace=owner.workspace, label="Mine"), state="filled")
     OrderFactory(connector=ConnectorFactory(workspace=stranger.workspace, label="Theirs"))
