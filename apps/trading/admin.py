@@ -56,7 +56,7 @@ class OrderAdmin(ReadOnlyAdmin):
     """One order with all that became of it: what a trader who is angry asks about."""
 
     list_display = (
-        "created_at", "state", "side", "symbol", "quantity", "filled_quantity", "connector", "workspace",
+        "created_at", "state", "reason_code", "side", "symbol", "quantity", "filled_quantity", "connector", "workspace",
         "client_order_id", "exchange_order_id",
     )  # fmt: skip
     list_filter = ("state", "intent", "side", "order_type", "connector__environment", "connector__market")
