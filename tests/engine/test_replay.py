@@ -1,6 +1,7 @@
 """Any alert run again against its frozen inputs gives the same plan; with another setting the difference is shown."""
 
 import io
+import re
 from decimal import Decimal
 
 import pytest
@@ -130,6 +131,7 @@ def test_the_page_shows_the_plans_side_by_side_and_sends_nothing(futures: Bench)
     assert other.context["changes"] == {"exit_excess": "close_only", "leverage": "5"}
     assert [len(outline.legs) for outline in (other.context["replay"].before, other.context["replay"].after)] == [2, 1]
     assert "Another plan" in other.content.decode()
+    assert re.findall(r'aria-label="(Planned orders[^"]*)"', same) == ["Planned orders, then", "Planned orders, again"]
     assert len(futures.book()) == 3
 
 
