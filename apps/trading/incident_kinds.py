@@ -19,7 +19,7 @@ class IncidentKind(TextChoices):
     KEY_REFUSED = "key_refused", "exchange key refused"
     WITHDRAWAL_ALLOWED = "withdrawal_allowed", "key can withdraw"
     POSITION_MODE = "position_mode", "position mode changed"
-    FLATTEN_INCOMPLETE = "flatten_incomplete", "flatten not complete"
+    FLATTEN_INCOMPLETE = "flatten_incomplete", "close everything not complete"
 
 
 class Severity(TextChoices):

@@ -11,7 +11,8 @@ from apps.accounts.access import WorkspaceMixin
 from apps.lib.keyset import page_of
 from apps.trading import doubts, in_line, incidents
 from apps.trading.incident_forms import SettleForm
-from apps.trading.models import Incident
+from apps.trading.incident_kinds import IncidentKind
+from apps.trading.models import Flatten, Incident
 from apps.trading.transitions import StaleOrderError
 
 PAGE_SIZE = 50
@@ -44,9 +45,16 @@ class IncidentDetail(WorkspaceMixin, TemplateView):
             connector=incident.connector,
             may_trade=self.membership.may_trade,
             in_line=in_line.preview(incident),
+            flatten=self._flatten(incident),
             settle_form=kwargs.pop("settle_form", None) or (SettleForm() if may_settle else None),
             **kwargs,
         )
+
+    def _flatten(self, incident: Incident) -> Flatten | None:
+        """Return the closing that the incident speaks of; its connector is None when it was asked of all."""
+        if incident.kind != IncidentKind.FLATTEN_INCOMPLETE:
+            return None
+        return Flatten.objects.for_workspace(self.workspace).filter(pk=incident.facts.get("report")).first()
 
 
 class BringInLine(IncidentDetail):

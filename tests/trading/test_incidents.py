@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.accounts.models import AuditEvent, Role
 from apps.trading import incident_mail, incidents
 from apps.trading.incident_kinds import TEXTS, IncidentKind, facts_of, filled_in
-from apps.trading.models import Incident
+from apps.trading.models import Flatten, Incident
 from tests.factories import ConnectorFactory, IncidentFactory, OrderFactory
 from tests.people import Member, member
 
@@ -177,6 +177,20 @@ def test_page_tells_and_a_person_resolves(owner: Member) -> None:
     assert (incident.resolved_by, incident.resolution) == (owner.user, "Resolved by a person.")
     assert AuditEvent.objects.for_workspace(owner.workspace).get(action="incident.resolved").object_id == incident.pk
     assert "Open incident" not in owner.client.get(reverse("dashboard:home")).content.decode()
+
+
+@pytest.mark.parametrize("of_all", [True, False])
+def test_a_closing_that_is_not_complete_leads_to_its_report(owner: Member, of_all: bool) -> None:
+    connector = ConnectorFactory(workspace=owner.workspace, label="First desk")
+    flatten = Flatten.objects.create(workspace=owner.workspace, connector=None if of_all else connector)
+    facts = {"failed": "1", "found": "3", "report": str(flatten.pk)}
+    row = incidents.open_incident(connector, K.FLATTEN_INCOMPLETE, facts=facts)
+
+    html = owner.client.get(reverse("trading:incident", args=[row.pk])).content.decode()
+
+    assert "Close everything not complete" in html
+    assert reverse("trading:flatten", args=[flatten.pk]) in html
+    assert ("all of the workspace" in html, "First desk" in html) == (of_all, not of_all)
 
 
 def test_a_viewer_resolves_nothing(owner: Member) -> None:
