@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from apps.trading.models import OrderEvent
+from apps.trading.models import Flatten, OrderEvent
 from apps.trading.queries import unrealized_pnl
 from tests.factories import (
     AlertFactory,
@@ -55,6 +55,20 @@ def test_empty_lists_say_why(owner: Member) -> None:
     assert "No orders yet" in get(owner, "orders")
     assert "No open position" in get(owner, "positions")
     assert "Nothing closed yet" in get(owner, "positions")
+
+
+def test_phone_tells_whose_position_it_is_and_what_was_paid(owner: Member) -> None:
+    held, flat, closing = (ConnectorFactory(workspace=owner.workspace, label=f"Desk {n}") for n in range(3))
+    PositionFactory(connector=held)
+    PositionFactory(connector=flat, signed_quantity=Decimal(0))
+    row = {"connector": closing.label, "symbol": "BTCUSDT", "state": "failed", "found": "long 1", "why": ""}
+    flatten = Flatten.objects.create(workspace=owner.workspace, report={"row": row})
+
+    positions, report = get(owner, "positions"), get(owner, "flatten", flatten.pk)
+
+    # In their columns, and below what a phone has room for.
+    told = [positions.count(text) for text in ("Desk 0</a>", ">60,000.0<", "Desk 1</span>")]
+    assert (told, report.count("Desk 2<")) == ([2, 2, 2], 2)
 
 
 def test_a_closing_that_still_goes_on_is_not_called_done(owner: Member) -> None:
