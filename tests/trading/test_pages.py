@@ -71,6 +71,13 @@ def test_phone_tells_whose_position_it_is_and_what_was_paid(owner: Member) -> No
     assert (told, report.count("Desk 2<")) == ([2, 2, 2], 2)
 
 
+def test_reason_of_the_operators_ends_as_they_wrote_it(owner: Member) -> None:
+    owner.workspace.staff_state, owner.workspace.staff_reason = "halted", "Call us."
+    owner.workspace.save()
+
+    assert "Reason: Call us.</div>" in get(owner, "positions")
+
+
 def test_a_closing_that_still_goes_on_is_not_called_done(owner: Member) -> None:
     owner.workspace.trading_state, owner.workspace.lift_needs_word = "reduce_only", True
     owner.workspace.save()
