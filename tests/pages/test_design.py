@@ -172,6 +172,12 @@ def test_message_tags_become_a_notice_level(tags, level):
     assert notice_level(tags) == level
 
 
+def test_radio_button_keeps_its_size_beside_a_long_label():
+    [rule] = re.findall(r"\.choices input{([^}]*)}", CSS)
+
+    assert "flex:none" in rule
+
+
 @pytest.mark.parametrize("font_or_host", ["http://", "https://", "@import", "url(//"])
 def test_built_css_loads_nothing_from_elsewhere(font_or_host):
     assert font_or_host not in re.sub(r"/\*.*?\*/|http://www\.w3\.org/2000/svg|https://tailwindcss\.com", "", CSS)
