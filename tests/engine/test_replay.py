@@ -135,6 +135,18 @@ def test_the_page_shows_the_plans_side_by_side_and_sends_nothing(futures: Bench)
     assert len(futures.book()) == 3
 
 
+def test_a_setting_that_is_not_accepted_gets_no_verdict(futures: Bench) -> None:
+    alert = futures.send("buy", "flat", "0.01")
+    person = member(workspace=futures.connector.workspace)
+
+    html = person.client.get(reverse("alerts:replay", args=[alert.pk]), {"leverage": "5000"}).content.decode()
+
+    assert "Not decided again" in html
+    assert "less than or equal to 1000" in html
+    assert 'value="5000"' in html
+    assert [text for text in ("The same plan", 'id="again"') if text in html] == []
+
+
 def test_an_alert_that_was_not_planned_says_so(futures: Bench) -> None:
     alert = futures.send("buy", "flat", "0")
 
