@@ -99,9 +99,6 @@ class PaperAccountForm(NameForm):
         self.fields["label"].required = False
         self.fields["label"].help_text = ""
 
-    def clean_label(self) -> str:
-        return self.cleaned_data["label"] or "Paper account"
-
 
 class ConnectorSettingsForm(forms.ModelForm):
     allowed_symbols = forms.CharField(

@@ -1,4 +1,5 @@
 import uuid
+from itertools import chain, count
 from typing import Any
 from urllib.parse import urlencode
 
@@ -91,7 +92,8 @@ class OpenPaperAccount(NewConnector):
             # Before the paper exchange is asked: an account nobody can use would stay there.
             lifecycle.require_room(self.workspace)
             credentials = open_account(Market(data["market"]))
-            new = lifecycle.NewConnector(data["label"], data["market"], Environment.PAPER, data["source"])
+            label = data["label"] or self._free_label()
+            new = lifecycle.NewConnector(label, data["market"], Environment.PAPER, data["source"])
             return _created(self, new, credentials)
         except lifecycle.ConnectorLimitError as error:
             form.add_error(None, _coded(error.code, error.sentence))
@@ -104,6 +106,12 @@ class OpenPaperAccount(NewConnector):
                 ),
             )
         return self.render_to_response(self.get_context_data(form=form), status=422)
+
+    def _free_label(self) -> str:
+        """Return a name that no other connector has: it tells on every alert which account is meant."""
+        taken = set(queries.in_use(self.workspace).values_list("label", flat=True))
+        names = chain(["Paper account"], (f"Paper account {number}" for number in count(2)))
+        return next(name for name in names if name not in taken)
 
 
 class NewWithKeys(WorkspaceMixin, FormView):

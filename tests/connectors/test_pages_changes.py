@@ -84,6 +84,20 @@ def test_one_button_opens_a_paper_account(owner: Member, woken: list[str]) -> No
 
 
 @responses.activate
+def test_paper_accounts_without_a_name_can_be_told_apart(owner: Member) -> None:
+    for number in range(3):
+        responses.post(PAPER_ACCOUNTS, json=KEYS | {"access_key": f"{number}" * 40})
+
+    for market in ("futures", "spot", "futures"):
+        owner.client.post(reverse("connectors:paper"), {"market": market, "label": " ", "source": "tradingview"})
+
+    labels = [(connector.market, connector.label) for connector in connectors(owner)]
+    assert sorted(labels) == [
+        ("futures", "Paper account"), ("futures", "Paper account 3"), ("spot", "Paper account 2"),
+    ]  # fmt: skip
+
+
+@responses.activate
 def test_paper_exchange_that_is_down_leaves_nothing(owner: Member, woken: list[str]) -> None:
     responses.post(PAPER_ACCOUNTS, status=503)
 
