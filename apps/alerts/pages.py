@@ -18,11 +18,10 @@ from apps.alerts.forms import AlertFilterForm
 from apps.alerts.models import Alert, AlertStatus
 from apps.lib.csv_export import Cell, csv_response
 from apps.lib.keyset import page_of
+from apps.lib.tagged import POLL
 from apps.trading import queries as trading
 
 PAGE_SIZE = 50
-# What static/js/poll.js calls itself: a region that polls once must say so again, or it would lose its address.
-POLL = "poll"
 
 
 class AlertList(WorkspaceMixin, TemplateView):

@@ -5,6 +5,9 @@ import hashlib
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 
+# What static/js/poll.js calls itself: a region that polls once must say so again, or it would lose its address.
+POLL = "poll"
+
 
 def tagged(request: HttpRequest, html: str) -> HttpResponseBase:
     """Answer with `html` and its tag; the same tag as last time gets 304 and no body."""

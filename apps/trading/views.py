@@ -14,6 +14,7 @@ from apps.accounts.context import zone_of
 from apps.lib import wakeups, world
 from apps.lib.csv_export import Cell, csv_response
 from apps.lib.keyset import page_of
+from apps.lib.tagged import POLL
 from apps.trading import cancelling, queries
 from apps.trading.forms import OrderFilterForm
 from apps.trading.models import ZERO, Order
@@ -75,6 +76,7 @@ class OrderDetail(WorkspaceMixin, TemplateView):
             notional=notional,
             realized_pnl=sum((fill.realized_pnl for fill in fills), ZERO),
             guard=queries.protections(self.workspace).filter(fired=order).first(),
+            is_live=not order.is_final or self.request.headers.get("X-Requested-With") == POLL,
             may_trade=self.membership.may_trade,
             protections=list(queries.protections(self.workspace).filter(entry=order).order_by("number")),
             siblings=[row for row in together[order.origin_id] if row.pk != order.pk],

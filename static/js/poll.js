@@ -12,21 +12,29 @@ function refill(element, fresh) {
   if (element.querySelector("dialog[open], [popover]:popover-open")) return false;
   if (element.innerHTML === fresh.innerHTML) return true; // the focus stays
   const focused = element.contains(document.activeElement) ? namesake(element, document.activeElement) : null;
+  const unfolded = unfoldedIn(element);
   const scrolled = [...element.querySelectorAll("[role=region][id]")].map((node) => [node.id, node.scrollLeft]);
   element.replaceChildren(...fresh.childNodes);
   for (const [id, left] of scrolled) document.getElementById(id)?.scrollTo({ left });
+  for (const summary of element.querySelectorAll("summary")) {
+    if (unfolded.has(summary.textContent)) summary.parentElement.open = true;
+  }
   focused?.()?.focus({ preventScroll: true });
   return true;
 }
 
-// How to find again what stands in for `node`: by its id, or which of the links to its address it is.
+function unfoldedIn(element) {
+  return new Set([...element.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent));
+}
+
+// How to find again what stands in for `node`: by its id, or which it is of the links to its address, or of what is
+// called as it is.
 function namesake(element, node) {
   if (node.id) return () => document.getElementById(node.id);
-  const href = node.getAttribute("href");
-  if (!href) return null;
-  const links = () => [...element.querySelectorAll("a")].filter((link) => link.getAttribute("href") === href);
-  const number = links().indexOf(node);
-  return () => links()[number];
+  const name = (one) => one.getAttribute("href") ?? one.textContent;
+  const same = () => [...element.querySelectorAll(node.tagName)].filter((one) => name(one) === name(node));
+  const number = same().indexOf(node);
+  return () => same()[number];
 }
 
 class Region {

@@ -180,6 +180,22 @@ def test_strangers_order_reads_as_if_it_were_not_there(owner: Member, stranger: 
     assert foreign.status_code == absent.status_code == 404
 
 
+def test_order_that_still_moves_keeps_its_page_fresh(owner: Member) -> None:
+    order = OrderFactory(connector=ConnectorFactory(workspace=owner.workspace), state="cancelling")
+    url = reverse("trading:order", args=[order.pk])
+
+    moving = owner.client.get(url).content.decode()
+    order.state = "canceled"
+    order.save()
+    polled = owner.client.get(url, headers={"X-Requested-With": "poll"}).content.decode()
+    over = owner.client.get(url).content.decode()
+
+    assert f'id="order" data-poll="{url}" data-active' in moving
+    assert f'id="order" data-poll="{url}"' in polled
+    assert "data-active" not in polled
+    assert "data-poll" not in over
+
+
 def test_order_that_came_of_no_alert_has_no_link(owner: Member) -> None:
     order = OrderFactory(connector=ConnectorFactory(workspace=owner.workspace))
 
