@@ -36,7 +36,7 @@ class PlainNumbers(admin.options.BaseModelAdmin):  # type: ignore[type-arg]
     """Shows amounts that are only looked at as they are, without the zeros that fill up their column."""
 
     @cached_property
-    def _plain(self) -> dict[str, Callable[[Model], str]]:
+    def _plain(self) -> dict[Any, Any]:
         return {field.name: _shown(field) for field in self.opts.get_fields() if isinstance(field, DecimalField)}
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -82,7 +82,7 @@ class StaffAdmin(PlainNumbers, admin.ModelAdmin):  # type: ignore[type-arg]
         return queryset.filter(condition), found_twice
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [self._plain.get(name, name) for name in super().get_list_display(request)]  # type: ignore[call-overload]
+        return [self._plain.get(name, name) for name in super().get_list_display(request)]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         names = super().get_fields(request, obj)
