@@ -11,9 +11,10 @@ from apps.connectors.policies import LowBalance
 from apps.connectors.sealing import SealError
 from apps.lib import world
 from apps.lib.compiled import Compiled
+from apps.lib.decimals import normalize_text
 from apps.trading import sizing
 from apps.trading.denials import Denial, DenialCode
-from apps.trading.exposure import reserved
+from apps.trading.exposure import LEFT_OUT, reserved
 from apps.trading.following import evidence_of
 from apps.trading.legs import Intent, Leg
 from apps.trading.market import fee_rates, fresher, read_account, read_ticker
@@ -96,12 +97,24 @@ def is_ready(order: Order) -> bool:
         return False
     if isinstance(sized, sizing.SizedLeg):
         price = sizing.price_expected(leg.side, leg.price, instrument=words, ticker=ticker)
-        cut = {"cut": dict(sized.cut)} if sized.cut else {}
-        facts = {**order.facts, "account": account.as_facts(), **priced_anew(order, price), **cut}
+        facts = {**order.facts, "account": account.as_facts(), **priced_anew(order, price), **_cut(order, sized)}
         note(
-            order, cause="sized after the closing order", quantity=sized.quantity, notional=sized.notional, facts=facts
+            order,
+            cause="sized after the closing order",
+            evidence=dict(sized.cut),
+            quantity=sized.quantity,
+            notional=sized.notional,
+            facts=facts,
         )
     return True
+
+
+def _cut(order: Order, sized: sizing.SizedLeg) -> dict[str, object]:
+    """Say of a leg that is sent smaller than planned what it needed, and how much the strategy has beyond it."""
+    if not sized.cut:
+        return {}
+    left_out = Decimal(order.facts.get(LEFT_OUT, "0")) + order.quantity - sized.quantity
+    return {"cut": dict(sized.cut), LEFT_OUT: normalize_text(left_out)}
 
 
 def _is_closing(order: Order) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from apps.alerts.models import Alert, AlertStatus
 from apps.connectors.exchange import Side
 from apps.connectors.models import Connector
-from apps.trading.models import Order, OrderState, Position
+from apps.trading.models import Order, OrderEvent, OrderState, Position
 from tests.engine.conftest import Bench
 from tests.engine.replays import assert_replays
 from tests.engine.test_protection import TWO_PROFITS, wait
@@ -118,6 +118,23 @@ def test_an_entry_that_was_cut_to_the_balance_is_not_opened_by_its_exit(futures:
 
     assert futures.held() == 0
     assert told(alert) == [{"excess": f"{200 - held:f}".rstrip("0").rstrip("."), "kept": f"{200 - held.normalize():f}"}]
+
+
+def test_what_a_reversal_could_not_open_for_want_of_balance_is_not_opened_by_its_exit(futures: Bench) -> None:
+    let(futures, low_balance="reduce", max_order_notional=Decimal(10**6), max_open_notional=Decimal(10**6))
+    futures.send("buy", "flat", "0.01")
+    reversal = futures.send("sell", "long", "0.21")
+    futures.wait(3)
+    held = -futures.held()
+    opening = Order.unscoped.get(origin_id=reversal.pk, leg="o")
+    assert 0 < held < 200
+    cut = OrderEvent.unscoped.get(order=opening, cause="sized after the closing order").evidence
+    assert (cut["asked"], cut["sent"]) == ("200", f"{held.normalize():f}")
+
+    alert = futures.send("buy", "short", "0.2")
+
+    assert futures.held() == 0
+    assert told(alert) == [{"excess": f"{200 - held.normalize():f}", "kept": f"{200 - held.normalize():f}"}]
 
 
 def test_what_was_closed_by_hand_is_not_opened_by_the_exit(futures: Bench) -> None:
