@@ -6,6 +6,7 @@ cancel, close all, "cancel"      every open order of ours in the symbol
 a reversal                       the same: the old side's orders must not fill behind the new position
 any other exit                   our resting exits on its side: together they could close more than is held
 one that finds nothing to close  our entries of the side it would close: the strategy is out
+one that finds no coin free      on spot our resting exits: what they hold is not free
 an entry                         nothing
 
 An exit of all that is held goes at once; our open entries of its side are taken back beside it.
@@ -23,7 +24,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from apps.connectors.exchange import Side
+from apps.connectors.exchange import Market, Side
 from apps.lib import world
 from apps.lib.pool import run_all
 from apps.trading import cancelling
@@ -32,13 +33,15 @@ from apps.trading.executor import step
 from apps.trading.legs import Intent, Plan
 from apps.trading.models import LIVE_STATES, Order, OrderEvent, OrderState
 from apps.trading.placing import Prepared
-from apps.trading.signal import PrevPosition, Signal, SignalKind
+from apps.trading.signal import PrevPosition, QuantityType, Signal, SignalKind
 from apps.trading.targets import stated_side
 
 ASKED = "cancellation asked for"
 TAKEN_BACK_FOR_IT = "TAKEN_BACK_FOR_IT"
 _OPENING = {Side.SELL: Side.BUY, Side.BUY: Side.SELL}
 TOLD_WITHIN = timedelta(seconds=60)
+_OF_NONE = frozenset({DenialCode.NOTHING_TO_CLOSE, DenialCode.POSITION_MISMATCH})
+_OF_A_PART = _OF_NONE | {DenialCode.AMOUNT_BELOW_MINIMUM}
 
 
 def takes_back(signal: Signal) -> bool:
@@ -54,7 +57,8 @@ def in_the_way(signal: Signal, key: tuple[UUID, str]) -> QuerySet[Order]:
 
 def is_in_the_way(prepared: Prepared, key: tuple[UUID, str]) -> bool:
     """Whether `in_the_way_of` its plan is anything."""
-    return (prepared.has_open or (_leaves(prepared) and _has_open(key))) and in_the_way_of(prepared, key).exists()
+    is_asked = prepared.has_open or ((_leaves(prepared) or _finds_none_free(prepared)) and _has_open(key))
+    return is_asked and in_the_way_of(prepared, key).exists()
 
 
 def in_the_way_of(prepared: Prepared, key: tuple[UUID, str]) -> QuerySet[Order]:
@@ -62,13 +66,15 @@ def in_the_way_of(prepared: Prepared, key: tuple[UUID, str]) -> QuerySet[Order]:
     plan, denial = prepared.planned.plan, prepared.planned.denial
     # Any other denial of a leg may be of what an order of ours holds.
     is_too_old = denial is not None and denial.code is DenialCode.EXIT_TOO_OLD
-    if plan is None or not (_leaves(prepared) or (plan.legs and not is_too_old)):
+    if plan is None or not (_leaves(prepared) or _finds_none_free(prepared) or (plan.legs and not is_too_old)):
         return Order.unscoped.none()
     found = cancelling.open_orders(*key)
     if any(leg.after for leg in plan.legs):
         return found
     if not plan.legs:
-        return _entries(prepared, key, {Side.BUY if plan.claimed is PrevPosition.LONG else Side.SELL})
+        side = Side.BUY if plan.claimed is PrevPosition.LONG else Side.SELL
+        entries = _entries(prepared, key, {side} if _leaves(prepared) else set())
+        return entries | found.filter(intent=Intent.EXIT) if _finds_none_free(prepared) else entries
     sides = {leg.side.value for leg in plan.legs if leg.intent is Intent.EXIT}
     return found.filter(intent=Intent.EXIT, side__in=sides)
 
@@ -94,6 +100,22 @@ def _leaves(prepared: Prepared) -> bool:
     if plan is None or plan.claimed not in {PrevPosition.LONG, PrevPosition.SHORT} or stated is plan.claimed:
         return False
     return plan.outcome is not None and plan.outcome.code is DenialCode.NOTHING_TO_CLOSE
+
+
+def _finds_none_free(prepared: Prepared) -> bool:
+    """True for an exit on spot that has no coin to sell, or too few of them: our own resting exits may hold the others.
+
+    On futures a resting exit leaves the position where it is.
+    """
+    plan, inputs = prepared.planned.plan, prepared.inputs
+    signal, instrument = inputs.signal, inputs.instrument
+    if plan is None or plan.legs or instrument is None or instrument.market is not Market.SPOT:
+        return False
+    if not signal.is_exit or signal.action is not Side.SELL:
+        return False
+    found = plan.outcome or plan.denial
+    codes = _OF_A_PART if signal.quantity_type is QuantityType.PERCENT_POSITION else _OF_NONE
+    return found is not None and found.code in codes
 
 
 def noted(notes: Sequence[Mapping[str, Any]], number: int) -> list[Mapping[str, Any]]:

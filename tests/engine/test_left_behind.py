@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert, AlertStatus
+from apps.connectors.models import Connector
 from apps.trading import cancelling
 from apps.trading.models import Order, OrderState
 from tests.engine.conftest import Bench
@@ -168,3 +169,50 @@ def test_an_exit_that_is_refused_takes_nothing_back(
     alert.refresh_from_db()
     assert futures.status(alert) == (AlertStatus.EXPIRED, "EXIT_TOO_OLD")
     assert (state_of(order), futures.held(), told(alert)) == (S.ACCEPTED, 10, [])
+
+
+@pytest.mark.parametrize(
+    ("exit_of", "more", "left"),
+    [
+        ("0.01", {}, "0"),
+        ("100", {"quantity_type": "percent_position"}, "0"),
+        ("0.004", {"market_position": "long", "market_position_size": "0.006"}, "0.006"),
+        ("0.01", {"order_type": "limit", "limit_price": "59000"}, "0"),
+    ],
+)
+@pytest.mark.parametrize("mismatch", ["close_only", "reject"])
+def test_a_sale_on_spot_takes_the_exit_back_that_holds_every_coin(
+    spot: Bench, exit_of: str, more: dict[str, str], left: str, mismatch: str
+) -> None:
+    Connector.unscoped.update(mismatch=mismatch)
+    spot.send("buy", "flat", "0.01")
+    earlier = resting(spot, "sell", "long", "0.01", "66000")
+
+    alert = spot.send("sell", "long", exit_of, **more)
+    spot.wait(3)
+
+    assert spot.status(alert) == (AlertStatus.EXECUTED, "")
+    assert (state_of(earlier), spot.held()) == (S.CANCELED, Decimal(left))
+    assert told(alert) == [{"number": "1"}]
+
+
+def test_half_of_what_a_resting_exit_holds_is_not_half_of_the_crumbs_beside_it(spot: Bench) -> None:
+    spot.send("buy", "flat", "0.01001")
+    earlier = resting(spot, "sell", "long", "0.01", "66000")
+
+    alert = spot.send("sell", "long", "50", quantity_type="percent_position")
+    spot.wait(3)
+
+    assert spot.status(alert) == (AlertStatus.EXECUTED, "")
+    assert (state_of(earlier), spot.held()) == (S.CANCELED, Decimal("0.00501"))
+
+
+def test_a_sale_on_spot_that_is_refused_for_what_it_says_takes_nothing_back(spot: Bench) -> None:
+    spot.send("buy", "flat", "0.01")
+    earlier = resting(spot, "sell", "long", "0.01", "66000")
+
+    alert = spot.send("sell", "long", "30", quantity_type="percent_equity")
+    spot.wait(2)
+
+    assert spot.status(alert) == (AlertStatus.REJECTED, "EXIT_SIZE_AMBIGUOUS")
+    assert (state_of(earlier), told(alert)) == (S.ACCEPTED, [])
