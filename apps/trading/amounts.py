@@ -186,7 +186,8 @@ class _Conversion:
         if self.instrument.market is Market.SPOT and self.own is _LONG:
             # The spot planner asks how much of a covering buy is new: all of it.
             return self._converted(amount, market_position_size=_kept(amount))
-        return self._converted(held + amount)
+        # Money says what is opened; what is closed is what we hold, whatever the strategy counts.
+        return self._converted(held + amount, prev_market_position_size=_kept(held))
 
     def _nothing_to_close(self) -> Denial:
         facts = {
@@ -301,6 +302,7 @@ class _Conversion:
         *,
         reduce_only: bool = False,
         market_position_size: Decimal | None = None,
+        prev_market_position_size: Decimal | None = None,
         notes: tuple[Note, ...] = (),
     ) -> Converted:
         signal = replace(
@@ -310,7 +312,7 @@ class _Conversion:
             reduce_only=self.signal.reduce_only or reduce_only,
             market_position=stated_side(self.signal),
             market_position_size=market_position_size,
-            prev_market_position_size=None,
+            prev_market_position_size=prev_market_position_size,
         )
         return Converted(signal, self._record(amount), notes)
 

@@ -232,7 +232,10 @@ class _FuturesPlanner:
             if held != self.quantity:
                 self._note(NoteCode.TARGET_USED, target=Decimal(0), held=held)
             return self._legs(closing)
-        return self._legs(closing, self._reversal_opening(target, default=self.quantity - held, after="c"))
+        excess, meant = self.quantity - held, self.quantity - self._believed(claimed, held)
+        if target.size is None and meant < excess:
+            self._note(NoteCode.EXIT_OF_MORE_THAN_HELD, excess=excess, kept=excess - max(meant, Decimal(0)))
+        return self._legs(closing, self._reversal_opening(target, default=meant, after="c"))
 
     def _reduce_to(self, claimed: PrevPosition, held: Decimal, size: Decimal | None) -> Plan:
         """A partial exit: down to the stated size, whatever the quantity; never through zero."""

@@ -77,6 +77,25 @@ def test_a_reversal_opens_what_the_strategy_has_after_it(futures: Bench) -> None
     assert told(alert) == [{"excess": "11", "kept": "5"}]
 
 
+def test_a_reversal_that_states_the_side_alone_opens_what_the_strategy_has_after_it(futures: Bench) -> None:
+    half_taken(futures)
+
+    alert = futures.send("sell", "long", "0.016", market_position="short")
+
+    assert futures.held() == -6
+    assert told(alert) == [{"excess": "11", "kept": "5"}]
+
+
+def test_a_reversal_sized_in_money_opens_all_that_the_money_buys(futures: Bench) -> None:
+    half_taken(futures)
+    futures.paper.set_price("BTCUSDT", "60000")
+
+    alert = futures.send("sell", "long", "600", quantity_type="quote", market_position="short")
+
+    assert futures.held() == -10
+    assert told(alert) == []
+
+
 def test_what_a_target_took_of_an_earlier_position_counts_no_more(futures: Bench) -> None:
     half_taken(futures)
     futures.send("sell", "long", "0.005")
