@@ -17,6 +17,7 @@ from apps.alerts.models import Alert, AlertStatus
 from apps.alerts.queue import Key
 from apps.alerts.reading import finish, read_received, set_reason, signal_of
 from apps.alerts.repeats import is_repeat, only_closes
+from apps.alerts.unplaced import unplaced
 from apps.connectors import instruments
 from apps.connectors.budget import in_a_row
 from apps.connectors.exchange import CredentialsError, ExchangeError, Market, Side
@@ -252,6 +253,7 @@ def _prepared(alert: Alert, inputs: Inputs, rows: Rows | None = None) -> Prepare
         symbol=alert.symbol,
         open_account=lambda: open_connector(connector),
         rows=rows,
+        unplaced=lambda inputs: unplaced(connector, alert.symbol, inputs),
     )
 
 

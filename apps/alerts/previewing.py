@@ -21,6 +21,7 @@ from apps.alerts.encoding import decode
 from apps.alerts.models import Alert, Preview
 from apps.alerts.payload import Item, parse
 from apps.alerts.redaction import redact_text
+from apps.alerts.unplaced import unplaced
 from apps.connectors import aliases, instruments
 from apps.connectors.budget import Priority
 from apps.connectors.exchange import CredentialsError, ExchangeError, Market
@@ -152,6 +153,7 @@ def prepare_preview(signal: Signal, *, origin_id: UUID, connector: Connector, sy
         symbol=symbol,
         open_account=lambda: look_at(connector),
         urgency=Priority.RECONCILE,
+        unplaced=lambda inputs: unplaced(connector, symbol, inputs),
     )
 
 

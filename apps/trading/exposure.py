@@ -25,7 +25,7 @@ from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Adjustment, Fill, 
 ZERO = Decimal(0)
 # A fact of an entry that was cut to the balance: what of it was not sent, in exchange units.
 LEFT_OUT = "left_out"
-_NOT_CARRIED_OUT = [OrderState.DENIED, OrderState.EXPIRED, OrderState.NOT_PLACED, OrderState.REJECTED]
+NOT_CARRIED_OUT = [OrderState.DENIED, OrderState.EXPIRED, OrderState.NOT_PLACED, OrderState.REJECTED]
 
 
 def asked_counts(connector: Connector) -> list[Asked]:
@@ -269,6 +269,6 @@ _missed = Compiled(
         side=side,
         created_at__gte=since,
         intent=Intent.ENTRY.value,
-        state__in=_NOT_CARRIED_OUT,
+        state__in=NOT_CARRIED_OUT,
     ).values_list("quantity", "filled_quantity")
 )

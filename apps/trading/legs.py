@@ -40,6 +40,9 @@ class Holding:
         """Return the size on LONG or SHORT; 0 for FLAT."""
         return {PrevPosition.LONG: self.long, PrevPosition.SHORT: self.short}.get(side, Decimal(0))
 
+    def __add__(self, other: "Holding") -> "Holding":
+        return Holding(self.long + other.long, self.short + other.short)
+
 
 NOTHING = Holding()
 

@@ -38,7 +38,7 @@ from apps.trading.exposure import (
 )
 from apps.trading.guards import GuardFacts, GuardLimits
 from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
-from apps.trading.legs import Intent, Leg, PlanSettings, ShadowPosition
+from apps.trading.legs import Holding, Intent, Leg, PlanSettings, ShadowPosition
 from apps.trading.market import asked_price, fee_rates, fresher, read_account, read_ticker
 from apps.trading.models import Incident, Order, OrderState
 from apps.trading.models import ShadowPosition as ShadowRow
@@ -71,11 +71,13 @@ def prepare(
     open_account: Callable[[], AccountReader],
     rows: "Rows | None" = None,
     urgency: Priority | None = None,
+    unplaced: Callable[[Inputs], Holding] | None = None,
 ) -> Prepared:
     """Plan, size and guard one signal against the account as it is now. ExchangeError when it could not be read.
 
     `inputs` come from `read_standing`; the account is opened only if they do not refuse by themselves. `rows` where the
-    caller has read them, and done nothing since. `urgency` None: that of an exit or an entry.
+    caller has read them, and done nothing since. `urgency` None: that of an exit or an entry. `unplaced` tells what the
+    strategy has by entries that never became an order; it is asked only for an exit that would open the other side.
     """
     denial = deciding.precheck(inputs)
     if denial is not None:
@@ -86,13 +88,19 @@ def prepare(
     # What stands under way is read before the balance: see `reserved`.
     rows.refresh()
     with priority(urgency):
-        inputs = _read(inputs, connector, rows, open_account())
+        inputs = _read(inputs, connector, rows, open_account(), unplaced)
     planned = deciding.decide(inputs)
     orders = orders_of(planned, inputs, connector=connector, instrument=rows.instrument)
     return Prepared(inputs, planned, orders, rows.has_open)
 
 
-def _read(inputs: Inputs, connector: Connector, rows: "Rows", exchange: AccountReader) -> Inputs:
+def _read(
+    inputs: Inputs,
+    connector: Connector,
+    rows: "Rows",
+    exchange: AccountReader,
+    unplaced: Callable[[Inputs], Holding] | None,
+) -> Inputs:
     """Read all that the decision depends on, and nothing that it does not."""
     words = instruments.in_words(rows.instrument)
     with_equity = needs_equity(inputs.signal, words.market)
@@ -115,9 +123,13 @@ def _read(inputs: Inputs, connector: Connector, rows: "Rows", exchange: AccountR
     # What may stop the legs is judged as it is now, not as it was before the account: a position that opened meanwhile
     # is younger than an old exit, and orders of the same moment in other symbols count.
     rows.read_now()
+    inputs = replace(inputs, counts=rows.counts())
+    states_size = inputs.signal.prev_market_position_size is not None
+    if unplaced is not None and not states_size and any(leg.after for leg in legs):
+        unheard = inputs.counts.unheard + unplaced(inputs)
+        inputs = replace(inputs, counts=replace(inputs.counts, unheard=unheard))
     return replace(
         inputs,
-        counts=rows.counts(),
         reserved=max(inputs.reserved, rows.reserved()),
         clock_fault=fault,
         standing=rows.standing(),

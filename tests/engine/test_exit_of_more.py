@@ -1,15 +1,22 @@
 """An exit of all the strategy counts while less is held: what was taken off the position opens no other side."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from apps.alerts import release
 from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.previewing import prepare_preview
+from apps.alerts.reading import read_received
 from apps.connectors.exchange import Side
 from apps.connectors.models import Connector
+from apps.lib import world
 from apps.trading.models import Order, OrderEvent, OrderState, Position
+from apps.trading.signal import PrevPosition, Signal, SignalKind
 from tests.engine.conftest import Bench
 from tests.engine.replays import assert_replays
 from tests.engine.test_protection import TWO_PROFITS, wait
@@ -208,3 +215,115 @@ def test_without_anything_that_explains_it_the_excess_is_a_reversal(futures: Ben
     assert futures.held() == -5
     assert told(alert) == []
     assert {order.state for order in Order.unscoped.all()} == {OrderState.FILLED}
+
+
+def paused(bench: Bench, message: tuple[str, str, str]) -> None:
+    let(bench, paused_at=timezone.now())
+    assert bench.status(bench.send(*message)) == (AlertStatus.IGNORED, "PAUSED")
+    let(bench, paused_at=None)
+
+
+def held_as_a_repeat(bench: Bench, message: tuple[str, str, str]) -> Alert:
+    alert = bench.post(*message)
+    read_received()
+    Alert.unscoped.filter(pk=alert.pk).update(status=AlertStatus.HELD, next_at=None)
+    return alert
+
+
+def too_old(bench: Bench, message: tuple[str, str, str]) -> None:
+    at = timezone.now() - timedelta(hours=1)
+    alert = bench.send(*message, time=f"{at:%Y-%m-%dT%H:%M:%SZ}")
+    assert bench.status(alert) == (AlertStatus.EXPIRED, "ALERT_TOO_OLD")
+
+
+def refused_as_an_order(bench: Bench, message: tuple[str, str, str]) -> None:
+    let(bench, max_order_notional=Decimal(1))
+    assert bench.status(bench.send(*message)) == (AlertStatus.REJECTED, "MAX_ORDER_NOTIONAL")
+    let(bench, max_order_notional=None)
+
+
+KEPT_BACK = [paused, held_as_a_repeat, too_old, refused_as_an_order]
+
+
+@pytest.mark.parametrize("keep_back", KEPT_BACK)
+def test_an_add_that_was_kept_back_is_not_opened_by_its_exit(
+    futures: Bench, keep_back: Callable[[Bench, tuple[str, str, str]], object]
+) -> None:
+    futures.send("buy", "flat", "0.01")
+    keep_back(futures, ("buy", "long", "0.005"))
+
+    alert = futures.send("sell", "long", "0.015")
+
+    assert futures.held() == 0
+    assert told(alert) == [{"excess": "5", "kept": "5"}]
+
+
+@pytest.mark.parametrize("keep_back", KEPT_BACK)
+@pytest.mark.parametrize("side", [("sell", "short", "buy"), ("buy", "long", "sell")])
+def test_the_first_entry_that_was_kept_back_is_not_opened_by_the_exit_of_the_add(
+    futures: Bench, keep_back: Callable[[Bench, tuple[str, str, str]], object], side: tuple[str, str, str]
+) -> None:
+    opening, held, closing = side
+    keep_back(futures, (opening, "flat", "0.01"))
+    futures.send(opening, held, "0.005")
+
+    alert = futures.send(closing, held, "0.015")
+
+    assert futures.held() == 0
+    assert told(alert) == [{"excess": "10", "kept": "10"}]
+
+
+def test_a_reversal_opens_what_it_says_beyond_the_entries_that_were_kept_back(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    paused(futures, ("buy", "long", "0.005"))
+
+    futures.send("sell", "long", "0.022")
+
+    assert futures.held() == -7
+
+
+def test_what_was_kept_back_of_an_earlier_position_counts_no_more(futures: Bench) -> None:
+    paused(futures, ("buy", "flat", "0.01"))
+    futures.send("sell", "long", "0.01")
+    futures.send("buy", "flat", "0.004")
+
+    alert = futures.send("sell", "long", "0.007")
+
+    assert (futures.held(), told(alert)) == (-3, [])
+
+
+def test_an_add_that_finds_the_position_as_large_as_it_says_is_no_entry_kept_back(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    add = futures.send("buy", "long", "0.004", market_position="long", market_position_size="0.01")
+    assert futures.status(add) == (AlertStatus.IGNORED, "ALREADY_AT_TARGET")
+
+    futures.send("sell", "long", "0.014")
+
+    assert futures.held() == -4
+
+
+def test_an_alert_that_was_kept_back_and_run_by_hand_counts_once(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    release.run(held_as_a_repeat(futures, ("buy", "long", "0.005")))
+    futures.wait()
+    assert futures.held() == 15
+
+    futures.send("sell", "long", "0.02")
+
+    assert futures.held() == -5
+
+
+def test_a_preview_counts_what_was_kept_back(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    paused(futures, ("buy", "long", "0.005"))
+    signal = Signal(
+        kind=SignalKind.ORDER,
+        ticker="BTCUSDT",
+        action=Side.SELL,
+        prev_position=PrevPosition.LONG,
+        quantity=Decimal("0.015"),
+    )
+
+    prepared = prepare_preview(signal, origin_id=world.new_id(), connector=futures.connector, symbol="BTCUSDT")
+
+    assert [order.leg for order in prepared.orders] == ["c"]
