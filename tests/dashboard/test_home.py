@@ -35,6 +35,14 @@ def test_new_member_sees_first_steps_and_what_to_do(owner: Member) -> None:
     assert reverse("connectors:new") in html
 
 
+def test_who_stops_everything_is_told_what_becomes_of_orders_at_the_exchange(owner: Member) -> None:
+    html = page(owner)
+
+    # As the engine does: tests/matrix/test_kill_switch.py.
+    assert "At the exchange their stops, their profits and waiting exits stay" in html
+    assert "our waiting entries are taken back" in html
+
+
 def test_steps_tick_themselves(owner: Member) -> None:
     connector = ConnectorFactory(workspace=owner.workspace, check_status="ok")
     AlertFactory(pointer=PointerFactory(connector=connector))
