@@ -153,7 +153,7 @@ _SENTENCES: dict[DenialCode, str] = {
     ),
     _C.AMOUNT_NOT_ON_SPOT: (
         "Not traded: a quantity in '{type}' has no meaning on the spot market {symbol}. "
-        "Accepted there: base, quote, percent_equity, percent_balance, percent_position, risk_percent."
+        "Accepted there: base, quote, percent_equity, percent_balance, percent_position."
     ),
     _C.AMOUNT_BELOW_MINIMUM: (
         "Too small: {asked} is {base} {unit}, which rounds down to {rounded} {unit}. Smallest order on {symbol} is "
