@@ -61,7 +61,7 @@ def snapshot(workspace: Workspace, *, today: datetime, environment: str = "") ->
     )
     shown = environment if environment in environments else next(iter(environments), Environment.PAPER.value)
     points = trading.newest_equity(workspace, environment=shown)
-    open_now = trading.open_positions(workspace, environment=shown)
+    open_now = trading.open_positions(workspace, environment=shown, in_use=True)
     earned = trading.realized_by_currency(workspace, today, environment=shown)
     heard = alerts.alerts_by_status(workspace, today, environment=shown)
     ordered = trading.orders_by_state(workspace, today, environment=shown)

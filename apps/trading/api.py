@@ -71,7 +71,9 @@ class FillViewSet(WorkspaceViewSet):
 
 class PositionSerializer(RowSerializer):
     side = serializers.CharField(help_text="long, short or flat")
-    mark_price = serializers.SerializerMethodField(help_text="null while no price was read")
+    mark_price = serializers.SerializerMethodField(
+        help_text="null while no price was read, and once the connector is deleted"
+    )
     mark_at = serializers.SerializerMethodField()
     unrealized_pnl = serializers.SerializerMethodField(
         help_text="at mark_price, in quote currency, before closing fees"
@@ -105,6 +107,8 @@ class PositionSerializer(RowSerializer):
 
 
 def price_of(position: Position) -> MarketPrice | None:
+    if position.connector.deleted_at is not None:
+        return None
     return getattr(position.instrument, "price", None)
 
 
@@ -127,7 +131,7 @@ class PositionViewSet(WorkspaceViewSet):
     filterset_class = PositionFilter
 
     def get_queryset(self) -> QuerySet[Any]:
-        return super().get_queryset().select_related("instrument__price")
+        return super().get_queryset().select_related("connector", "instrument__price")
 
 
 class EquityPointSerializer(RowSerializer):

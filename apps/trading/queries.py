@@ -33,7 +33,8 @@ STALE_AFTER = timedelta(seconds=15)
 class OpenPosition:
     """A position at its mark price. `unrealized_pnl` and `notional` (unsigned) in quote, None without a price.
 
-    `protections`: those at the exchange, on their way or not to be placed, in the order they were asked for.
+    `protections`: those at the exchange, on their way or not to be placed, in the order they were asked for. Of a
+    deleted connector there is neither price nor protection: what became of the position is not known here.
     """
 
     position: Position
@@ -75,9 +76,14 @@ def unrealized_pnl(position: Position, mark_price: Decimal) -> Decimal:
     return accounting.unrealized_pnl(state_of(position), mark_price, contract_size=position.instrument.contract_size)
 
 
-def open_positions(workspace: Workspace, *, environment: str | None = None) -> list[OpenPosition]:
-    """Return what is open, oldest first, with what protects it; all environments unless one is named."""
+def open_positions(workspace: Workspace, *, environment: str | None = None, in_use: bool = False) -> list[OpenPosition]:
+    """Return what is open, oldest first, with what protects it; all environments unless one is named.
+
+    `in_use` leaves out what was open when its connector was deleted.
+    """
     rows = positions(workspace).exclude(signed_quantity=ZERO)
+    if in_use:
+        rows = rows.filter(connector__deleted_at=None)
     if environment is not None:
         rows = rows.filter(connector__environment=environment)
     at_mark = at_market(rows.order_by("opened_at", "symbol", "book"), world.now())
@@ -98,6 +104,8 @@ def _standing(workspace: Workspace, *, since: datetime) -> QuerySet[Protection]:
 
 def _protecting(position: Position, found: Mapping[tuple[UUID, str, str], list[Protection]]) -> tuple[Protection, ...]:
     """Leave out what could not be placed for an earlier position."""
+    if position.connector.deleted_at is not None:
+        return ()
     rows = found.get((position.connector_id, position.symbol, position.book), [])
     opened_at, failed = position.opened_at, ProtectionState.FAILED
     return tuple(
@@ -221,6 +229,8 @@ def _points_in_use(workspace: Workspace, environment: str | None) -> QuerySet[Eq
 
 
 def _at_market(position: Position, now: datetime) -> OpenPosition:
+    if position.connector.deleted_at is not None:
+        return OpenPosition(position)
     try:
         price = position.instrument.price
     except MarketPrice.DoesNotExist:

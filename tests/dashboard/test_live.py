@@ -279,3 +279,12 @@ def test_idle_region_does_not_ask_for_fast_polling(owner: Member) -> None:
     ConnectorFactory(workspace=owner.workspace)
 
     assert "data-active" not in owner.client.get(reverse("dashboard:live")).content.decode()
+
+
+def test_what_was_open_when_its_connector_was_deleted_is_in_no_figure(owner: Member) -> None:
+    deleted = PositionFactory(connector=ConnectorFactory(workspace=owner.workspace, deleted_at=timezone.now()))
+    MarketPriceFactory(instrument=deleted.instrument, mark=Decimal(50000))
+
+    taken = take(owner)
+
+    assert (taken.positions, taken.unrealized, taken.exposure) == ((), 0, 0)

@@ -296,7 +296,13 @@ def test_the_units_that_a_refusal_names_are_taken_on_spot(spot: Bench) -> None:
     refused = spot.send("buy", "flat", "1", quantity_type="contracts")
     named = refused.reason.partition("Accepted there: ")[2].rstrip(".").split(", ")
     spot.send("buy", "flat", "0.01")
-    quantities = {"base": "0.001", "quote": "60", "percent_equity": "1", "percent_balance": "1", "percent_position": "50"}
+    quantities = {
+        "base": "0.001",
+        "quote": "60",
+        "percent_equity": "1",
+        "percent_balance": "1",
+        "percent_position": "50",
+    }
 
     for kind in named:
         stop = {"stop_loss": {"percent": 2}} if kind == "risk_percent" else {}

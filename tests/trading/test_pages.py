@@ -271,3 +271,20 @@ def test_order_list_takes_the_same_number_of_queries_for_any_number(
 
     with django_assert_max_num_queries(8):
         get(owner, "orders")
+
+
+def test_what_was_open_when_its_connector_was_deleted_has_no_result_of_now(owner: Member) -> None:
+    connector = ConnectorFactory(workspace=owner.workspace, deleted_at=timezone.now())
+    position = PositionFactory(connector=connector)
+    MarketPriceFactory(instrument=position.instrument, mark=Decimal(50000))
+    order = OrderFactory(connector=connector, instrument=position.instrument, state="accepted", order_type="limit")
+
+    html = get(owner, "positions")
+    (row,) = rows_of(owner, "positions_csv")
+    (told,) = owner.api.get(reverse("api:position-list")).json()["results"]
+
+    assert "As it was when its connector was deleted: look at BitMart" in html
+    assert "50000" not in html
+    assert (row["signed_quantity"], row["mark_price"], row["unrealized_pnl"]) == ("10", "", "")
+    assert (told["signed_quantity"], told["mark_price"], told["unrealized_pnl"]) == ("10", None, None)
+    assert reverse("trading:cancel_order", args=[order.pk]) not in get(owner, "order", order.pk) + get(owner, "orders")
