@@ -1,7 +1,8 @@
 """Entries that the strategy counts and that no order carried out: a pause, a stop, a limit or a hold kept them back.
 
 An exit of all that the strategy counts is larger than the position by them, and closes them; it opens no other side.
-What was refused as an order after the position was opened is counted by `trading.exposure`; here is the rest.
+An order that was refused, or taken back, since the position was opened is counted by `trading.exposure`; here is the
+rest.
 
 The strategy's position began with its last entry out of a flat one, or with its last reversal, as its messages say.
 """
@@ -61,7 +62,8 @@ def _kept_back(row: Alert, instrument: Instrument, *, opened_at: datetime | None
     """Return how much of an entry no order carried out, 0 where that is counted elsewhere or not known."""
     order = row.order
     if order is not None:
-        is_counted = opened_at is not None and order.created_at >= opened_at
+        touched = [at for at in (order.created_at, order.last_fill_at) if at is not None]
+        is_counted = opened_at is not None and max(touched) >= opened_at
         if is_counted or order.intent != Intent.ENTRY or order.state not in NOT_CARRIED_OUT:
             return Decimal(0)
         return order.quantity - order.filled_quantity

@@ -25,7 +25,14 @@ from apps.trading.models import DOUBTFUL_STATES, LIVE_STATES, Adjustment, Fill, 
 ZERO = Decimal(0)
 # A fact of an entry that was cut to the balance: what of it was not sent, in exchange units.
 LEFT_OUT = "left_out"
-NOT_CARRIED_OUT = [OrderState.DENIED, OrderState.EXPIRED, OrderState.NOT_PLACED, OrderState.REJECTED]
+# Of a cancelled entry what was filled before is held, and the strategy counts the rest too.
+NOT_CARRIED_OUT = [
+    OrderState.DENIED,
+    OrderState.EXPIRED,
+    OrderState.NOT_PLACED,
+    OrderState.REJECTED,
+    OrderState.CANCELED,
+]
 
 
 def asked_counts(connector: Connector) -> list[Asked]:
@@ -264,10 +271,11 @@ _changes = Compiled(
 )
 _missed = Compiled(
     lambda connector, symbol, side, since: Order.unscoped.filter(
+        # A limit order may have opened the position that it was placed before.
+        Q(created_at__gte=since) | Q(last_fill_at__gte=since),
         connector_id=connector,
         symbol=symbol,
         side=side,
-        created_at__gte=since,
         intent=Intent.ENTRY.value,
         state__in=NOT_CARRIED_OUT,
     ).values_list("quantity", "filled_quantity")

@@ -15,12 +15,20 @@ from apps.alerts.reading import read_received
 from apps.connectors.exchange import Side
 from apps.connectors.models import Connector
 from apps.lib import world
+from apps.trading import cancelling
 from apps.trading.models import Order, OrderEvent, OrderState, Position
 from apps.trading.signal import PrevPosition, Signal, SignalKind
 from tests.engine.conftest import Bench
 from tests.engine.replays import assert_replays
+from tests.engine.resting import resting
+from tests.engine.test_cancel import reach_partly
 from tests.engine.test_protection import TWO_PROFITS, wait
 from tests.matrix.outside import by_hand, poll
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancelling, "_LOOK_PAUSES_S", (0,))
 
 
 def told(alert: Alert) -> list[dict[str, Any]]:
@@ -327,3 +335,43 @@ def test_a_preview_counts_what_was_kept_back(futures: Bench) -> None:
     prepared = prepare_preview(signal, origin_id=world.new_id(), connector=futures.connector, symbol="BTCUSDT")
 
     assert [order.leg for order in prepared.orders] == ["c"]
+
+
+@pytest.mark.parametrize("is_cancelled_before", [True, False])
+def test_a_limit_add_that_never_filled_is_not_opened_by_the_exit(futures: Bench, is_cancelled_before: bool) -> None:
+    futures.send("buy", "flat", "0.01")
+    add = resting(futures, "buy", "long", "0.005", "59000")
+    if is_cancelled_before:
+        cancelling.request(add, by="a person")
+        futures.wait(3)
+
+    alert = futures.send("sell", "long", "0.015")
+    futures.wait(3)
+
+    alert.refresh_from_db()
+    assert (futures.held(), told(alert)) == (0, [{"excess": "5", "kept": "5"}])
+
+
+def test_what_of_a_limit_entry_was_cancelled_is_not_opened_by_the_exit(futures: Bench) -> None:
+    entry = resting(futures, "buy", "flat", "0.01", "59000")
+    reach_partly(futures)
+    cancelling.request(entry, by="a person")
+    futures.wait(3)
+    assert futures.held() == 4
+
+    alert = futures.send("sell", "long", "0.01")
+
+    assert (futures.held(), told(alert)) == (0, [{"excess": "6", "kept": "6"}])
+
+
+def test_a_first_limit_entry_that_never_filled_is_not_opened_by_the_exit_of_the_add(futures: Bench) -> None:
+    message = {"order_type": "limit", "limit_price": "59000"}
+    first = Order.unscoped.get(origin_id=futures.send("buy", "flat", "0.01", **message).pk)
+    futures.send("buy", "long", "0.005")
+
+    alert = futures.send("sell", "long", "0.015")
+    futures.wait(3)
+
+    alert.refresh_from_db()
+    first.refresh_from_db()
+    assert (first.state, futures.held(), told(alert)) == (OrderState.CANCELED, 0, [{"excess": "10", "kept": "10"}])
