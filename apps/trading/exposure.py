@@ -71,6 +71,13 @@ def counts_from(connector: Connector, instrument: Instrument, told: Sequence[Any
     )
 
 
+def ours_from(symbol: str, told: Sequence[Any]) -> Holding:
+    """Return what our fills in the symbol add up to, of the answers to `asked_counts`."""
+    _, held, *_ = told
+    sizes = [quantity for name, quantity, *_ in held if name == symbol]
+    return Holding(sum((size for size in sizes if size > 0), ZERO), -sum((size for size in sizes if size < 0), ZERO))
+
+
 # Symbol, signed quantity, cost, opened at, the smallest order: by quantity, by notional.
 _held = Compiled(
     lambda connector: (

@@ -94,7 +94,7 @@ class Counts:
     entries that followed the first into the open position. `lost_today` is since midnight UTC, positive for a loss.
 
     `unheard` is what the strategy's position is larger by than ours, for all it knows, in exchange units: what guards
-    and others closed of the open one, and what was refused, cut or not carried out of its entries.
+    and others closed of the open one, on record or not yet, and what was refused, cut or taken back of its entries.
     """
 
     orders_last_minute: int = 0

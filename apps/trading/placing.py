@@ -34,10 +34,11 @@ from apps.trading.exposure import (
     open_elsewhere,
     open_notional,
     orders_last_minute,
+    ours_from,
     reserved_by,
 )
 from apps.trading.guards import GuardFacts, GuardLimits
-from apps.trading.inputs import Counts, Inputs, Origin, Standing, Terms
+from apps.trading.inputs import Account, Counts, Inputs, Origin, Standing, Terms
 from apps.trading.legs import Holding, Intent, Leg, PlanSettings, ShadowPosition
 from apps.trading.market import asked_price, fee_rates, fresher, read_account, read_ticker
 from apps.trading.models import Incident, Order, OrderState
@@ -123,7 +124,7 @@ def _read(
     # What may stop the legs is judged as it is now, not as it was before the account: a position that opened meanwhile
     # is younger than an old exit, and orders of the same moment in other symbols count.
     rows.read_now()
-    inputs = replace(inputs, counts=rows.counts())
+    inputs = replace(inputs, counts=_with_closed_elsewhere(rows, inputs.account))
     states_size = inputs.signal.prev_market_position_size is not None
     if unplaced is not None and not states_size and any(leg.after for leg in legs):
         unheard = inputs.counts.unheard + unplaced(inputs)
@@ -135,6 +136,19 @@ def _read(
         standing=rows.standing(),
         now=world.now(),
     )
+
+
+def _with_closed_elsewhere(rows: "Rows", account: Account | None) -> Counts:
+    """Add to what is unheard of how much less the exchange holds than our fills add up to.
+
+    A guard has fired and its fill is not on record yet, or somebody else has closed it and that is not taken over.
+    """
+    counts = rows.counts()
+    if account is None or rows.instrument.market == Market.SPOT:
+        return counts
+    ours, there = rows.ours(), account.holding
+    gone = Holding(max(ours.long - there.long, Decimal(0)), max(ours.short - there.short, Decimal(0)))
+    return replace(counts, unheard=counts.unheard + gone)
 
 
 class Rows:
@@ -200,6 +214,10 @@ class Rows:
 
     def counts(self) -> Counts:
         return counts_from(self.connector, self.instrument, self._counted)
+
+    def ours(self) -> Holding:
+        """Return what our fills in the symbol add up to."""
+        return ours_from(self.symbol, self._counted)
 
     def standing(self) -> Standing:
         return Standing(**_standing_from(self.connector, *self._standing))  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from apps.alerts.previewing import prepare_preview
 from apps.alerts.reading import read_received
 from apps.connectors.exchange import Side
 from apps.connectors.models import Connector
+from apps.connectors.opening import open_connector
 from apps.lib import world
 from apps.trading import cancelling
 from apps.trading.models import Order, OrderEvent, OrderState, Position
@@ -33,6 +34,12 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(alert: Alert) -> list[dict[str, Any]]:
     return [note["facts"] for note in alert.notes if note["code"] == "EXIT_OF_MORE_THAN_HELD"]
+
+
+def there(bench: Bench) -> Decimal:
+    """Return what the exchange holds, signed."""
+    bench.end_windows()
+    return sum((row.signed_quantity for row in open_connector(bench.connector).positions()), Decimal(0))
 
 
 def let(bench: Bench, **columns: Any) -> None:
@@ -375,3 +382,38 @@ def test_a_first_limit_entry_that_never_filled_is_not_opened_by_the_exit_of_the_
     alert.refresh_from_db()
     first.refresh_from_db()
     assert (first.state, futures.held(), told(alert)) == (OrderState.CANCELED, 0, [{"excess": "10", "kept": "10"}])
+
+
+def test_what_was_closed_by_hand_a_moment_ago_is_not_opened_by_the_exit(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    assert Position.unscoped.get().signed_quantity == 10
+
+    alert = futures.send("sell", "long", "0.01")
+
+    assert told(alert) == [{"excess": "4", "kept": "4"}]
+    assert [order.leg for order in futures.orders()] == ["o", "c"]
+    assert there(futures) == 0
+
+
+def test_a_target_that_fired_a_moment_ago_is_not_opened_by_the_exit(futures: Bench) -> None:
+    targets = TWO_PROFITS
+    futures.send("sell", "flat", "0.01", take_profit=[{**one, "price": 120000 - int(one["price"])} for one in targets])
+    wait(futures, rounds=2)
+    futures.paper.set_price("BTCUSDT", "58900")
+    assert Position.unscoped.get().signed_quantity == -10
+
+    futures.send("buy", "short", "0.016")
+
+    assert there(futures) == 6
+
+
+def test_what_is_left_alone_of_trades_by_hand_is_not_opened_by_the_exit(futures: Bench) -> None:
+    let(futures, external_trades="ignore")
+    futures.send("buy", "flat", "0.01")
+    by_hand(futures, Side.SELL, "4", reduce_only=True)
+    poll(4)
+
+    futures.send("sell", "long", "0.01")
+
+    assert there(futures) == 0
