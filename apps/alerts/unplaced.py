@@ -17,6 +17,7 @@ from apps.trading.denials import DenialCode
 from apps.trading.exposure import NOT_CARRIED_OUT
 from apps.trading.inputs import Inputs
 from apps.trading.legs import NOTHING, Holding, Intent
+from apps.trading.models import Order
 from apps.trading.signal import PrevPosition, QuantityType, SignalKind
 
 _LOOKED_AT = 50
@@ -39,14 +40,14 @@ def unplaced(connector: Connector, symbol: str, inputs: Inputs) -> Holding:
     rows = Alert.objects.for_workspace(connector.workspace_id).filter(connector=connector, symbol=symbol)
     rows = rows.filter(received_at__lt=inputs.origin.received_at).exclude(status__in=_OF_NO_ORDER)
     total = Decimal(0)
-    for row in rows.select_related("order").order_by("-received_at", "-id")[:_LOOKED_AT]:
+    for row in rows.order_by("-received_at", "-id")[:_LOOKED_AT]:
         said = row.understood
         if "action" not in said and "closeall" not in said:
             # It took orders back, and was counted by nobody.
             continue
-        if said.get("action") == _OPENING[claimed] and said.get("prev_position") in {_FLAT, claimed}:
+        if said.get("action") == _OPENING[claimed]:
             total += _kept_back(row, instrument, opened_at=inputs.counts.oldest_opened_at)
-            if said["prev_position"] == _FLAT:
+            if said.get("prev_position") != claimed:
                 break
         elif not (said.get("prev_position") == claimed or _is_of_other_book(row, claimed, is_hedge=signal.hedge)):
             break
@@ -59,18 +60,25 @@ def _is_of_other_book(row: Alert, claimed: PrevPosition, *, is_hedge: bool) -> b
 
 
 def _kept_back(row: Alert, instrument: Instrument, *, opened_at: datetime | None) -> Decimal:
-    """Return how much of an entry no order carried out, 0 where that is counted elsewhere or not known."""
-    order = row.order
-    if order is not None:
-        touched = [at for at in (order.created_at, order.last_fill_at) if at is not None]
-        is_counted = opened_at is not None and max(touched) >= opened_at
-        if is_counted or order.intent != Intent.ENTRY or order.state not in NOT_CARRIED_OUT:
-            return Decimal(0)
-        return order.quantity - order.filled_quantity
-    if row.status not in _KEPT_BACK or row.is_exit or row.reason_code == DenialCode.ALREADY_AT_TARGET:
+    """Return how much of what was to be opened no order carried out; 0 where that is counted elsewhere or not known.
+
+    Of a reversal without an order, for one that found nothing to close, nobody says how much of it was to be opened:
+    all of it, at most.
+    """
+    if row.order_id is not None:
+        legs = Order.objects.for_workspace(row.workspace_id).filter(origin_id=row.pk, intent=Intent.ENTRY)
+        return sum((_left_of(leg, opened_at) for leg in legs), Decimal(0))
+    opens = row.understood.get("reduce_only") != "true" and row.reason_code != DenialCode.ALREADY_AT_TARGET
+    if row.status not in _KEPT_BACK or not opens:
         return Decimal(0)
     unit = row.understood.get("quantity_type", QuantityType.BASE.value)
     if unit not in _UNITS or "quantity" not in row.understood:
         return Decimal(0)
     quantity = Decimal(row.understood["quantity"])
     return quantity if unit == QuantityType.CONTRACTS else quantity / instrument.contract_size
+
+
+def _left_of(leg: Order, opened_at: datetime | None) -> Decimal:
+    touched = max(at for at in (leg.created_at, leg.last_fill_at) if at is not None)
+    is_counted = opened_at is not None and touched >= opened_at
+    return Decimal(0) if is_counted or leg.state not in NOT_CARRIED_OUT else leg.quantity - leg.filled_quantity

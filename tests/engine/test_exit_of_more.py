@@ -417,3 +417,36 @@ def test_what_is_left_alone_of_trades_by_hand_is_not_opened_by_the_exit(futures:
     futures.send("sell", "long", "0.01")
 
     assert there(futures) == 0
+
+
+def test_what_a_reversal_was_refused_to_open_is_not_opened_by_the_exit_of_an_add(futures: Bench) -> None:
+    futures.send("buy", "flat", "0.01")
+    let(futures, direction="long")
+    futures.send("sell", "long", "0.02")
+    let(futures, direction="both")
+    futures.send("sell", "short", "0.005")
+    assert futures.held() == -5
+
+    alert = futures.send("buy", "short", "0.015")
+
+    assert (futures.held(), told(alert)) == (0, [{"excess": "10", "kept": "10"}])
+
+
+def test_a_reversal_that_found_nothing_to_close_is_not_opened_by_the_exit_of_an_add(futures: Bench) -> None:
+    futures.send("sell", "long", "0.02")
+    futures.send("sell", "short", "0.005")
+    assert futures.held() == -5
+
+    alert = futures.send("buy", "short", "0.015")
+
+    assert (futures.held(), told(alert)) == (0, [{"excess": "10", "kept": "10"}])
+
+
+def test_a_message_that_only_closes_is_no_entry_that_was_kept_back(futures: Bench) -> None:
+    ignored = futures.send("sell", "long", "0.01", reduce_only=True)
+    assert futures.status(ignored) == (AlertStatus.IGNORED, "NOTHING_TO_CLOSE")
+    futures.send("sell", "short", "0.005")
+
+    futures.send("buy", "short", "0.008")
+
+    assert futures.held() == 3
