@@ -77,13 +77,16 @@ class Link:
 def look(alert: Alert) -> Link:
     """Return how the alert stands in the chain of its pointer and symbol, of which the caller holds the lease.
 
-    Takes back the flags of those for which this alert is the one that was missing.
+    Takes back the flags of those for which this alert is the one that was missing. One that is overtaken says so from
+    then on, however often it is tried.
     """
     mine, left_by_it = before(alert.understood), after(alert.understood)
     if mine is None and left_by_it is None:
         return Link()
     past = _past(alert.pointer_id, alert.symbol, until=alert.received_at + BURST, without={alert.pk})
     overtaken_by = _overtaken_by(alert, past)
+    if overtaken_by is not None:
+        _keep_overtaken(alert, overtaken_by)
     if left_by_it is not None:
         burst = [row for row in past.rows if row.received_at >= alert.received_at - BURST]
         _take_back_flags([*burst, *([overtaken_by] if overtaken_by else [])], left_by_it)
@@ -146,6 +149,10 @@ def what_is_left(signal: Signal, link: Link, alert: Alert) -> Signal:
     return replace(bare, quantity=min(quantity, size), market_position=side, market_position_size=rest)
 
 
+def overtaken_facts(by: Alert) -> dict[str, str]:
+    return {"by": str(by.pk), "at": f"{by.received_at:%Y-%m-%d %H:%M:%S} UTC"}
+
+
 def with_note(notes: Sequence[dict[str, Any]], gap: Gap | None) -> list[dict[str, Any]]:
     """Return the notes with this gap in place of an earlier try's."""
     kept = [note for note in notes if note.get("code") != CODE]
@@ -191,6 +198,9 @@ def _overtaken_by(alert: Alert, past: _Past) -> Alert | None:
     mine, left_by_it = before(alert.understood), after(alert.understood)
     if mine is None or left_by_it is None or alert.released_at is not None or not _is_net(alert):
         return None
+    told = next((note["facts"]["by"] for note in alert.notes if note.get("code") == OVERTAKEN), "")
+    if told:
+        return next((row for row in past.rows if str(row.pk) == told), None)
     # It may as well follow all that ran, as the same trade made anew: only one that was sent before it is overtaken.
     follows = past.left is None or mine.agrees(past.left)
     for row in past.rows:
@@ -201,6 +211,13 @@ def _overtaken_by(alert: Alert, past: _Past) -> Alert | None:
         if fills and (not follows or _is_sent_before(alert, row)):
             return row
     return None
+
+
+def _keep_overtaken(alert: Alert, by: Alert) -> None:
+    """On record before the flag of `by` is taken back: a later try finds no gap there any more."""
+    kept = [note for note in alert.notes if note.get("code") != OVERTAKEN]
+    alert.notes = [*kept, {"code": OVERTAKEN, "facts": overtaken_facts(by)}]
+    Alert.unscoped.filter(pk=alert.pk, status=AlertStatus.QUEUED, order=None).update(notes=alert.notes)
 
 
 def _left_before(row: Alert, past: _Past) -> Held | None:

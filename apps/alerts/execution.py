@@ -210,7 +210,7 @@ def _plan(alert: Alert, signal: Signal, rows: Rows | None) -> Sequence[Order]:
             if not signal.is_exit:
                 _refuse_overtaken(alert, link.overtaken_by)
                 return ()
-            signal = _overtaken(alert, signal, link)
+            signal = chain.what_is_left(signal, link, alert)
             inputs = _inputs_of(alert, signal, rows)
         elif _stops_at_gap(alert, signal, link):
             _store(alert)
@@ -326,25 +326,16 @@ def _stops_at_gap(alert: Alert, signal: Signal, link: chain.Link) -> bool:
 
 
 def _refuse_overtaken(alert: Alert, by: Alert) -> None:
+    facts = chain.overtaken_facts(by)
     sentence = (
-        f"Overtaken: the alert that the strategy sent after this one, of {_time(by)}, ran before it arrived. What this "
-        "one opens, the strategy has gone on from: nothing was sent. Compare the position with the strategy's."
+        f"Overtaken: the alert that the strategy sent after this one, of {facts['at']}, ran before it arrived. What "
+        "this one opens, the strategy has gone on from: nothing was sent. Compare the position with the strategy's."
     )
-    set_reason(alert, chain.OVERTAKEN, sentence, {"by": str(by.pk), "at": _time(by)})
+    # The reason says it.
+    alert.notes = [note for note in alert.notes if note.get("code") != chain.OVERTAKEN]
+    set_reason(alert, chain.OVERTAKEN, sentence, facts)
     finish(alert, AlertStatus.IGNORED)
     _store(alert)
-
-
-def _overtaken(alert: Alert, signal: Signal, link: chain.Link) -> Signal:
-    """Return what of an overtaken exit is still to be done; says so on the alert."""
-    kept = [note for note in alert.notes if note.get("code") != chain.OVERTAKEN]
-    facts = {"by": str(link.overtaken_by.pk), "at": _time(link.overtaken_by)} if link.overtaken_by else {}
-    alert.notes = [*kept, {"code": chain.OVERTAKEN, "facts": facts}]
-    return chain.what_is_left(signal, link, alert)
-
-
-def _time(alert: Alert) -> str:
-    return f"{alert.received_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _is_decided(alert: Alert) -> bool:
