@@ -97,8 +97,10 @@ def next_alert(connector_id: UUID, symbol: str, queue: Queue) -> Alert | None:
     if first is not None and first.status != AlertStatus.EXECUTING and queue.second:
         sent_first = _sent_first(connector_id, symbol, first)
         if sent_first is not None:
-            waits = sent_first.next_at is None or sent_first.next_at > world.now()
-            return None if waits or _is_unread_before(sent_first, queue) else sent_first
+            if sent_first.next_at is None or sent_first.next_at > world.now():
+                _put_behind(first, sent_first)
+                return None
+            return None if _is_unread_before(sent_first, queue) else sent_first
     if first is None or first.next_at is None or first.next_at > world.now():
         return None
     if _is_unread_before(first, queue):
@@ -129,6 +131,13 @@ def _sent_first(connector_id: UUID, symbol: str, first: Alert) -> Alert | None:
     if not first.understood.get("prev_market_position_size"):
         return None
     return chain.first_of(_burst(connector=connector_id, symbol=symbol, until=first.received_at + chain.BURST))
+
+
+def _put_behind(first: Alert, sent_first: Alert) -> None:
+    """It is due no sooner than the one it stands behind; else the key were looked at again and again until then."""
+    if first.pk != sent_first.pk:
+        rows = Alert.unscoped.filter(pk=first.pk, status=AlertStatus.QUEUED, order=None)
+        rows.filter(next_at__lt=sent_first.next_at).update(next_at=sent_first.next_at)
 
 
 def _waiting(connector_id: UUID, symbol: str) -> QuerySet[Alert]:

@@ -1,0 +1,27 @@
+"""Which alert of a key runs first where sizes tell, and what stands behind it meanwhile."""
+
+from apps.alerts.execution import execute_due
+from apps.alerts.models import Alert, AlertStatus
+from tests.engine.conftest import Bench
+from tests.engine.test_chain import age
+from tests.engine.test_swapped import held, hold, post
+
+POSITIONS = "/contract/private/position-v2"
+
+
+def test_what_stands_behind_one_that_waits_for_the_exchange_is_due_no_sooner(futures: Bench) -> None:
+    """Else every worker would take up the key, and leave it, hundreds of times a second."""
+    hold(futures, 1)
+    futures.fault("status", POSITIONS, status=502, accepted=False, times=3)
+    late, early = post(futures, 2, 0), post(futures, 1, 2)
+
+    rounds = execute_due()
+
+    assert futures.status(early) == (AlertStatus.QUEUED, "WAITING_FOR_EXCHANGE")
+    assert rounds < 6
+    late.refresh_from_db()
+    assert late.next_at == early.next_at
+    futures.end_outage()
+    futures.wait(2)
+    assert [futures.status(alert)[0] for alert in (early, late)] == [AlertStatus.EXECUTED] * 2
+    assert held(futures) == 0
