@@ -176,10 +176,16 @@ def _past(pointer: UUID, symbol: str, *, until: datetime, without: Collection[UU
     rows = Alert.unscoped.filter(Q(symbol=symbol) | Q(symbol=""), pointer_id=pointer, received_at__lte=until)
     rows = rows.exclude(pk__in=without)
     rows = rows.exclude(status__in=(AlertStatus.DUPLICATE, AlertStatus.TESTED, AlertStatus.SPLIT))
-    columns = ("received_at", "claimed_at", "status", "reason_code", "understood", "notes")
+    columns = ("received_at", "claimed_at", "planned_at", "released_at", "status", "reason_code", "understood", "notes")
     links = [row for row in rows.only(*columns).order_by("-received_at", "-id")[:_LOOKED_AT] if _is_link(row)]
     run = [row for row in links if row.status not in _UNDECIDED and not _is_overtaken(row)]
-    return _Past(links, max(run, key=lambda row: row.claimed_at or row.received_at, default=None))
+    return _Past(links, max(run, key=_ran_at, default=None))
+
+
+def _ran_at(row: Alert) -> datetime:
+    """What waited for another one was taken up before it; what a person ran had its turn when it was held."""
+    planned_at = row.planned_at if row.released_at is None else None
+    return planned_at or row.claimed_at or row.received_at
 
 
 def _gap(mine: Held, past: _Past, last: Alert, alert: Alert) -> Gap | None:

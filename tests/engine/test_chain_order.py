@@ -25,3 +25,21 @@ def test_what_stands_behind_one_that_waits_for_the_exchange_is_due_no_sooner(fut
     futures.wait(2)
     assert [futures.status(alert)[0] for alert in (early, late)] == [AlertStatus.EXECUTED] * 2
     assert held(futures) == 0
+
+
+def test_what_waited_for_the_one_before_it_was_run_last(futures: Bench) -> None:
+    """The next two arrive together, swapped: flat, not the size before, is where they begin."""
+    hold(futures, 1)
+    ends = []
+    for begin, end in ((2, 0), (1, 2)):
+        ends.append(post(futures, begin, end))
+        execute_due()
+    for alert in ends:
+        age(alert, 30)
+
+    post(futures, 1, 0)
+    post(futures, 0, 1)
+    execute_due()
+    futures.wait()
+
+    assert held(futures) == 0
