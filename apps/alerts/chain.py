@@ -108,23 +108,30 @@ def first_of(waiting: Sequence[Alert]) -> Alert | None:
     group = [alert for alert in waiting if alert.pointer_id == waiting[0].pointer_id]
     if not 1 < len(group) <= _MOST or not all(_is_link(alert) and _is_net(alert) for alert in group):
         return None
-    sizes = [(before(alert.understood), after(alert.understood)) for alert in group]
-    links = [(begin, end) for begin, end in sizes if begin is not None and end is not None]
+    said = [(before(alert.understood), after(alert.understood), alert.understood.get("time", "")) for alert in group]
+    links = [(begin, end, sent) for begin, end, sent in said if begin is not None and end is not None]
     if len(links) < len(group):
         return None
     names = {alert.pk for alert in group}
     past = _past(group[0].pointer_id, group[0].symbol, until=group[-1].received_at + BURST, without=names)
-    order = sorted(range(len(group)), key=lambda at: str(group[at].understood.get("time", "")))
+    order = sorted(range(len(links)), key=lambda at: links[at][2])
     trail = _trail(past.left, links, order) or _trail(None, links, order)
     return group[trail[0]] if trail else None
 
 
-def _trail(left: Held | None, links: Sequence[tuple[Held, Held]], order: list[int]) -> list[int] | None:
-    """Return all of `order` so that each begins where the one before it ended; the earlier ones first where it can."""
+def _trail(left: Held | None, links: Sequence[tuple[Held, Held, str]], order: list[int]) -> list[int] | None:
+    """Return all of `order` so that each begins where the one before it ended, none before one sent sooner.
+
+    `order`: by the sender's clock, and as they came.
+    """
     if not order:
         return []
+    soonest = ""
     for at in order:
-        begin, end = links[at]
+        begin, end, sent = links[at]
+        soonest = soonest or sent
+        if sent > soonest:
+            break
         if left is None or begin.agrees(left):
             rest = _trail(end, links, [other for other in order if other != at])
             if rest is not None:

@@ -1,7 +1,10 @@
 """Which alert of a key runs first where sizes tell, and what stands behind it meanwhile."""
 
+from datetime import timedelta
+
 from apps.alerts.execution import execute_due
-from apps.alerts.models import Alert, AlertStatus
+from apps.alerts.models import AlertStatus
+from apps.lib import world
 from tests.engine.conftest import Bench
 from tests.engine.test_chain import age
 from tests.engine.test_swapped import held, hold, post
@@ -39,6 +42,19 @@ def test_what_waited_for_the_one_before_it_was_run_last(futures: Bench) -> None:
 
     post(futures, 1, 0)
     post(futures, 0, 1)
+    execute_due()
+    futures.wait()
+
+    assert held(futures) == 0
+
+
+def test_the_sender_s_clock_counts_for_more_than_where_the_last_one_ended(futures: Bench) -> None:
+    """An exit was lost; then an entry and its exit wait together, a second apart."""
+    hold(futures, 1)
+    at = world.now()
+    post(futures, 0, 1, at=at)
+    post(futures, 1, 0, at=at + timedelta(seconds=1))
+
     execute_due()
     futures.wait()
 
