@@ -148,10 +148,11 @@ def what_is_left(signal: Signal, link: Link, alert: Alert) -> Signal:
         signal, reduce_only=True, market_position=None, market_position_size=None, prev_market_position_size=None
     )
     size, quantity = signal.prev_market_position_size, signal.quantity
-    if link.left is None or size is None or quantity is None or not fits_quantity(alert.understood):
+    if link.left is None or not size or quantity is None or not fits_quantity(alert.understood):
         return bare
     claimed = signal.prev_position
-    rest = link.left.size if link.left.side == claimed else Decimal(0)
+    # A size without a side may be of this one.
+    rest = link.left.size if link.left.side in {claimed, ""} else Decimal(0)
     side = claimed if rest else PrevPosition.FLAT
     return replace(bare, quantity=min(quantity, size), market_position=side, market_position_size=rest)
 

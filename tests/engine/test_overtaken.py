@@ -1,10 +1,12 @@
 """An alert that its own successor overtook: what of it is still done, however often it is tried."""
 
+from datetime import datetime
+
 import pytest
 
 from apps.alerts import execution
 from apps.alerts.execution import execute_due
-from apps.alerts.models import AlertStatus
+from apps.alerts.models import Alert, AlertStatus
 from apps.lib import world
 from tests.engine.conftest import Bench
 from tests.engine.test_chain import age
@@ -51,3 +53,37 @@ def test_a_late_entry_whose_refusal_was_not_written_opens_nothing_either(
     assert futures.status(entry) == (AlertStatus.IGNORED, "OVERTAKEN")
     assert entry.notes == []
     assert held(futures) == 0
+
+
+def typed(account: Bench, action: str, prev: str, *, at: datetime, **sizes: str) -> Alert:
+    alert = account.post(action, prev, "0.005", time=f"{at:%Y-%m-%dT%H:%M:%SZ}", **sizes)
+    execute_due()
+    return alert
+
+
+def test_a_late_exit_leaves_the_size_whose_side_is_not_stated(futures: Bench) -> None:
+    """Long 2, down to 1, up to 2 again; sizes alone, which is all that tells one from the other."""
+    hold(futures, 2)
+    at = world.now()
+    age(typed(futures, "buy", "long", at=at, prev_market_position_size="0.005", market_position_size="0.01"), 5)
+    futures.wait()
+
+    exit_ = typed(futures, "sell", "long", at=at, prev_market_position_size="0.01", market_position_size="0.005")
+
+    assert futures.status(exit_) == (AlertStatus.IGNORED, "ALREADY_AT_TARGET")
+    assert held(futures) == 2 * CONTRACTS
+
+
+def test_a_late_exit_of_no_size_at_all_is_decided(futures: Bench) -> None:
+    """The previous position was typed, and the strategy had none."""
+    hold(futures, 1)
+    at = world.now()
+    age(step(futures, 1, 0), 60)
+    age(step(futures, -1, 0, at), 5)
+    futures.wait()
+    sizes = {"prev_market_position_size": "0", "market_position": "short", "market_position_size": "0.005"}
+
+    exit_ = typed(futures, "sell", "long", at=at, **sizes)
+
+    assert futures.status(exit_) == (AlertStatus.IGNORED, "NOTHING_TO_CLOSE")
+    assert "OVERTAKEN" in [note["code"] for note in exit_.notes]
