@@ -222,7 +222,7 @@ def _overtaken_by(alert: Alert, past: _Past) -> Alert | None:
         if row.status in _UNDECIDED or begin is None or left is None or row.received_at < alert.received_at - LATE:
             continue
         fills = left_by_it.agrees(begin) and mine.agrees(left)
-        if fills and (not follows or _is_sent_before(alert, row)):
+        if fills and _may_be_sent_before(alert, row, is_likely=not follows):
             return row
     return None
 
@@ -243,12 +243,12 @@ def _left_before(row: Alert, past: _Past) -> Held | None:
     return FLAT if is_first else None
 
 
-def _is_sent_before(alert: Alert, row: Alert) -> bool:
-    """By the sender's own clock, in whole seconds; without one by when they came, as far as a burst reaches."""
+def _may_be_sent_before(alert: Alert, row: Alert, *, is_likely: bool) -> bool:
+    """By the sender's own clock, in whole seconds; without by when they came, unless it `is_likely` all the same."""
     sent, other = alert.understood.get("time"), row.understood.get("time")
     if sent and other:
         return str(sent) <= str(other)
-    return alert.received_at - row.received_at <= BURST
+    return is_likely or alert.received_at - row.received_at <= BURST
 
 
 def _take_back_flags(rows: Sequence[Alert], left: Held) -> None:

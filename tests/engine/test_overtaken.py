@@ -1,6 +1,6 @@
 """An alert that its own successor overtook: what of it is still done, however often it is tried."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -87,3 +87,17 @@ def test_a_late_exit_of_no_size_at_all_is_decided(futures: Bench) -> None:
 
     assert futures.status(exit_) == (AlertStatus.IGNORED, "NOTHING_TO_CLOSE")
     assert "OVERTAKEN" in [note["code"] for note in exit_.notes]
+
+
+def test_what_was_sent_after_the_exit_is_not_overtaken_by_it(futures: Bench) -> None:
+    """The add before the exit was lost, and so was the entry after it: the next add equals the one that was missing."""
+    hold(futures, 1)
+    at = world.now() - timedelta(seconds=9)
+    age(step(futures, 2, 0, at), 60)
+    futures.wait()
+    assert held(futures) == 0
+
+    add = age(step(futures, 1, 2, at + timedelta(seconds=5)), 2)
+    futures.wait()
+
+    assert futures.status(add) == (AlertStatus.EXECUTED, "")
