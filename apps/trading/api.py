@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -17,6 +18,11 @@ from apps.trading.recording import state_of
 class OrderSerializer(RowSerializer):
     alert = serializers.UUIDField(source="origin_id", help_text="the alert that caused it")
     state = WordField(help_text=", ".join(state.name for state in OrderState))
+    fees = serializers.SerializerMethodField(help_text="by currency")
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string", "format": "decimal"}})
+    def get_fees(self, order: Order) -> dict[str, str]:
+        return {currency: normalize_text(Decimal(amount)) for currency, amount in order.fees.items()}
 
     class Meta:
         model = Order

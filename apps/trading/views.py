@@ -13,6 +13,7 @@ from apps.accounts.access import WorkspaceMixin
 from apps.accounts.context import zone_of
 from apps.lib import wakeups, world
 from apps.lib.csv_export import Cell, csv_response
+from apps.lib.decimals import normalize_text
 from apps.lib.keyset import page_of
 from apps.lib.tagged import POLL
 from apps.trading import cancelling, queries
@@ -53,7 +54,7 @@ class OrderCsv(WorkspaceMixin, View):
             order.created_at, str(order.pk), order.client_order_id, order.exchange_order_id, connector.label,
             connector.environment, connector.market, order.symbol, order.side, order.order_type, order.intent,
             str(order.reduce_only).lower(), order.quantity, order.filled_quantity, order.avg_fill_price,
-            " ".join(f"{amount} {currency}" for currency, amount in order.fees.items()),
+            " ".join(f"{normalize_text(Decimal(amount))} {currency}" for currency, amount in order.fees.items()),
             order.get_state_display(), order.reason_code, order.reason, order.signed_at, order.acknowledged_at,
             order.first_fill_at, order.finished_at,
         )  # fmt: skip

@@ -288,3 +288,13 @@ def test_what_was_open_when_its_connector_was_deleted_has_no_result_of_now(owner
     assert (row["signed_quantity"], row["mark_price"], row["unrealized_pnl"]) == ("10", "", "")
     assert (told["signed_quantity"], told["mark_price"], told["unrealized_pnl"]) == ("10", None, None)
     assert reverse("trading:cancel_order", args=[order.pk]) not in get(owner, "order", order.pk) + get(owner, "orders")
+
+
+def test_fees_of_an_order_have_no_empty_digits_in_csv_and_api(owner: Member) -> None:
+    fees = {"USDT": "0.420588460000000000", "BMX": "10.000000000000000000"}
+    OrderFactory(connector=ConnectorFactory(workspace=owner.workspace), state="filled", fees=fees)
+
+    (row,) = rows_of(owner, "orders_csv")
+    (told,) = owner.api.get(reverse("api:order-list")).json()["results"]
+
+    assert (row["fees"], told["fees"]) == ("10 BMX 0.42058846 USDT", {"USDT": "0.42058846", "BMX": "10"})
