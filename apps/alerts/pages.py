@@ -18,14 +18,15 @@ from apps.alerts.forms import AlertFilterForm
 from apps.alerts.models import Alert, AlertStatus
 from apps.lib.csv_export import Cell, csv_response
 from apps.lib.keyset import page_of
-from apps.lib.tagged import POLL
+from apps.lib.tagged import POLL, PolledPartView
 from apps.trading import queries as trading
 
 PAGE_SIZE = 50
 
 
-class AlertList(WorkspaceMixin, TemplateView):
+class AlertList(WorkspaceMixin, PolledPartView):
     template_name = "alerts/list.html"
+    part_name = "alerts/_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = AlertFilterForm(self.request.GET, workspace=self.workspace, zone=zone_of(self.membership.user))

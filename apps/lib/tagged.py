@@ -1,9 +1,12 @@
 """Answers to a page that asks again and again."""
 
 import hashlib
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
 from django.utils.cache import get_conditional_response
+from django.views.generic import TemplateView
 
 # What static/js/poll.js calls itself: a region that polls once must say so again, or it would lose its address.
 POLL = "poll"
@@ -16,3 +19,14 @@ def tagged(request: HttpRequest, html: str) -> HttpResponseBase:
     response = HttpResponse(html) if unchanged is None else unchanged
     response["ETag"] = etag
     return response
+
+
+class PolledPartView(TemplateView):
+    """A page one part of which keeps itself fresh: asked by its script, it answers with that part alone."""
+
+    part_name: str
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.headers.get("X-Requested-With") != POLL:
+            return super().get(request, *args, **kwargs)
+        return tagged(request, render_to_string(self.part_name, self.get_context_data(**kwargs), request))

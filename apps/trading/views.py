@@ -15,7 +15,7 @@ from apps.lib import wakeups, world
 from apps.lib.csv_export import Cell, csv_response
 from apps.lib.decimals import normalize_text
 from apps.lib.keyset import page_of
-from apps.lib.tagged import POLL
+from apps.lib.tagged import POLL, PolledPartView
 from apps.trading import cancelling, queries
 from apps.trading.forms import OrderFilterForm
 from apps.trading.models import ZERO, Order
@@ -25,8 +25,9 @@ FLAT_SHOWN = 100
 FOLLOW = "apps.trading.tasks.follow_orders"
 
 
-class OrderList(WorkspaceMixin, TemplateView):
+class OrderList(WorkspaceMixin, PolledPartView):
     template_name = "trading/orders.html"
+    part_name = "trading/_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = OrderFilterForm(self.request.GET, workspace=self.workspace, zone=zone_of(self.membership.user))
@@ -100,8 +101,9 @@ class OrderCancel(WorkspaceMixin, View):
         return redirect("trading:order", pk=pk)
 
 
-class PositionList(WorkspaceMixin, TemplateView):
+class PositionList(WorkspaceMixin, PolledPartView):
     template_name = "trading/positions.html"
+    part_name = "trading/_positions.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         open_now = queries.open_positions(self.workspace)

@@ -330,6 +330,22 @@ def test_page_takes_a_bounded_number_of_queries(
         page(owner, alert)
 
 
+def test_list_keeps_itself_fresh_by_its_rows_alone(owner: Member) -> None:
+    url = reverse("alerts:list")
+    asks = {"X-Requested-With": "poll"}
+    empty = owner.client.get(url).content.decode()
+    before = owner.client.get(url, headers=asks)
+
+    alert = heard(owner, status="executed")
+    after = owner.client.get(url, headers=asks | {"If-None-Match": before["ETag"]})
+    again = owner.client.get(url, headers=asks | {"If-None-Match": after["ETag"]})
+
+    assert f'id="alert-list" data-poll="{url}"' in empty
+    assert reverse("alerts:detail", args=[alert.pk]) in after.content.decode()
+    assert "<h1" not in after.content.decode()
+    assert again.status_code == 304
+
+
 def test_page_keeps_itself_fresh_until_the_alert_is_over(owner: Member) -> None:
     alert = heard(owner, status="executed", next_at=None)
     order = caused(alert, state="accepted")

@@ -1,8 +1,10 @@
 import csv
 import io
+import re
 import uuid
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -194,6 +196,35 @@ def test_order_that_still_moves_keeps_its_page_fresh(owner: Member) -> None:
     assert f'id="order" data-poll="{url}"' in polled
     assert "data-active" not in polled
     assert "data-poll" not in over
+
+
+@pytest.mark.parametrize(("name", "region"), [("orders", "order-list"), ("positions", "positions")])
+def test_list_keeps_itself_fresh_by_its_rows_alone(owner: Member, name: str, region: str) -> None:
+    connector = ConnectorFactory(workspace=owner.workspace)
+    OrderFactory(connector=connector, state="filled")
+    PositionFactory(connector=connector)
+    url = f"{reverse(f'trading:{name}')}?symbol=BTCUSDT"
+    asks = {"X-Requested-With": "poll"}
+
+    page = owner.client.get(url).content.decode()
+    first = owner.client.get(url, headers=asks)
+    again = owner.client.get(url, headers=asks | {"If-None-Match": first["ETag"]})
+
+    part = first.content.decode()
+    assert f'id="{region}" data-poll="/app/{name}/' in page
+    assert ("<h1" in part, "BTCUSDT" in part, f'id="{region}"' in part) == (False, True, True)
+    assert again.status_code == 304
+
+
+def test_older_rows_stay_as_they_are(owner: Member) -> None:
+    for _ in range(51):
+        OrderFactory(connector=ConnectorFactory(workspace=owner.workspace))
+    [older] = re.findall(r'rel="next" href="([^"]+)"', get(owner, "orders"))
+
+    html = owner.client.get(reverse("trading:orders") + unescape(older)).content.decode()
+
+    assert "data-poll" not in html
+    assert "No older rows" in html
 
 
 def test_order_that_came_of_no_alert_has_no_link(owner: Member) -> None:
