@@ -26,7 +26,7 @@ class PolledPartView(TemplateView):
 
     part_name: str
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         if request.headers.get("X-Requested-With") != POLL:
             return super().get(request, *args, **kwargs)
         return tagged(request, render_to_string(self.part_name, self.get_context_data(**kwargs), request))
