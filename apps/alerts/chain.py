@@ -240,7 +240,13 @@ def _left_before(row: Alert, past: _Past) -> Held | None:
     if flag is not None:
         return Held.read(flag["left"])
     is_first = row is past.rows[-1] and len(past.rows) < _LOOKED_AT
-    return FLAT if is_first else None
+    return FLAT if is_first and not _closed(row) else None
+
+
+def _closed(row: Alert) -> bool:
+    """Whether it found what it says was held, and closed it: a position from before the first alert of a pointer."""
+    left = after(row.understood)
+    return row.status in {AlertStatus.EXECUTING, AlertStatus.EXECUTED} and left is not None and not left.size
 
 
 def _may_be_sent_before(alert: Alert, row: Alert, *, is_likely: bool) -> bool:

@@ -7,10 +7,12 @@ import pytest
 from apps.alerts import execution
 from apps.alerts.execution import execute_due
 from apps.alerts.models import Alert, AlertStatus
+from apps.connectors import pointers
 from apps.lib import world
 from tests.engine.conftest import Bench
 from tests.engine.test_chain import age
 from tests.engine.test_swapped import CONTRACTS, held, hold, post, step
+from tests.factories import PointerFactory
 
 POSITIONS = "/contract/private/position-v2"
 
@@ -101,3 +103,17 @@ def test_what_was_sent_after_the_exit_is_not_overtaken_by_it(futures: Bench) -> 
     futures.wait()
 
     assert futures.status(add) == (AlertStatus.EXECUTED, "")
+
+
+def test_the_first_exit_of_a_new_pointer_overtakes_no_entry_where_it_closed_something(futures: Bench) -> None:
+    """A rotated pointer: what is held came by the old one, and the strategy goes out and in again on one bar."""
+    hold(futures, 1)
+    futures.pointer = pointers.reveal(PointerFactory(connector=futures.connector))
+    at = world.now()
+
+    burst = [post(futures, 1, 0, at=at), post(futures, 0, 1, at=at)]
+    execute_due()
+    futures.wait()
+
+    assert [futures.status(alert) for alert in burst] == [(AlertStatus.EXECUTED, "")] * 2
+    assert held(futures) == CONTRACTS
