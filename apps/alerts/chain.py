@@ -197,8 +197,8 @@ def _ran_at(row: Alert) -> datetime:
 
 
 def _gap(mine: Held, past: _Past, last: Alert, alert: Alert) -> Gap | None:
-    since = min(alert.received_at, last.received_at) - BURST
-    near = [row for row in past.rows if row.received_at >= since and not _is_overtaken(row)]
+    since = alert.received_at - BURST
+    near = [row for row in past.rows if (row.received_at >= since or row is last) and not _is_overtaken(row)]
     if any(row.status == AlertStatus.RECEIVED or _is_sent_later(row, alert) for row in near):
         return None
     left = [after(row.understood) for row in near]

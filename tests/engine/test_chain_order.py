@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from apps.alerts.execution import execute_due
-from apps.alerts.models import AlertStatus
+from apps.alerts.models import Alert, AlertStatus
 from apps.lib import world
 from tests.engine.conftest import Bench
 from tests.engine.test_chain import age
@@ -56,6 +56,22 @@ def test_the_sender_s_clock_counts_for_more_than_where_the_last_one_ended(future
     post(futures, 1, 0, at=at + timedelta(seconds=1))
 
     execute_due()
+    futures.wait()
+
+    assert held(futures) == 0
+
+
+def test_a_size_of_the_burst_before_does_not_hide_that_one_is_missing(futures: Bench) -> None:
+    """Flat, long 1, flat together; half a minute later the same sizes once more, swapped."""
+    for alert in (post(futures, 0, 1), post(futures, 1, 0)):
+        age(alert, 30)
+    execute_due()
+    for alert in Alert.unscoped.all():
+        age(alert, 30)
+
+    for begin, end in ((1, 0), (0, 1)):
+        post(futures, begin, end)
+        execute_due()
     futures.wait()
 
     assert held(futures) == 0
