@@ -216,6 +216,13 @@ def test_list_keeps_itself_fresh_by_its_rows_alone(owner: Member, name: str, reg
     assert again.status_code == 304
 
 
+@pytest.mark.parametrize(("quantity", "unit"), [("1", "contract"), ("2", "contracts")])
+def test_one_contract_is_not_several(owner: Member, quantity: str, unit: str) -> None:
+    PositionFactory(connector=ConnectorFactory(workspace=owner.workspace), signed_quantity=Decimal(quantity))
+
+    assert f'<span class="unit">{unit}</span>' in get(owner, "positions")
+
+
 def test_older_rows_stay_as_they_are(owner: Member) -> None:
     for _ in range(51):
         OrderFactory(connector=ConnectorFactory(workspace=owner.workspace))
