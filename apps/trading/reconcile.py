@@ -63,12 +63,17 @@ IN_A_ROW = 3
 # With an order of ours in the book the exchange may move the position first and tell of the fill much later.
 IN_A_ROW_WHILE_RESTING = 12
 LOT = 200
-# The longest overdue first. Two processes that claim at once get different accounts, and neither waits.
+# The longest overdue first. Two processes that claim at once get different accounts, and neither waits. One that was
+# flat when it was read is due once something is open for as long as it is read then: a claim is never so far ahead.
 _CLAIM_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT watch.id, watch.next_at FROM trading_accountwatch AS watch
     JOIN connectors_connector AS connector ON connector.id = watch.connector_id
-    WHERE watch.next_at <= %s AND connector.deleted_at IS NULL AND connector.sealed_access_key <> ''
+    WHERE connector.deleted_at IS NULL AND connector.sealed_access_key <> '' AND (
+        watch.next_at <= %s OR watch.next_at > %s AND watch.connector_id IN (
+            SELECT connector_id FROM trading_position WHERE signed_quantity <> 0 AND opened_at < %s
+        )
+    )
     ORDER BY watch.next_at, watch.id LIMIT {LOT} FOR UPDATE OF watch SKIP LOCKED
 ), claimed AS (
     UPDATE trading_accountwatch AS watch SET next_at = %s FROM due WHERE watch.id = due.id RETURNING watch.id
@@ -86,7 +91,8 @@ def poll_due(*, overdue_by: timedelta = timedelta(0)) -> int:
     _watch_all()
     breakers.review_keys()
     now = world.now()
-    claimed = [row[0] for row in run(_CLAIM_DUE, (now - overdue_by, now + CLAIM)).rows]
+    due, claimed_until = now - overdue_by, now + CLAIM
+    claimed = [row[0] for row in run(_CLAIM_DUE, (due, claimed_until, due - WHILE_OPEN, claimed_until)).rows]
     if claimed:
         found = {watch.pk: watch for watch in _watches(keys=Each(claimed))}
         run_all(_poll, [found[key] for key in claimed if key in found])

@@ -757,6 +757,21 @@ def test_account_that_is_flat_where_our_row_is_not_is_read_again_soon(futures: B
     assert timedelta(seconds=25) < watch.next_at - timezone.now() <= timedelta(seconds=30)
 
 
+@pytest.mark.parametrize(
+    ("opened_for", "next_in", "is_read"), [(31, 240, True), (10, 240, False), (31, 59, False), (31, -1, True)]
+)
+def test_what_was_opened_after_a_flat_reading_is_compared_within_half_a_minute(
+    futures: Bench, opened_for: int, next_in: int, is_read: bool
+) -> None:
+    """A reading under way is claimed for a minute: it is not begun twice."""
+    reconcile.poll_due()
+    opened(futures)
+    PositionFactory._meta.model.unscoped.update(opened_at=ago(seconds=opened_for))
+    AccountWatch.unscoped.update(next_at=ago(seconds=-next_in))
+
+    assert reconcile.poll_due() == is_read
+
+
 def test_a_row_that_moved_meanwhile_is_not_overwritten(futures: Bench) -> None:
     from apps.trading.adjusting import adjust
 
