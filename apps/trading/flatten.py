@@ -472,11 +472,11 @@ def _send(names: list[UUID]) -> None:
 
 
 def _tell(flatten: Flatten, report: Report) -> None:
-    failed, rows = report.failed(), report.rows
-    logger.info("flatten %s: %s of %s closed", flatten.pk, len(rows) - len(failed), len(rows))
-    if not failed:
-        return
-    connector = flatten.connector or next(iter(_connectors(flatten)), None)
-    if connector is not None:
-        facts = {"failed": str(len(failed)), "found": str(len(rows)), "report": str(flatten.pk)}
-        incidents.open_incident(connector, IncidentKind.FLATTEN_INCOMPLETE, facts=facts)
+    failed = report.failed()
+    logger.info("flatten %s: %s of %s closed", flatten.pk, len(report.rows) - len(failed), len(report.rows))
+    for connector in _connectors(flatten) if failed else ():
+        found = report.of(connector)
+        number = len(found.failed())
+        if number:
+            facts = {"failed": str(number), "found": str(len(found.rows)), "report": str(flatten.pk)}
+            incidents.open_incident(connector, IncidentKind.FLATTEN_INCOMPLETE, facts=facts)

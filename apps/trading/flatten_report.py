@@ -26,6 +26,10 @@ class Report:
     def failed(self) -> list[Row]:
         return [row for row in self.rows.values() if row["state"] == FAILED]
 
+    def of(self, connector: Connector) -> "Report":
+        """Return what it says of one account."""
+        return Report({name: row for name, row in self.rows.items() if name.startswith(f"{connector.pk}|")})
+
     def say(self, connector: Connector, about: str, why: str, *, state: str, symbol: str = "account") -> None:
         """Say what keeps the account, or the `symbol`, from being closed."""
         self.rows[f"{connector.pk}|{about}"] = _row(connector, symbol, why, state=state)

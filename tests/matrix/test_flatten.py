@@ -25,17 +25,18 @@ from apps.connectors.exchange import (
     Side,
     UnreachableError,
 )
-from apps.connectors.models import Connector
+from apps.connectors.models import Connector, Pointer
 from apps.connectors.models import Instrument as InstrumentRow
 from apps.connectors.opening import open_connector
 from apps.trading import flatten, leases
 from apps.trading.denials import Denial, DenialCode
 from apps.trading.models import Fill, Flatten, Incident, Lease, Order, OrderState
 from apps.trading.sweeper import sweep
-from tests.engine.conftest import Bench, forget_limits
+from tests.engine.conftest import Bench, bench, forget_limits
 from tests.factories import ConnectorFactory, InstrumentFactory, PositionFactory, ago
 from tests.matrix.outside import by_hand
 from tests.people import Member, member
+from tests.shared_paper import SharedPaper
 
 S = OrderState
 DENIED = Denial(DenialCode.STAFF_HALTED, {"reason": "we look into it"})
@@ -260,6 +261,21 @@ def test_what_cannot_be_closed_is_told_with_its_reason_and_an_incident(futures: 
     assert incident.what == "Close everything ended with 1 of 1 not closed."
     assert [size for _, size in futures.book()] == ["10"]
     assert Order.unscoped.filter(intent="exit").count() == flatten.MOST_ROUNDS
+
+
+def test_of_several_accounts_the_one_is_told_that_is_not_closed(futures: Bench, paper: SharedPaper) -> None:
+    other = bench(paper, "futures")
+    Connector.unscoped.filter(pk=other.connector.pk).update(workspace=futures.connector.workspace)
+    Pointer.unscoped.filter(connector=other.connector).update(workspace=futures.connector.workspace)
+    other.send("buy", "flat", "0.01")
+    futures.fault("code", SUBMIT, code=40014, status=400, accepted=False, times=100)
+
+    asked = run(ask(futures))
+
+    incident = Incident.unscoped.get()
+    assert (incident.connector, incident.facts) == (
+        other.connector, {"failed": "1", "found": "1", "report": str(asked.pk)},
+    )  # fmt: skip
 
 
 def test_closing_order_that_the_exchange_put_off_waits_for_its_time(futures: Bench) -> None:
