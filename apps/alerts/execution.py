@@ -157,7 +157,7 @@ def _decide(alert: Alert) -> Sequence[Order]:
         if alert.is_exit:
             _no_news(alert, error, pause=KEY_PAUSE)
             return ()
-        set_reason(alert, f"KEY_{error.reason}", f"{error.sentence} Nothing was traded.", {"code": error.code})
+        set_reason(alert, error.reason_code, error.with_effect, {"code": error.code})
         finish(alert, AlertStatus.REJECTED)
         _store(alert)
     except SealError:

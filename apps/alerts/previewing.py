@@ -178,7 +178,7 @@ def _answer(preview: Preview) -> None:
     except SealError:
         _fail(preview, "KEY_UNREADABLE", "The stored exchange key cannot be opened: enter the key again.")
     except CredentialsError as error:
-        _fail(preview, f"KEY_{error.reason}", error.sentence)
+        _fail(preview, error.reason_code, error.sentence)
     except ExchangeError as error:
         if preview.tries < MOST_TRIES:
             # Unless the claim ran out and another worker has it, or has answered it, by now.

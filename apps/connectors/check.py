@@ -43,7 +43,7 @@ def check(connector: Connector) -> list[Finding]:
             Finding("Exchange", ok=False, sentence=f"{error.sentence} Nothing was traded. Try again later.")
         )
     except CredentialsError as error:
-        findings.append(Finding("Key", ok=False, sentence=_with_effect(error.sentence)))
+        findings.append(Finding("Key", ok=False, sentence=error.with_effect))
     except ExchangeError as error:
         findings.append(Finding("Exchange", ok=False, sentence=error.sentence))
     except SealError:
@@ -70,11 +70,6 @@ def check(connector: Connector) -> list[Finding]:
 def measure_offset_ms(exchange: Exchange) -> int:
     """Return the venue's clock minus ours: the median of five samples."""
     return sorted(exchange.offset_sample_ms() for _ in range(5))[2]
-
-
-def _with_effect(sentence: str) -> str:
-    """Say that nothing was traded, once: most of what is said of a key says so itself."""
-    return sentence if "Nothing was traded." in sentence else f"{sentence} Nothing was traded."
 
 
 def _clock(connector: Connector, exchange: Exchange) -> Finding:

@@ -196,8 +196,8 @@ def test_refused_credentials_trade_nothing_and_say_so(futures: Bench) -> None:
     alert = futures.send("buy", "flat", "0.01")
     futures.wait(2)
 
-    assert futures.status(alert) == (AlertStatus.REJECTED, "KEY_KEY_UNKNOWN")
-    assert alert.reason.endswith("Nothing was traded.")
+    assert futures.status(alert) == (AlertStatus.REJECTED, "KEY_UNKNOWN")
+    assert alert.reason.count("Nothing was traded.") == 1
     assert futures.orders() == []
     assert futures.book() == []
 

@@ -26,6 +26,11 @@ class ExchangeError(Exception):
         self.code = code
         self.http_status = http_status
 
+    @property
+    def with_effect(self) -> str:
+        """The sentence, and that nothing was traded; most of what is said of a key says so itself."""
+        return self.sentence if "Nothing was traded." in self.sentence else f"{self.sentence} Nothing was traded."
+
 
 class NotSentError(ExchangeError):
     pass
@@ -65,6 +70,11 @@ class CredentialsError(ExchangeError):
     def __init__(self, sentence: str, *, reason: str, code: str = "", http_status: int | None = None) -> None:
         super().__init__(sentence, code=code, http_status=http_status)
         self.reason = reason
+
+    @property
+    def reason_code(self) -> str:
+        """As it stands on an alert."""
+        return self.reason if self.reason.startswith("KEY_") else f"KEY_{self.reason}"
 
 
 class OrderRejectedError(ExchangeError):
