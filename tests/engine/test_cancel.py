@@ -43,8 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def reach_partly(bench: Bench) -> None:
-    """Let the price touch 59,000 with 4 contracts on offer there, and go back."""
-    bench.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59000", "depth": "4"})
+    """Let the price touch 59,920 with 4 contracts on offer there, and go back. No other test's order rests above."""
+    bench.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59920", "depth": "4"})
     bench.paper.set_price("BTCUSDT", "60000")
 
 
@@ -182,7 +182,7 @@ def test_cancelled_order_is_looked_at_once_more_and_then_left(futures: Bench, as
 
 
 def test_partly_filled_order_keeps_its_fills(futures: Bench) -> None:
-    order = resting(futures, "buy", "flat", "0.01", "59000")
+    order = resting(futures, "buy", "flat", "0.01", "59920")
     reach_partly(futures)
     cancelling.request(order, by="user 1")
 

@@ -360,7 +360,7 @@ def test_a_limit_add_that_never_filled_is_not_opened_by_the_exit(futures: Bench,
 
 
 def test_what_of_a_limit_entry_was_cancelled_is_not_opened_by_the_exit(futures: Bench) -> None:
-    entry = resting(futures, "buy", "flat", "0.01", "59000")
+    entry = resting(futures, "buy", "flat", "0.01", "59920")
     reach_partly(futures)
     cancelling.request(entry, by="a person")
     futures.wait(3)

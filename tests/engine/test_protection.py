@@ -568,10 +568,11 @@ def test_crash_between_fill_and_guard_is_made_good_by_the_sweeper(
 
 def test_resting_entry_is_guarded_as_it_fills(futures: Bench) -> None:
     profits = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
-    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="59000", take_profit=profits)
+    # A price that no order of another test rests at, or above: that one would be filled first.
+    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="59900", take_profit=profits)
     assert [row.state for row in guards(futures)] == [P.WAITING, P.WAITING]
 
-    futures.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59000", "depth": "4"})
+    futures.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59900", "depth": "4"})
     futures.paper.set_price("BTCUSDT", "60000")
     wait(futures, 2)
     assert at_exchange(futures) == [("take_profit", "61000", "2"), ("take_profit", "62000", "2")]
@@ -586,9 +587,9 @@ def test_resting_entry_is_guarded_as_it_fills(futures: Bench) -> None:
 def test_piece_for_which_no_guard_can_be_named_is_told(futures: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protection_rows, "LEGS", protection_rows.LEGS[:2])
     profits = [{"price": 61000, "weight": 0.5}, {"price": 62000, "weight": 0.5}]
-    # A price of its own: what another test took of a level within the second is gone.
-    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="59100", take_profit=profits)
-    futures.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59100", "depth": "4"})
+    # As above, and a price of its own: what another test took of a level within the second is gone.
+    futures.send("buy", "flat", "0.01", order_type="limit", limit_price="59910", take_profit=profits)
+    futures.paper.control("POST", "prices", {"symbol": "BTCUSDT", "price": "59910", "depth": "4"})
     futures.paper.set_price("BTCUSDT", "60000")
     wait(futures, 2)
     assert not Incident.unscoped.exists()
