@@ -171,6 +171,12 @@ def test_an_exit_that_is_refused_takes_nothing_back(
     assert (state_of(order), futures.held(), told(alert)) == (S.ACCEPTED, 10, [])
 
 
+def all_in_a_resting_exit(spot: Bench, *, bought: str = "0.01") -> Order:
+    """Buy, and offer 0.01 of it above the market."""
+    spot.send("buy", "flat", bought)
+    return resting(spot, "sell", "long", "0.01", "66000")
+
+
 @pytest.mark.parametrize(
     ("exit_of", "more", "left"),
     [
@@ -185,8 +191,7 @@ def test_a_sale_on_spot_takes_the_exit_back_that_holds_every_coin(
     spot: Bench, exit_of: str, more: dict[str, str], left: str, mismatch: str
 ) -> None:
     Connector.unscoped.update(mismatch=mismatch)
-    spot.send("buy", "flat", "0.01")
-    earlier = resting(spot, "sell", "long", "0.01", "66000")
+    earlier = all_in_a_resting_exit(spot)
 
     alert = spot.send("sell", "long", exit_of, **more)
     spot.wait(3)
@@ -197,8 +202,7 @@ def test_a_sale_on_spot_takes_the_exit_back_that_holds_every_coin(
 
 
 def test_half_of_what_a_resting_exit_holds_is_not_half_of_the_crumbs_beside_it(spot: Bench) -> None:
-    spot.send("buy", "flat", "0.01001")
-    earlier = resting(spot, "sell", "long", "0.01", "66000")
+    earlier = all_in_a_resting_exit(spot, bought="0.01001")
 
     alert = spot.send("sell", "long", "50", quantity_type="percent_position")
     spot.wait(3)
@@ -208,8 +212,7 @@ def test_half_of_what_a_resting_exit_holds_is_not_half_of_the_crumbs_beside_it(s
 
 
 def test_a_sale_on_spot_that_is_refused_for_what_it_says_takes_nothing_back(spot: Bench) -> None:
-    spot.send("buy", "flat", "0.01")
-    earlier = resting(spot, "sell", "long", "0.01", "66000")
+    earlier = all_in_a_resting_exit(spot)
 
     alert = spot.send("sell", "long", "30", quantity_type="percent_equity")
     spot.wait(2)

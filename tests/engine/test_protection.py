@@ -59,6 +59,13 @@ def wait(bench: Bench, rounds: int = 1) -> None:
         bench.wait()
 
 
+def enter_and_die(futures: Bench, monkeypatch: pytest.MonkeyPatch, **guards: Any) -> None:
+    """Fill an entry whose worker dies before it sends a guard."""
+    with monkeypatch.context() as dead:
+        dead.setattr("apps.trading.executor.protect", lambda order: None)
+        futures.send("buy", "flat", "0.01", **guards)
+
+
 def run_late(bench: Bench) -> None:
     """Let the ten seconds be over in which a guard has to be proven."""
     past = timezone.now() - timedelta(seconds=1)
@@ -336,9 +343,7 @@ HALTS: dict[str, Any] = {
 def test_guard_is_an_order_and_waits_while_everything_is_halted(
     futures: Bench, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    with monkeypatch.context() as dead:
-        dead.setattr("apps.trading.executor.protect", lambda order: None)
-        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1}, take_profit=TWO_PROFITS)
+    enter_and_die(futures, monkeypatch, trailing_stop={"percent": 1}, take_profit=TWO_PROFITS)
     HALTS[who]("halted")
 
     wait(futures, 3)
@@ -357,9 +362,7 @@ def test_guard_is_an_order_and_waits_while_everything_is_halted(
 def test_halt_that_outlives_the_time_for_proof_is_told_and_trades_nothing(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as dead:
-        dead.setattr("apps.trading.executor.protect", lambda order: None)
-        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    enter_and_die(futures, monkeypatch, trailing_stop={"percent": 1})
     Connector.unscoped.update(trading_state="halted")
     wait(futures)
     run_late(futures)
@@ -381,9 +384,7 @@ def test_halt_that_outlives_the_time_for_proof_is_told_and_trades_nothing(
 def test_guard_that_nothing_halts_is_placed_on_a_connector_that_only_reduces(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as dead:
-        dead.setattr("apps.trading.executor.protect", lambda order: None)
-        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    enter_and_die(futures, monkeypatch, trailing_stop={"percent": 1})
     Connector.unscoped.update(trading_state="reduce_only")
 
     wait(futures, 2)
@@ -532,9 +533,7 @@ def test_position_that_is_shown_later_than_its_fill_gets_its_stop(
 def test_position_that_was_closed_by_hand_before_its_stop_was_placed_is_told_and_over(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as dead:
-        dead.setattr("apps.trading.executor.protect", lambda order: None)
-        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    enter_and_die(futures, monkeypatch, trailing_stop={"percent": 1})
     by_hand(futures, Side.SELL, "10", reduce_only=True)
     wait(futures, 1)
     run_late(futures)
@@ -556,9 +555,7 @@ def test_position_that_was_closed_by_hand_before_its_stop_was_placed_is_told_and
 def test_crash_between_fill_and_guard_is_made_good_by_the_sweeper(
     futures: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as dead:
-        dead.setattr("apps.trading.executor.protect", lambda order: None)
-        futures.send("buy", "flat", "0.01", trailing_stop={"percent": 1})
+    enter_and_die(futures, monkeypatch, trailing_stop={"percent": 1})
     assert (told(futures), futures.held()) == ([("trailing_stop", P.WAITING, "59400")], 10)
 
     wait(futures)
